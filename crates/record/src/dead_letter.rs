@@ -1,0 +1,144 @@
+//! Why a record could not be used, and what may be done with it.
+
+use std::fmt;
+
+/// The headers that a dead letter carries beside its original ones.
+pub mod header {
+    /// `topic:partition:offset` of the record as it was read.
+    pub const ORIGIN: &str = "sinyal.origin";
+    /// The stage that refused it: `classify` or `community`.
+    pub const STAGE: &str = "sinyal.stage";
+    /// A [`super::Reason`] by name.
+    pub const REASON: &str = "sinyal.reason";
+    /// A [`super::Disposition`] by name.
+    pub const DISPOSITION: &str = "sinyal.disposition";
+    /// What exactly was wrong, in words, without content of the record.
+    pub const DETAIL: &str = "sinyal.detail";
+    /// Present when the bytes were cut to fit: the original size in bytes.
+    pub const ORIGINAL_SIZE: &str = "sinyal.original-size";
+    /// Present when the bytes were cut to fit: the SHA-256 of the original value, in hex.
+    pub const ORIGINAL_SHA256: &str = "sinyal.original-sha256";
+}
+
+/// A stage by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StageName {
+    /// The hot path.
+    Classify,
+    /// The rolling aggregates.
+    Community,
+}
+
+impl StageName {
+    /// The name in headers, metrics and configs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            StageName::Classify => "classify",
+            StageName::Community => "community",
+        }
+    }
+}
+
+/// The documented list of reasons for a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// Bytes that are no record of the expected encoding: too short, truncated, trailing bytes, wrong types.
+    Malformed,
+    /// The framing is not the one that is configured (magic byte, single-object marker, fingerprint).
+    WrongFraming,
+    /// The registry does not know the schema id.
+    UnknownSchema,
+    /// The writer's schema cannot be read as the schema of this topic.
+    IncompatibleSchema,
+    /// Longer than `limits.raw_record_bytes`.
+    TooLarge,
+    /// Text that is not UTF-8.
+    InvalidUtf8,
+    /// A required field is missing or empty.
+    MissingField,
+    /// A field is beyond a stated limit (length of an id, number of media).
+    LimitExceeded,
+    /// A time before the earliest valid one, or not a time.
+    ImpossibleTime,
+    /// A time further in the future than `limits.future_ms`.
+    FutureTime,
+    /// A null value, and no key format from which identity could be read.
+    NullValue,
+    /// The key does not hash to the partition it was found in.
+    WrongPartition,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Reason; 12] = [
+        Reason::Malformed,
+        Reason::WrongFraming,
+        Reason::UnknownSchema,
+        Reason::IncompatibleSchema,
+        Reason::TooLarge,
+        Reason::InvalidUtf8,
+        Reason::MissingField,
+        Reason::LimitExceeded,
+        Reason::ImpossibleTime,
+        Reason::FutureTime,
+        Reason::NullValue,
+        Reason::WrongPartition,
+    ];
+
+    /// The name in headers and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reason::Malformed => "malformed",
+            Reason::WrongFraming => "wrong_framing",
+            Reason::UnknownSchema => "unknown_schema",
+            Reason::IncompatibleSchema => "incompatible_schema",
+            Reason::TooLarge => "too_large",
+            Reason::InvalidUtf8 => "invalid_utf8",
+            Reason::MissingField => "missing_field",
+            Reason::LimitExceeded => "limit_exceeded",
+            Reason::ImpossibleTime => "impossible_time",
+            Reason::FutureTime => "future_time",
+            Reason::NullValue => "null_value",
+            Reason::WrongPartition => "wrong_partition",
+        }
+    }
+
+    /// What may be done with such a record.
+    pub const fn disposition(self) -> Disposition {
+        match self {
+            Reason::UnknownSchema | Reason::IncompatibleSchema | Reason::FutureTime | Reason::NullValue => {
+                Disposition::Redrive
+            }
+            Reason::TooLarge | Reason::WrongPartition => Disposition::Fix,
+            _ => Disposition::Inspect,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What may be done with a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Disposition {
+    /// May succeed as it is once its cause outside is mended (schema registered, setting changed, time come).
+    Redrive,
+    /// Will succeed only once the producer or a limit is changed.
+    Fix,
+    /// Needs a person to look at it.
+    Inspect,
+}
+
+impl Disposition {
+    /// The name in headers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Disposition::Redrive => "redrive",
+            Disposition::Fix => "fix",
+            Disposition::Inspect => "inspect",
+        }
+    }
+}

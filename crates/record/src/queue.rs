@@ -1,0 +1,85 @@
+//! An item of a response queue.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EpochMs, Kind, Label, Language};
+
+/// Where an item is in its life. On the wire a string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueStatus {
+    /// Waits for somebody.
+    Open,
+    /// Somebody works on it, until `claim_until`.
+    Claimed,
+    /// The brand has answered this person.
+    Answered,
+    /// Closed by a responder without an answer.
+    Acknowledged,
+    /// Left this queue: an edit or a correction put it elsewhere, or in no queue.
+    Moved,
+    /// The author took the interaction back.
+    Retracted,
+    /// Nobody acted within the horizon of identities.
+    Expired,
+}
+
+impl QueueStatus {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            QueueStatus::Open => "open",
+            QueueStatus::Claimed => "claimed",
+            QueueStatus::Answered => "answered",
+            QueueStatus::Acknowledged => "acknowledged",
+            QueueStatus::Moved => "moved",
+            QueueStatus::Retracted => "retracted",
+            QueueStatus::Expired => "expired",
+        }
+    }
+}
+
+/// An item of a response queue. Field for field `schemas/QueueItem.avsc`, where each is documented.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct QueueItem<'a> {
+    #[serde(borrow)]
+    pub community_id: Cow<'a, str>,
+    pub kind: Kind,
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub queue: Cow<'a, str>,
+    #[serde(borrow)]
+    pub department: Cow<'a, str>,
+    pub label: Label,
+    pub confidence: f32,
+    /// Why it was routed so, in a sentence.
+    #[serde(borrow)]
+    pub reason: Cow<'a, str>,
+    pub priority: i32,
+    #[serde(borrow)]
+    pub priority_reasons: Vec<Cow<'a, str>>,
+    pub due_at: Option<EpochMs>,
+    pub status: QueueStatus,
+    #[serde(borrow)]
+    pub claimed_by: Option<Cow<'a, str>>,
+    pub claim_until: Option<EpochMs>,
+    pub answered_at: Option<EpochMs>,
+    #[serde(borrow)]
+    pub text: Option<Cow<'a, str>>,
+    pub language: Language,
+    #[serde(borrow)]
+    pub url: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub thread_id: Option<Cow<'a, str>>,
+    pub created_at: EpochMs,
+    /// Wall-clock time of this state of the item.
+    pub updated_at: EpochMs,
+    #[serde(borrow)]
+    pub origin_topic: Cow<'a, str>,
+    pub origin_partition: i32,
+    pub origin_offset: i64,
+}

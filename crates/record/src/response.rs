@@ -1,0 +1,81 @@
+//! What responders send back, and what wakes them.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EpochMs, Kind, Label};
+
+/// A responder's correction of a decision. Field for field `schemas/Correction.avsc`, where each is documented.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Correction<'a> {
+    #[serde(borrow)]
+    pub community_id: Cow<'a, str>,
+    pub kind: Kind,
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    pub label: Option<Label>,
+    #[serde(borrow)]
+    pub queue: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub by: Cow<'a, str>,
+    pub at: EpochMs,
+    #[serde(borrow)]
+    pub reason: Option<Cow<'a, str>>,
+}
+
+/// A responder's action on a queue item or an alert. Field for field `schemas/Action.avsc`, where each is documented.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Action<'a> {
+    /// `claim`, `acknowledge` or `silence`.
+    #[serde(borrow)]
+    pub kind: Cow<'a, str>,
+    #[serde(borrow)]
+    pub target: Cow<'a, str>,
+    #[serde(borrow)]
+    pub by: Cow<'a, str>,
+    pub at: EpochMs,
+    pub until: Option<EpochMs>,
+}
+
+/// An alert at one moment of its life. Field for field `schemas/Alert.avsc`, where each is documented.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Alert<'a> {
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub rule: Cow<'a, str>,
+    #[serde(borrow)]
+    pub community_id: Cow<'a, str>,
+    /// `pending`, `firing`, `acknowledged` or `resolved`.
+    #[serde(borrow)]
+    pub state: Cow<'a, str>,
+    #[serde(borrow)]
+    pub severity: Cow<'a, str>,
+    pub started_at: EpochMs,
+    pub updated_at: EpochMs,
+    pub resolved_at: Option<EpochMs>,
+    #[serde(borrow)]
+    pub window: Cow<'a, str>,
+    pub observed: f64,
+    pub expected: Option<f64>,
+    pub score: Option<f64>,
+    pub distinct_authors: Option<i64>,
+    pub near_duplicate_share: Option<f64>,
+    pub coordinated: bool,
+    #[serde(borrow)]
+    pub samples: Vec<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub summary_id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub summary_en: Cow<'a, str>,
+    #[serde(borrow)]
+    pub links: Vec<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub inhibited_by: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub acknowledged_by: Option<Cow<'a, str>>,
+}
