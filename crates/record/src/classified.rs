@@ -14,10 +14,10 @@ use crate::{
 #[allow(clippy::large_enum_variant)]
 pub enum ClassifiedRecord<'a> {
     /// An interaction with its decision.
-    #[serde(borrow)]
+    #[serde(borrow, alias = "id.sinyal.ClassifiedInteraction")]
     ClassifiedInteraction(ClassifiedInteraction<'a>),
     /// A progress marker; its record has a null key.
-    #[serde(borrow)]
+    #[serde(borrow, alias = "id.sinyal.Progress")]
     Progress(Progress<'a>),
 }
 
@@ -30,22 +30,22 @@ pub struct ClassifiedInteraction<'a> {
     pub kind: Kind,
     #[serde(borrow)]
     pub id: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub author_key: Option<Cow<'a, str>>,
     pub author_role: Role,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub post_author_key: Option<Cow<'a, str>>,
     pub post_author_role: Role,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub parent_author_key: Option<Cow<'a, str>>,
     pub parent_author_role: Role,
     pub direction: Direction,
     pub reach_band: ReachBand,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub thread_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub parent_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub url: Option<Cow<'a, str>>,
     pub created_at: EpochMs,
     pub observed_at: EpochMs,
@@ -68,11 +68,11 @@ pub struct ClassifiedInteraction<'a> {
     pub tier: Tier,
     #[serde(borrow)]
     pub model: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub queue: Option<Cow<'a, str>>,
-    pub content_kinds: Vec<ContentKind>,
+    pub content_kinds: Cow<'a, [ContentKind]>,
     pub fingerprint: Option<i64>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub text: Option<Cow<'a, str>>,
     /// True when the text was cut at `limits::TEXT_BYTES`, or only its first part was classified.
     pub text_truncated: bool,

@@ -158,7 +158,7 @@ pub struct Author<'a> {
     #[serde(borrow)]
     pub id: Cow<'a, str>,
     /// The name shown to others.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub handle: Option<Cow<'a, str>>,
     /// Who they are to the brand.
     #[serde(default)]
@@ -184,7 +184,7 @@ pub struct Media<'a> {
     /// What it is.
     pub kind: ContentKind,
     /// Where it is.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub url: Option<Cow<'a, str>>,
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, does I/O or starts a thread; times come in as [`EpochMs`].
 #![forbid(unsafe_code)]
 
+mod borrowed;
 mod classified;
 mod dead_letter;
 mod identity;

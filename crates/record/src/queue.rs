@@ -18,7 +18,7 @@ pub enum QueueStatus {
     Answered,
     /// Closed by a responder without an answer.
     Acknowledged,
-    /// Left this queue: an edit or a correction put it elsewhere, or in no queue.
+    /// Waits in `queue`, to which an edit or a correction moved it; in none any more where `queue` is `none`.
     Moved,
     /// The author took the interaction back.
     Retracted,
@@ -60,20 +60,19 @@ pub struct QueueItem<'a> {
     #[serde(borrow)]
     pub reason: Cow<'a, str>,
     pub priority: i32,
-    #[serde(borrow)]
-    pub priority_reasons: Vec<Cow<'a, str>>,
+    pub priority_reasons: Cow<'a, [Cow<'a, str>]>,
     pub due_at: Option<EpochMs>,
     pub status: QueueStatus,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub claimed_by: Option<Cow<'a, str>>,
     pub claim_until: Option<EpochMs>,
     pub answered_at: Option<EpochMs>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub text: Option<Cow<'a, str>>,
     pub language: Language,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub url: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub thread_id: Option<Cow<'a, str>>,
     pub created_at: EpochMs,
     /// Wall-clock time of this state of the item.

@@ -16,12 +16,12 @@ pub struct Correction<'a> {
     #[serde(borrow)]
     pub id: Cow<'a, str>,
     pub label: Option<Label>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub queue: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub by: Cow<'a, str>,
     pub at: EpochMs,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub reason: Option<Cow<'a, str>>,
 }
 
@@ -74,8 +74,8 @@ pub struct Alert<'a> {
     pub summary_en: Cow<'a, str>,
     #[serde(borrow)]
     pub links: Vec<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub inhibited_by: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub acknowledged_by: Option<Cow<'a, str>>,
 }

@@ -1,0 +1,447 @@
+//! The classify stage, the hot path: stateless per record.
+//!
+//! decode, validate, pseudonymise, classify, decide the queue, emit. Every record has exactly one outcome: classified,
+//! dead-lettered or dropped.
+
+mod digest;
+mod pseudonym;
+mod sources;
+mod validate;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ::classify::{Classifier, Decision, fingerprint};
+use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
+use record::{
+    ClassifiedInteraction, ClassifiedRecord, ContentKind, EpochMs, Interaction, Kind, Label, Language, Ledger, Outcome,
+    Position, QueueStatus, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
+};
+use rules::{Routed, Routing, direction_of};
+use wire::{DecodeError, Encoder, RawDecoder};
+
+pub use self::pseudonym::Pseudonym;
+use self::sources::Sources;
+use crate::dead_letters::DeadLetters;
+use crate::encode;
+use crate::queue_items::queue_item;
+
+/// How identity is read from the key of a raw record with a null value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFormat {
+    /// Keys say nothing: a null value is a dead letter.
+    None,
+    /// `community|kind|id`, as [`record::Identity::key`] writes it: a null value retracts that interaction.
+    Identity,
+}
+
+/// How the stage writes its records.
+#[derive(Debug)]
+pub struct ClassifyEncoders {
+    /// Of the classified topic.
+    pub classified: Encoder,
+    /// Of every queue topic.
+    pub queue_item: Encoder,
+}
+
+/// Everything the stage needs to know.
+#[derive(Debug)]
+pub struct ClassifySettings {
+    /// The raw topics, in the order of the inputs, and what each holds.
+    pub inputs: Vec<(Arc<str>, Kind)>,
+    /// Decodes raw records; it knows the format, the framing and the size limit.
+    pub decoder: RawDecoder,
+    /// How the outputs are written.
+    pub encoders: ClassifyEncoders,
+    /// The classifier with its threshold.
+    pub classifier: Classifier,
+    /// The queues; their order is that of the queue outputs.
+    pub routing: Routing,
+    /// The author's pseudonyms.
+    pub pseudonym: Pseudonym,
+    /// How to read a null value.
+    pub key_format: KeyFormat,
+    /// How far ahead of the wall clock a time may be, in milliseconds.
+    pub future_ms_max: i64,
+    /// Longest value of a dead letter, in bytes; longer ones are cut and say so.
+    pub dead_letter_value_bytes_max: usize,
+    /// Whether texts go downstream.
+    pub keep_text: bool,
+}
+
+/// The stage. Outputs: 0 classified, 1 dead letters, then one per queue of the routing.
+#[derive(Debug)]
+pub struct ClassifyStage {
+    topics: Vec<Arc<str>>,
+    kinds: Vec<Kind>,
+    decoder: RawDecoder,
+    encoders: ClassifyEncoders,
+    classifier: Classifier,
+    routing: Routing,
+    pseudonym: Pseudonym,
+    key_format: KeyFormat,
+    future_ms_max: i64,
+    keep_text: bool,
+    dead_letters: DeadLetters,
+    ledgers: BTreeMap<InputPartition, Ledger>,
+    sources: Sources,
+    classified_partitions: Option<i32>,
+    now: EpochMs,
+    scratch: Scratch,
+    tallies: Tallies,
+}
+
+/// Buffers that are reused from record to record.
+#[derive(Debug, Default)]
+struct Scratch {
+    digest: String,
+    author_key: String,
+    post_author_key: String,
+    parent_author_key: String,
+    key: String,
+    topic: String,
+}
+
+/// What was emitted so far, for summaries and metrics.
+#[derive(Debug, Clone, Default)]
+pub struct Tallies {
+    /// Classified records by label, in the order of [`Label::ALL`]; retractions are not among them.
+    pub by_label: [u64; Label::ALL.len()],
+    /// Classified records that abstained.
+    pub abstained: u64,
+    /// Items by queue, in the order of the routing.
+    pub by_queue: Vec<u64>,
+}
+
+/// A decision with what it rests on.
+struct Judged {
+    decision: Decision,
+    tier: Tier,
+}
+
+impl ClassifyStage {
+    /// The place of the classified topic among the outputs.
+    pub const CLASSIFIED: usize = 0;
+    /// The place of the dead letters among the outputs.
+    pub const DEAD_LETTERS: usize = 1;
+    /// The place of the first queue among the outputs.
+    pub const FIRST_QUEUE: usize = 2;
+
+    /// A stage that owns no partition yet.
+    pub fn new(settings: ClassifySettings) -> ClassifyStage {
+        let (topics, kinds) = settings.inputs.into_iter().unzip();
+        let tallies = Tallies { by_queue: vec![0; settings.routing.queues().len()], ..Tallies::default() };
+        ClassifyStage {
+            topics,
+            kinds,
+            decoder: settings.decoder,
+            encoders: settings.encoders,
+            classifier: settings.classifier,
+            routing: settings.routing,
+            pseudonym: settings.pseudonym,
+            key_format: settings.key_format,
+            future_ms_max: settings.future_ms_max,
+            keep_text: settings.keep_text,
+            dead_letters: DeadLetters::new(
+                StageName::Classify,
+                ClassifyStage::DEAD_LETTERS,
+                settings.dead_letter_value_bytes_max,
+            ),
+            ledgers: BTreeMap::new(),
+            sources: Sources::default(),
+            classified_partitions: None,
+            now: 0,
+            scratch: Scratch::default(),
+            tallies,
+        }
+    }
+
+    /// What was emitted since the start of the process.
+    pub fn tallies(&self) -> &Tallies {
+        &self.tallies
+    }
+
+    /// Dead letters since the start of the process, by reason.
+    pub fn dead_letters(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
+        self.dead_letters.counts()
+    }
+
+    /// Fields of JSON records that no schema names, since the start of the process.
+    pub fn unknown_fields(&self) -> u64 {
+        self.decoder.unknown_fields()
+    }
+
+    fn record(&mut self, record: InputRecord<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
+        let (kind, topic) = match (self.kinds.get(record.from.input), self.topics.get(record.from.input)) {
+            (Some(&kind), Some(topic)) => (kind, Arc::clone(topic)),
+            _ => return Err(Stop::Invariant(format!("record of input {}, which the stage does not have", record.from.input))),
+        };
+        let result = match record.value {
+            Some(value) => match self.decoder.decode(kind, value) {
+                Ok(interaction) => Ok(interaction),
+                Err(DecodeError::NeedsSchema(id)) => return Ok(Step::NeedsSchema(id)),
+                Err(DecodeError::Reject(rejection)) => Err((rejection.reason, rejection.detail)),
+            },
+            None => self.retraction_from_key(kind, &record),
+        };
+        let result = result.and_then(|interaction| {
+            validate::validate(&interaction, self.now, self.future_ms_max)?;
+            Ok(interaction)
+        });
+        let (outcome, event_time) = match result {
+            Ok(interaction) => {
+                self.emit(&interaction, &record, &topic, outputs)?;
+                (Outcome::Classified, Some(interaction.created_at))
+            }
+            Err((reason, detail)) => {
+                self.dead_letters.emit(record, &topic, reason, &detail, outputs);
+                (Outcome::DeadLettered, None)
+            }
+        };
+        let ledger = self.ledgers.entry(record.from).or_default();
+        ledger.consume();
+        ledger.settle(outcome);
+        self.sources.processed(record.from, record.offset, event_time);
+        Ok(Step::Done)
+    }
+
+    /// A null value retracts what its key names, if keys are set to name anything.
+    fn retraction_from_key(&self, kind: Kind, record: &InputRecord<'_>) -> Result<Interaction<'static>, (Reason, String)> {
+        let refuse = |detail: &str| Err((Reason::NullValue, detail.to_owned()));
+        if self.key_format == KeyFormat::None {
+            return refuse("null value; set raw.key_format = \"identity\" if keys name what is retracted");
+        }
+        let Some(timestamp) = record.timestamp else {
+            return refuse("null value without a Kafka time, which would be its version");
+        };
+        let parts = record.key.and_then(|key| std::str::from_utf8(key).ok()).and_then(decode_key).unwrap_or_default();
+        let [community_id, named_kind, id] = &parts[..] else {
+            return refuse("null value whose key is not community|kind|id, percent-encoded");
+        };
+        if named_kind != kind.as_str() {
+            return refuse("null value whose key names another kind than its topic holds");
+        }
+        Ok(Interaction {
+            kind,
+            id: Cow::Owned(id.clone()),
+            community_id: Cow::Owned(community_id.clone()),
+            author: None,
+            created_at: timestamp,
+            observed_at: timestamp,
+            edited_at: None,
+            deleted: true,
+            text: Cow::Borrowed(""),
+            media: Vec::new(),
+            url: None,
+            language_hint: None,
+            post_id: None,
+            parent_id: None,
+            post_author: None,
+            parent_author: None,
+            mentions: Vec::new(),
+        })
+    }
+
+    fn judge(&mut self, interaction: &Interaction<'_>) -> Judged {
+        if interaction.deleted || interaction.text.trim().is_empty() {
+            let mut probabilities = [0.0; Label::ALL.len()];
+            probabilities[Label::Other.index()] = 1.0;
+            let decision = Decision {
+                label: Label::Other,
+                probabilities,
+                confidence: 1.0,
+                abstained: false,
+                language: Language::Undetermined,
+            };
+            return Judged { decision, tier: Tier::None };
+        }
+        Judged { decision: self.classifier.classify(&interaction.text), tier: Tier::Fast }
+    }
+
+    fn emit(
+        &mut self,
+        interaction: &Interaction<'_>,
+        record: &InputRecord<'_>,
+        topic: &Arc<str>,
+        outputs: &mut Outputs,
+    ) -> Result<(), Stop> {
+        let Judged { decision, tier } = self.judge(interaction);
+        let scratch = &mut self.scratch;
+        digest::write_digest(interaction, &mut scratch.digest);
+        let author_key = pseudonym_of(&self.pseudonym, &interaction.author, &mut scratch.author_key);
+        let post_author_key = pseudonym_of(&self.pseudonym, &interaction.post_author, &mut scratch.post_author_key);
+        let parent_author_key = pseudonym_of(&self.pseudonym, &interaction.parent_author, &mut scratch.parent_author_key);
+        let author_role = role_of(&interaction.author);
+        let routed = self.routing.route(decision.label, decision.abstained, author_role, interaction.deleted);
+        let (text, cut) = text_of(interaction, self.keep_text);
+        let (content_kinds, content_kind_count) = content_kinds(interaction);
+        let queue = match routed {
+            Routed::Queue(route) => Some(route),
+            Routed::Unqueued => None,
+        };
+        scratch.topic.clear();
+        scratch.topic.push_str(topic);
+        let classified = ClassifiedInteraction {
+            community_id: Cow::Borrowed(&interaction.community_id),
+            kind: interaction.kind,
+            id: Cow::Borrowed(&interaction.id),
+            author_key,
+            author_role,
+            post_author_key,
+            post_author_role: role_of(&interaction.post_author),
+            parent_author_key,
+            parent_author_role: role_of(&interaction.parent_author),
+            direction: direction_of(interaction),
+            reach_band: ReachBand::of(interaction.author.as_ref().and_then(|author| author.followers)),
+            thread_id: match interaction.kind {
+                Kind::Post => Some(Cow::Borrowed(&*interaction.id)),
+                Kind::Comment => interaction.post_id.as_deref().map(Cow::Borrowed),
+            },
+            parent_id: interaction.parent_id.as_deref().map(Cow::Borrowed),
+            url: interaction.url.as_deref().map(Cow::Borrowed),
+            created_at: interaction.created_at,
+            observed_at: interaction.observed_at,
+            edited_at: interaction.edited_at,
+            ingested_at: record.timestamp.unwrap_or(self.now),
+            classified_at: self.now,
+            deleted: interaction.deleted,
+            content_digest: Cow::Borrowed(&scratch.digest),
+            label: decision.label,
+            p_complaint: decision.probabilities[Label::Complaint.index()],
+            p_tip: decision.probabilities[Label::Tip.index()],
+            p_experience: decision.probabilities[Label::Experience.index()],
+            p_praise: decision.probabilities[Label::Praise.index()],
+            p_other: decision.probabilities[Label::Other.index()],
+            confidence: decision.confidence,
+            abstained: decision.abstained,
+            language: decision.language,
+            tier,
+            model: Cow::Borrowed(self.classifier.model_version()),
+            queue: queue.map(|route| Cow::Borrowed(&*route.queue.spec.name)),
+            content_kinds: Cow::Borrowed(&content_kinds[..content_kind_count]),
+            fingerprint: if interaction.deleted { None } else { fingerprint(&interaction.text).map(u64::cast_signed) },
+            text: text.map(Cow::Borrowed),
+            text_truncated: cut || interaction.text.len() > limits::CLASSIFIED_TEXT_BYTES,
+            origin_topic: Cow::Borrowed(&scratch.topic),
+            origin_partition: record.from.partition,
+            origin_offset: record.offset,
+        };
+        if let Some(route) = queue {
+            scratch.key.clear();
+            interaction.identity().write_key(&mut scratch.key);
+            let item = queue_item(&classified, &route.queue.spec, &route.queue.reason, QueueStatus::Open, self.now);
+            let output = ClassifyStage::FIRST_QUEUE + route.index;
+            encode(&mut self.encoders.queue_item, &item, output, &scratch.key, outputs)?;
+            self.tallies.by_queue[route.index] += 1;
+        }
+        if !interaction.deleted {
+            self.tallies.by_label[decision.label.index()] += 1;
+            self.tallies.abstained += u64::from(decision.abstained);
+        }
+        scratch.key.clear();
+        encode_part(&interaction.community_id, &mut scratch.key);
+        let value = ClassifiedRecord::ClassifiedInteraction(classified);
+        encode(&mut self.encoders.classified, &value, ClassifyStage::CLASSIFIED, &scratch.key, outputs)
+    }
+
+    fn markers(&mut self, outputs: &mut Outputs) -> Result<(), Stop> {
+        let Some(partitions) = self.classified_partitions else { return Ok(()) };
+        let Some(progress) = self.sources.marker(self.now, &self.topics) else { return Ok(()) };
+        let marker = ClassifiedRecord::Progress(progress);
+        let mut bytes = Vec::new();
+        self.encoders.classified.encode(&marker, &mut bytes).map_err(|error| Stop::Invariant(error.to_string()))?;
+        for partition in 0..partitions {
+            outputs.push(ClassifyStage::CLASSIFIED).partition(partition).value(&bytes);
+        }
+        Ok(())
+    }
+}
+
+impl Stage for ClassifyStage {
+    fn step(&mut self, input: Input<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
+        match input {
+            Input::Record(record) => return self.record(record, outputs),
+            Input::Clock(now) => self.now = now,
+            Input::EndOfPartition(partition, position) => self.sources.reached_end(partition, position),
+            Input::Flush => self.markers(outputs)?,
+            Input::Topology { outputs, .. } => {
+                self.classified_partitions = outputs.get(ClassifyStage::CLASSIFIED).copied().flatten();
+            }
+            Input::Schema { id, lookup } => self.schema(id, &lookup),
+            Input::Assigned(partitions) => {
+                for &(partition, position) in partitions {
+                    self.ledgers.insert(partition, Ledger::default());
+                    self.sources.assign(partition, position);
+                }
+            }
+            Input::Revoked(partitions) | Input::Lost(partitions) => {
+                for &partition in partitions {
+                    self.ledgers.remove(&partition);
+                    self.sources.forget(partition);
+                }
+            }
+            Input::Sources(_) | Input::Restore { .. } | Input::Restored { .. } => {}
+        }
+        Ok(Step::Done)
+    }
+
+    fn recorded_position(&self, _partition: InputPartition) -> Option<Position> {
+        None
+    }
+
+    fn ledgers(&self, see: &mut dyn FnMut(InputPartition, &Ledger)) {
+        for (&partition, ledger) in &self.ledgers {
+            see(partition, ledger);
+        }
+    }
+}
+
+impl ClassifyStage {
+    fn schema(&mut self, id: u32, lookup: &SchemaLookup) {
+        self.decoder.add_schema(id, lookup);
+    }
+}
+
+fn pseudonym_of<'a>(pseudonym: &Pseudonym, author: &Option<record::Author<'_>>, key: &'a mut String) -> Option<Cow<'a, str>> {
+    let author = author.as_ref()?;
+    pseudonym.write(&author.id, key);
+    Some(Cow::Borrowed(key))
+}
+
+fn role_of(author: &Option<record::Author<'_>>) -> Role {
+    author.as_ref().map_or(Role::Unknown, |author| author.role)
+}
+
+/// The text as it goes downstream, and whether it was cut.
+fn text_of<'a>(interaction: &'a Interaction<'_>, keep_text: bool) -> (Option<&'a str>, bool) {
+    if !keep_text || interaction.deleted || interaction.text.is_empty() {
+        return (None, false);
+    }
+    let text = &*interaction.text;
+    if text.len() <= limits::TEXT_BYTES {
+        return (Some(text), false);
+    }
+    let mut end = limits::TEXT_BYTES;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    (Some(&text[..end]), true)
+}
+
+/// The content kinds of an interaction, each once, in the order of [`ContentKind::ALL`].
+fn content_kinds(interaction: &Interaction<'_>) -> ([ContentKind; ContentKind::ALL.len()], usize) {
+    let mut kinds = ContentKind::ALL;
+    let mut count = 0;
+    for kind in ContentKind::ALL {
+        let present = match kind {
+            ContentKind::Text => !interaction.text.trim().is_empty(),
+            kind => interaction.media.iter().any(|media| media.kind == kind),
+        };
+        if present {
+            kinds[count] = kind;
+            count += 1;
+        }
+    }
+    (kinds, count)
+}

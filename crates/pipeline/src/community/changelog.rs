@@ -1,0 +1,192 @@
+//! The entries of the changelog: how a partition's state is written and read back.
+//!
+//! Keys are text: `meta`, `ids|<segment>`, `slice|<community>|<level>|<start>`. Values are a version byte and `postcard`
+//! data: only this program reads them. The partition of an entry is the input partition whose state it is.
+
+use std::borrow::Cow;
+
+use record::stage::{OutputWriter, Outputs};
+use record::{Direction, EpochMs, Label, Position, Version, decode_key};
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Serialize, Serializer};
+use window::{SliceKey, SliceState};
+
+use super::identity::{Entry, SlotId};
+use super::watermark::Topic;
+
+/// The version of every value; a newer one cannot be read by this program, and the restore says so.
+const VERSION: u8 = 1;
+
+/// Most entries of one segment of ids.
+pub(super) const SEGMENT_ENTRIES_MAX: usize = 512;
+
+/// The entry `meta`: where the partition stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Meta<'a> {
+    /// The next offset to read, by input.
+    pub(super) positions: Vec<(u32, Position)>,
+    pub(super) watermark: Option<EpochMs>,
+    pub(super) low_mark: Option<EpochMs>,
+    pub(super) next_segment: u64,
+    pub(super) sources: Cow<'a, [Topic]>,
+}
+
+/// One identity in a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredId<'a> {
+    #[serde(borrow)]
+    pub(super) key: &'a [u8],
+    changed_at: EpochMs,
+    observed_at: EpochMs,
+    event_time: EpochMs,
+    digest: [u8; 16],
+    label: u8,
+    direction: u8,
+    content_kinds: u8,
+    flags: u8,
+    queue: Option<u8>,
+}
+
+const ABSTAINED: u8 = 1;
+const DELETED: u8 = 2;
+const COUNTED: u8 = 4;
+
+impl<'a> StoredId<'a> {
+    pub(super) fn new(key: &'a [u8], entry: &Entry) -> StoredId<'a> {
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        StoredId {
+            key,
+            changed_at: entry.version.changed_at,
+            observed_at: entry.version.observed_at,
+            event_time: entry.event_time,
+            digest: entry.digest,
+            label: entry.label as u8,
+            direction: entry.direction as u8,
+            content_kinds: entry.content_kinds,
+            flags: flag(entry.abstained, ABSTAINED) | flag(entry.deleted, DELETED) | flag(entry.counted, COUNTED),
+            queue: entry.queue,
+        }
+    }
+
+    /// The entry; `None` for a label or a direction that this program does not know.
+    pub(super) fn entry(&self) -> Option<Entry> {
+        Some(Entry {
+            version: Version { changed_at: self.changed_at, observed_at: self.observed_at },
+            event_time: self.event_time,
+            digest: self.digest,
+            label: *Label::ALL.get(usize::from(self.label))?,
+            direction: *Direction::ALL.get(usize::from(self.direction))?,
+            content_kinds: self.content_kinds,
+            abstained: self.flags & ABSTAINED != 0,
+            deleted: self.flags & DELETED != 0,
+            counted: self.flags & COUNTED != 0,
+            queue: self.queue,
+        })
+    }
+}
+
+/// A segment of ids as it is read; the places in `queues` are what its entries' `queue` mean.
+#[derive(Debug, Deserialize)]
+pub(super) struct Segment<'a> {
+    #[serde(borrow)]
+    pub(super) queues: Vec<&'a str>,
+    #[serde(borrow)]
+    pub(super) ids: Vec<StoredId<'a>>,
+}
+
+/// A segment of ids as it is written, straight from the index.
+struct SegmentOf<'a, F> {
+    slots: &'a [SlotId],
+    stored: F,
+}
+
+impl<'a, F: Fn(SlotId) -> StoredId<'a>> Serialize for SegmentOf<'_, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut sequence = serializer.serialize_seq(Some(self.slots.len()))?;
+        for &slot in self.slots {
+            sequence.serialize_element(&(self.stored)(slot))?;
+        }
+        sequence.end()
+    }
+}
+
+/// A key of the changelog, read back.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum EntryKey {
+    Meta,
+    Segment(u64),
+    Slice { community_id: String, key: SliceKey },
+}
+
+/// Writes entries for one partition.
+#[derive(Debug)]
+pub(super) struct ChangelogWriter<'a> {
+    pub(super) outputs: &'a mut Outputs,
+    pub(super) output: usize,
+    pub(super) partition: i32,
+}
+
+impl ChangelogWriter<'_> {
+    pub(super) fn meta(&mut self, meta: &Meta<'_>) {
+        self.entry("meta").value_with(|bytes| write(meta, bytes));
+    }
+
+    pub(super) fn segment<'a>(
+        &mut self,
+        segment: u64,
+        queues: &[&str],
+        slots: &[SlotId],
+        stored: impl Fn(SlotId) -> StoredId<'a>,
+    ) {
+        self.entry(&format!("ids|{segment}")).value_with(|bytes| write(&(queues, SegmentOf { slots, stored }), bytes));
+    }
+
+    pub(super) fn remove_segment(&mut self, segment: u64) {
+        self.entry(&format!("ids|{segment}"));
+    }
+
+    /// `community` is the community id as a key part, percent-encoded.
+    pub(super) fn slice(&mut self, community: &str, key: SliceKey, state: Option<&SliceState>) {
+        let writer = self.entry(&format!("slice|{community}|{}|{}", key.level, key.start));
+        if let Some(state) = state {
+            writer.value_with(|bytes| write(state, bytes));
+        }
+    }
+
+    fn entry(&mut self, key: &str) -> OutputWriter<'_> {
+        self.outputs.push(self.output).partition(self.partition).key(key.as_bytes())
+    }
+}
+
+/// Reads a key; `None` for one that this program never writes.
+pub(super) fn read_key(key: &[u8]) -> Option<EntryKey> {
+    let parts = decode_key(std::str::from_utf8(key).ok()?)?;
+    match &parts[..] {
+        [meta] if meta == "meta" => Some(EntryKey::Meta),
+        [ids, segment] if ids == "ids" => Some(EntryKey::Segment(segment.parse().ok()?)),
+        [slice, community_id, level, start] if slice == "slice" => {
+            let key = SliceKey { level: level.parse().ok()?, start: start.parse().ok()? };
+            Some(EntryKey::Slice { community_id: community_id.clone(), key })
+        }
+        _ => None,
+    }
+}
+
+/// Reads a value.
+///
+/// # Errors
+/// What is wrong, in words.
+pub(super) fn read_value<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, String> {
+    match value.split_first() {
+        Some((&VERSION, data)) => postcard::from_bytes(data).map_err(|error| error.to_string()),
+        Some((version, _)) => Err(format!("value of version {version}; this program reads version {VERSION}")),
+        None => Err("value of no bytes".to_owned()),
+    }
+}
+
+fn write<T: Serialize>(value: &T, bytes: &mut Vec<u8>) {
+    bytes.push(VERSION);
+    // Serializing plain data into memory cannot fail: the only errors of postcard here are those of the writer.
+    let written = postcard::to_io(value, bytes);
+    debug_assert!(written.is_ok());
+}

@@ -1,0 +1,250 @@
+//! What a partition emits before a commit: due panes, what leaves the index, and the changelog.
+
+use record::stage::{Outputs, Stop};
+use record::{EpochMs, Identity};
+
+use super::changelog::{ChangelogWriter, Meta, SEGMENT_ENTRIES_MAX, StoredId};
+use super::identity::SlotId;
+use super::panes::row;
+use super::partition::{Partition, SegmentUse};
+use super::{CommunityStage, Shared};
+use crate::encode;
+
+/// How often a watermark that moves alone is written down.
+const META_INTERVAL_MS: i64 = 1_000;
+/// How far event time goes on between two sweeps of the index.
+const SWEEP_INTERVAL_MS: i64 = 3_600_000;
+/// Most identities that leave in one flush.
+const LEAVING_MAX: usize = 5_000;
+
+impl Partition {
+    /// Emits what is due.
+    pub(super) fn flush(&mut self, shared: &mut Shared, outputs: &mut Outputs) -> Result<(), Stop> {
+        let before = self.watermark.value();
+        self.watermark.advance(shared.now);
+        let mut emitted = false;
+        if let Some(watermark) = self.watermark.value() {
+            emitted = self.emit_panes(watermark, shared, outputs)?;
+            self.sweep(watermark, shared);
+        }
+        self.bound_index(shared);
+        emitted |= self.let_leave(outputs);
+        self.write_changelog(shared, outputs, emitted, before);
+        Ok(())
+    }
+
+    fn emit_panes(&mut self, watermark: EpochMs, shared: &mut Shared, outputs: &mut Outputs) -> Result<bool, Stop> {
+        let mut result = Ok(());
+        let mut panes = 0;
+        while let Some(&(end, number)) = self.due.first() {
+            if end > watermark {
+                break;
+            }
+            let Some(community) = self.communities[number as usize].as_mut() else {
+                self.due.pop_first();
+                continue;
+            };
+            let Shared { windows, encoders, now, .. } = shared;
+            let id = community.id.clone();
+            let community_key = Partition::community_key(&id);
+            community.windows.emit(windows, watermark, &mut |pane| {
+                let name = &windows.specs()[pane.window].name;
+                let key = format!("{community_key}|{name}|{}", pane.end);
+                let metrics = row(&id, name, &pane, watermark, *now);
+                let encoded = encode(&mut encoders.metrics, &metrics, CommunityStage::METRICS, &key, outputs);
+                panes += 1;
+                if result.is_ok() {
+                    result = encoded;
+                }
+            });
+            if !community.touched {
+                community.touched = true;
+                self.touched.push(number);
+            }
+            self.schedule(number);
+            if self.due.first() == Some(&(end, number)) {
+                return Err(Stop::Invariant(format!("pane end {end} stays due after its emission")));
+            }
+        }
+        self.panes += panes;
+        result.map(|()| panes > 0)
+    }
+
+    /// Raises the low mark to the horizon, and finds what is below it.
+    fn sweep(&mut self, watermark: EpochMs, shared: &Shared) {
+        let low_mark = watermark.saturating_sub(shared.windows.horizon_ms());
+        if self.swept_to.is_some_and(|swept_to| low_mark - swept_to < SWEEP_INTERVAL_MS) {
+            return;
+        }
+        self.swept_to = Some(low_mark);
+        self.raise_low_mark(low_mark);
+    }
+
+    /// At the bound on entries a tenth of them goes, the oldest by event time.
+    fn bound_index(&mut self, shared: &Shared) {
+        if self.index.len().saturating_sub(self.leaving.len()) <= shared.ids_max {
+            return;
+        }
+        let mut event_times: Vec<EpochMs> = self.index.iter().map(|(_, slot)| slot.entry.event_time).collect();
+        let oldest = event_times.len() / 10;
+        let (_, &mut low_mark, _) = event_times.select_nth_unstable(oldest);
+        // One further, so that many entries of the same time cannot keep the mark where it is.
+        self.raise_low_mark(low_mark.saturating_add(1));
+    }
+
+    fn raise_low_mark(&mut self, low_mark: EpochMs) {
+        let low_mark = self.low_mark.map_or(low_mark, |known| known.max(low_mark));
+        self.low_mark = Some(low_mark);
+        let mut leaving: Vec<SlotId> = Vec::new();
+        let mut sparse: Vec<SlotId> = Vec::new();
+        for (id, slot) in self.index.iter() {
+            if slot.entry.event_time < low_mark {
+                leaving.push(id);
+            } else if slot.segment.and_then(|segment| self.segments.get(&segment)).is_some_and(is_sparse) {
+                sparse.push(id);
+            }
+        }
+        self.leaving = leaving.into();
+        for id in sparse {
+            self.mark_changed(id);
+        }
+    }
+
+    /// Removes entries below the low mark, with the state of their queue items.
+    fn let_leave(&mut self, outputs: &mut Outputs) -> bool {
+        let mut any = false;
+        for _ in 0..LEAVING_MAX {
+            let Some(id) = self.leaving.pop_front() else { break };
+            any = true;
+            let slot = self.index.slot(id);
+            if let Some(segment) = slot.segment {
+                release(&mut self.segments, segment);
+            }
+            if slot.entry.queue.is_some()
+                && let Some((community_id, kind, interaction_id)) = slot.identity()
+            {
+                let identity = Identity { community_id: community_id.into(), kind, id: interaction_id.into() };
+                outputs.push(CommunityStage::QUEUE_STATE).key(identity.key().as_bytes());
+            }
+            if slot.changed {
+                self.changed.retain(|&changed| changed != id);
+            }
+            self.index.remove(id);
+        }
+        any
+    }
+
+    fn write_changelog(&mut self, shared: &Shared, outputs: &mut Outputs, emitted: bool, before: Option<EpochMs>) {
+        if !shared.changelog {
+            self.forget_changes();
+            return;
+        }
+        let watermark_moved = self.watermark.value() != before;
+        let meta_due = shared.now.saturating_sub(self.meta_written_at) >= META_INTERVAL_MS;
+        if !self.moved && !emitted && self.changed.is_empty() && !(watermark_moved && meta_due) {
+            return;
+        }
+        let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
+        write_slices(&mut self.communities, &self.touched, &mut writer);
+        self.drop_idle_communities();
+        self.write_segments(&mut ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number });
+        let meta = Meta {
+            positions: self.positions.iter().map(|(&input, &position)| (input as u32, position)).collect(),
+            watermark: self.watermark.value(),
+            low_mark: self.low_mark,
+            next_segment: self.next_segment,
+            sources: self.watermark.topics().into(),
+        };
+        ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number }.meta(&meta);
+        self.meta_written_at = shared.now;
+        self.moved = false;
+    }
+
+    fn write_segments(&mut self, writer: &mut ChangelogWriter<'_>) {
+        let changed = std::mem::take(&mut self.changed);
+        for slots in changed.chunks(SEGMENT_ENTRIES_MAX) {
+            let segment = self.next_segment;
+            self.next_segment += 1;
+            let queues: Vec<&str> = self.queue_names.iter().map(|name| &**name).collect();
+            let index = &self.index;
+            writer.segment(segment, &queues, slots, |id| {
+                let slot = index.slot(id);
+                StoredId::new(slot.key(), &slot.entry)
+            });
+            let count = slots.len() as u32;
+            self.segments.insert(segment, SegmentUse { written: count, live: count });
+            for &id in slots {
+                let slot = self.index.slot_mut(id);
+                slot.changed = false;
+                if let Some(old) = slot.segment.replace(segment) {
+                    release(&mut self.segments, old);
+                }
+            }
+        }
+        self.changed = changed;
+        self.changed.clear();
+        self.segments.retain(|&segment, used| {
+            if used.live == 0 {
+                writer.remove_segment(segment);
+            }
+            used.live > 0
+        });
+    }
+
+    /// Without a changelog there is nothing to write, only to forget.
+    fn forget_changes(&mut self) {
+        for &number in &self.touched {
+            if let Some(community) = self.communities[number as usize].as_mut() {
+                community.windows.take_changed(&mut |_, _| {});
+                community.touched = false;
+            }
+        }
+        self.drop_idle_communities();
+        for &id in &self.changed {
+            self.index.slot_mut(id).changed = false;
+        }
+        self.changed.clear();
+        self.moved = false;
+    }
+
+    /// Lets go of touched communities that nothing is known of any more; forgets what was touched.
+    fn drop_idle_communities(&mut self) {
+        let touched = std::mem::take(&mut self.touched);
+        for &number in &touched {
+            let place = &mut self.communities[number as usize];
+            if let Some(community) = place
+                && community.windows.is_idle()
+            {
+                self.community_ids.remove(&community.id);
+                *place = None;
+                self.free_communities.push(number);
+            }
+        }
+        self.touched = touched;
+        self.touched.clear();
+    }
+}
+
+fn write_slices(
+    communities: &mut [Option<super::partition::Community>],
+    touched: &[u32],
+    writer: &mut ChangelogWriter<'_>,
+) {
+    for &number in touched {
+        let Some(community) = communities[number as usize].as_mut() else { continue };
+        let community_key = Partition::community_key(&community.id);
+        community.windows.take_changed(&mut |key, state| writer.slice(&community_key, key, state));
+        community.touched = false;
+    }
+}
+
+/// Less than a third of it is still of use: what is left is worth writing anew.
+fn is_sparse(segment: &SegmentUse) -> bool {
+    segment.live * 3 < segment.written
+}
+
+fn release(segments: &mut std::collections::BTreeMap<u64, SegmentUse>, segment: u64) {
+    if let Some(used) = segments.get_mut(&segment) {
+        used.live = used.live.saturating_sub(1);
+    }
+}

@@ -1,0 +1,180 @@
+//! The index of identities: which interactions a partition knows, in which version, and what they count for.
+
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+use record::{Direction, EpochMs, Kind, Label, Version};
+
+/// What is known of one interaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) version: Version,
+    pub(super) event_time: EpochMs,
+    /// The first half of the content digest: enough to tell two versions of one interaction apart.
+    pub(super) digest: [u8; 16],
+    pub(super) label: Label,
+    pub(super) direction: Direction,
+    /// A bit per content kind, in the order of [`record::ContentKind::ALL`].
+    pub(super) content_kinds: u8,
+    pub(super) abstained: bool,
+    /// It was taken back; only its version is of interest.
+    pub(super) deleted: bool,
+    /// It is in the windows. False for a late one.
+    pub(super) counted: bool,
+    /// Where it waits: a place in the partition's list of queue names.
+    pub(super) queue: Option<u8>,
+}
+
+/// An entry in its slot, and the changelog segment that holds it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// Kind, length of the community id, community id, id. Empty in a free slot.
+    key: Box<[u8]>,
+    pub(super) entry: Entry,
+    pub(super) segment: Option<u64>,
+    /// Changed since the last flush.
+    pub(super) changed: bool,
+}
+
+impl Slot {
+    /// The parts of its identity.
+    pub(super) fn identity(&self) -> Option<(&str, Kind, &str)> {
+        split_key(&self.key)
+    }
+
+    /// Its key within the index; what the changelog stores.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+/// The place of an entry; good until the entry is removed.
+pub(super) type SlotId = u32;
+
+/// The index.
+#[derive(Debug, Default)]
+pub(super) struct IdentityIndex {
+    hasher: ahash::RandomState,
+    table: HashTable<SlotId>,
+    slots: Vec<Slot>,
+    free: Vec<SlotId>,
+}
+
+impl IdentityIndex {
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn find(&self, key: &[u8]) -> Option<SlotId> {
+        let hash = self.hasher.hash_one(key);
+        self.table.find(hash, |&slot| *self.slots[slot as usize].key == *key).copied()
+    }
+
+    pub(super) fn slot(&self, slot: SlotId) -> &Slot {
+        &self.slots[slot as usize]
+    }
+
+    pub(super) fn slot_mut(&mut self, slot: SlotId) -> &mut Slot {
+        &mut self.slots[slot as usize]
+    }
+
+    /// Adds an entry whose key is not there yet.
+    pub(super) fn insert(&mut self, key: &[u8], entry: Entry) -> SlotId {
+        let slot = Slot { key: key.into(), entry, segment: None, changed: false };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.slots[id as usize] = slot;
+                id
+            }
+            None => {
+                self.slots.push(slot);
+                // The bound on entries is far below the range of the id: see `CommunitySettings::ids_max`.
+                (self.slots.len() - 1) as SlotId
+            }
+        };
+        let IdentityIndex { hasher, table, slots, .. } = self;
+        table.insert_unique(hasher.hash_one(key), id, |&id| hasher.hash_one(&*slots[id as usize].key));
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: SlotId) {
+        let hash = self.hasher.hash_one(&*self.slots[id as usize].key);
+        if let Ok(found) = self.table.find_entry(hash, |&candidate| candidate == id) {
+            found.remove();
+            self.slots[id as usize].key = Box::default();
+            self.free.push(id);
+        }
+    }
+
+    /// Every entry.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SlotId, &Slot)> {
+        self.table.iter().map(|&id| (id, &self.slots[id as usize]))
+    }
+}
+
+/// Writes the key of an identity within the index over what is in `key`.
+pub(super) fn write_key(community_id: &str, kind: Kind, id: &str, key: &mut Vec<u8>) {
+    key.clear();
+    key.push(kind as u8);
+    // Ids are bounded by `limits::ID_BYTES`; a longer one from another producer is told apart by the bytes that follow.
+    key.extend_from_slice(&(community_id.len() as u32).to_le_bytes());
+    key.extend_from_slice(community_id.as_bytes());
+    key.extend_from_slice(id.as_bytes());
+}
+
+fn split_key(key: &[u8]) -> Option<(&str, Kind, &str)> {
+    let (&kind, rest) = key.split_first()?;
+    let kind = *Kind::ALL.get(usize::from(kind))?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let (community_id, id) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    Some((std::str::from_utf8(community_id).ok()?, kind, std::str::from_utf8(id).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(changed_at: EpochMs) -> Entry {
+        Entry {
+            version: Version { changed_at, observed_at: 0 },
+            event_time: 0,
+            digest: [0; 16],
+            label: Label::Tip,
+            direction: Direction::Unknown,
+            content_kinds: 0,
+            abstained: false,
+            deleted: false,
+            counted: true,
+            queue: None,
+        }
+    }
+
+    #[test]
+    fn finds_what_it_was_given_and_reuses_slots() {
+        let mut index = IdentityIndex::default();
+        let mut key = Vec::new();
+        for number in 0..1_000 {
+            write_key("warga", Kind::Post, &number.to_string(), &mut key);
+            index.insert(&key, entry(number));
+        }
+        write_key("warga", Kind::Post, "77", &mut key);
+        let slot = index.find(&key).unwrap();
+        assert_eq!(index.slot(slot).entry.version.changed_at, 77);
+        assert_eq!(index.slot(slot).identity(), Some(("warga", Kind::Post, "77")));
+        index.remove(slot);
+        assert_eq!((index.find(&key), index.len()), (None, 999));
+        write_key("warga", Kind::Comment, "77", &mut key);
+        assert_eq!(index.insert(&key, entry(1)), slot);
+        assert_eq!(index.iter().count(), 1_000);
+    }
+
+    #[test]
+    fn different_identities_have_different_keys() {
+        let key = |community: &str, id: &str| {
+            let mut key = Vec::new();
+            write_key(community, Kind::Post, id, &mut key);
+            key
+        };
+        assert_ne!(key("ab", "c"), key("a", "bc"));
+    }
+}

@@ -1,0 +1,288 @@
+//! The community stage: identity, rolling aggregates and the state of queue items, per partition.
+//!
+//! Every record has exactly one outcome: applied, replaced, retracted, deduplicated, stale, late, progress,
+//! dead-lettered or dropped.
+
+mod changelog;
+mod flush;
+mod identity;
+mod panes;
+mod partition;
+mod restore;
+mod watermark;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
+use record::{
+    ClassifiedRecord, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, partition_for_key,
+};
+use rules::Routing;
+use window::WindowSet;
+use wire::{ClassifiedDecoder, DecodeError, Encoder};
+
+use self::partition::Partition;
+use self::watermark::Watermark;
+use crate::dead_letters::DeadLetters;
+
+/// How the stage writes its records.
+#[derive(Debug)]
+pub struct CommunityEncoders {
+    /// Of the metrics topic.
+    pub metrics: Encoder,
+    /// Of the topic of the queues' state.
+    pub queue_item: Encoder,
+}
+
+/// Everything the stage needs to know.
+#[derive(Debug)]
+pub struct CommunitySettings {
+    /// The classified topic, for the origin of dead letters.
+    pub classified_topic: Arc<str>,
+    /// Decodes the classified topic.
+    pub decoder: ClassifiedDecoder,
+    /// How the outputs are written.
+    pub encoders: CommunityEncoders,
+    /// The windows.
+    pub windows: WindowSet,
+    /// The queues, for the department of an item.
+    pub routing: Routing,
+    /// How far the events of one source may be out of order before they are late, in milliseconds.
+    pub disorder_ms: i64,
+    /// How long a silent source may hold the watermark, in milliseconds of the wall clock.
+    pub hold_ms_max: i64,
+    /// Most identities that a partition knows; at most `u32::MAX / 2`.
+    pub ids_max: usize,
+    /// Longest value of a dead letter, in bytes; longer ones are cut and say so.
+    pub dead_letter_value_bytes_max: usize,
+    /// Whether the state is written to the changelog. Without it, it is lost with the process.
+    pub changelog: bool,
+}
+
+/// What all partitions share.
+#[derive(Debug)]
+struct Shared {
+    encoders: CommunityEncoders,
+    windows: WindowSet,
+    routing: Routing,
+    ids_max: usize,
+    changelog: bool,
+    now: EpochMs,
+}
+
+/// How a partition stands, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// The partition.
+    pub partition: i32,
+    /// Its watermark; `None` before the first event.
+    pub watermark: Option<EpochMs>,
+    /// Identities known.
+    pub ids: usize,
+    /// Communities with live slices.
+    pub communities: usize,
+    /// Panes emitted since the partition was assigned.
+    pub panes: u64,
+}
+
+/// The stage. Outputs: 0 metrics, 1 state of the queues, 2 dead letters, 3 changelog.
+#[derive(Debug)]
+pub struct CommunityStage {
+    topic: Arc<str>,
+    decoder: ClassifiedDecoder,
+    shared: Shared,
+    disorder_ms: i64,
+    hold_ms_max: i64,
+    dead_letters: DeadLetters,
+    sources: Vec<(String, i32)>,
+    input_partitions: i32,
+    partitions: BTreeMap<i32, Partition>,
+}
+
+/// A record as it was decoded.
+enum Decoded<'a> {
+    Record(ClassifiedRecord<'a>),
+    Refused(Reason, String),
+    NeedsSchema(u32),
+}
+
+impl CommunityStage {
+    /// The place of the metrics topic among the outputs.
+    pub const METRICS: usize = 0;
+    /// The place of the topic of the queues' state among the outputs.
+    pub const QUEUE_STATE: usize = 1;
+    /// The place of the dead letters among the outputs.
+    pub const DEAD_LETTERS: usize = 2;
+    /// The place of the changelog among the outputs.
+    pub const CHANGELOG: usize = 3;
+
+    /// A stage that owns no partition yet.
+    pub fn new(settings: CommunitySettings) -> CommunityStage {
+        CommunityStage {
+            topic: settings.classified_topic,
+            decoder: settings.decoder,
+            shared: Shared {
+                encoders: settings.encoders,
+                windows: settings.windows,
+                routing: settings.routing,
+                ids_max: settings.ids_max.min(u32::MAX as usize / 2),
+                changelog: settings.changelog,
+                now: 0,
+            },
+            disorder_ms: settings.disorder_ms,
+            hold_ms_max: settings.hold_ms_max,
+            dead_letters: DeadLetters::new(
+                StageName::Community,
+                CommunityStage::DEAD_LETTERS,
+                settings.dead_letter_value_bytes_max,
+            ),
+            sources: Vec::new(),
+            input_partitions: 0,
+            partitions: BTreeMap::new(),
+        }
+    }
+
+    /// How each partition stands.
+    pub fn status(&self) -> impl Iterator<Item = PartitionStatus> + '_ {
+        self.partitions.values().map(|partition| PartitionStatus {
+            partition: partition.number,
+            watermark: partition.watermark.value(),
+            ids: partition.index.len(),
+            communities: partition.community_ids.len(),
+            panes: partition.panes,
+        })
+    }
+
+    /// Dead letters since the start of the process, by reason.
+    pub fn dead_letters(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
+        self.dead_letters.counts()
+    }
+
+    fn record(&mut self, record: InputRecord<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
+        let decoded = decode(&mut self.decoder, &record, self.input_partitions);
+        let Some(partition) = self.partitions.get_mut(&record.from.partition) else {
+            return Err(Stop::Invariant(format!("record of partition {}, which is not owned", record.from.partition)));
+        };
+        let outcome = match decoded {
+            Decoded::NeedsSchema(id) => return Ok(Step::NeedsSchema(id)),
+            Decoded::Record(ClassifiedRecord::ClassifiedInteraction(interaction)) => {
+                partition.interaction(&interaction, &mut self.shared, outputs)?
+            }
+            Decoded::Record(ClassifiedRecord::Progress(progress)) => progress_of(partition, &progress, self.shared.now),
+            Decoded::Refused(reason, detail) => {
+                self.dead_letters.emit(record, &self.topic, reason, &detail, outputs);
+                Outcome::DeadLettered
+            }
+        };
+        partition.settle(&record, outcome);
+        Ok(Step::Done)
+    }
+
+    fn partition(&mut self, number: i32) -> &mut Partition {
+        let (disorder_ms, hold_ms_max) = (self.disorder_ms, self.hold_ms_max);
+        let (sources, now) = (&self.sources, self.shared.now);
+        self.partitions.entry(number).or_insert_with(|| {
+            let mut watermark = Watermark::new(disorder_ms, hold_ms_max);
+            watermark.know(sources, now);
+            Partition::new(number, watermark)
+        })
+    }
+
+    fn schema(&mut self, id: u32, lookup: &SchemaLookup) {
+        self.decoder.add_schema(id, lookup);
+    }
+}
+
+impl Stage for CommunityStage {
+    fn step(&mut self, input: Input<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
+        match input {
+            Input::Record(record) => return self.record(record, outputs),
+            Input::Clock(now) => {
+                self.shared.now = now;
+                for partition in self.partitions.values_mut() {
+                    partition.watermark.advance(now);
+                }
+            }
+            Input::EndOfPartition(..) => {}
+            Input::Flush => {
+                for partition in self.partitions.values_mut() {
+                    partition.flush(&mut self.shared, outputs)?;
+                }
+            }
+            Input::Topology { inputs, .. } => self.input_partitions = inputs.first().copied().unwrap_or(0),
+            Input::Sources(sources) => {
+                self.sources = sources.to_vec();
+                for partition in self.partitions.values_mut() {
+                    partition.watermark.know(sources, self.shared.now);
+                }
+            }
+            Input::Assigned(partitions) => {
+                for &(partition, position) in partitions {
+                    self.partition(partition.partition).positions.insert(partition.input, position);
+                }
+            }
+            Input::Restore { partition, key, value } => {
+                self.partition(partition);
+                if let Some(state) = self.partitions.get_mut(&partition) {
+                    state.restore(key, value, &self.shared)?;
+                }
+            }
+            Input::Restored { partition } => {
+                if let Some(state) = self.partitions.get_mut(&partition) {
+                    state.restored(&self.shared);
+                    // The topics may have grown since the changelog was written.
+                    state.watermark.know(&self.sources, self.shared.now);
+                }
+            }
+            Input::Schema { id, lookup } => self.schema(id, &lookup),
+            Input::Revoked(partitions) | Input::Lost(partitions) => {
+                for partition in partitions {
+                    self.partitions.remove(&partition.partition);
+                }
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    fn recorded_position(&self, partition: InputPartition) -> Option<Position> {
+        self.partitions.get(&partition.partition)?.positions.get(&partition.input).copied()
+    }
+
+    fn ledgers(&self, see: &mut dyn FnMut(InputPartition, &Ledger)) {
+        for (&partition, state) in &self.partitions {
+            see(InputPartition { input: 0, partition }, &state.ledger);
+        }
+    }
+}
+
+fn progress_of(partition: &mut Partition, progress: &Progress<'_>, now: EpochMs) -> Outcome {
+    partition.watermark.heard_progress(progress, now);
+    Outcome::Progress
+}
+
+fn decode<'a>(decoder: &mut ClassifiedDecoder, record: &InputRecord<'a>, partitions: i32) -> Decoded<'a> {
+    let Some(value) = record.value else {
+        return Decoded::Refused(Reason::NullValue, "null value; this topic holds interactions and markers".to_owned());
+    };
+    let decoded = match decoder.decode(value) {
+        Ok(decoded) => decoded,
+        Err(DecodeError::NeedsSchema(id)) => return Decoded::NeedsSchema(id),
+        Err(DecodeError::Reject(rejection)) => return Decoded::Refused(rejection.reason, rejection.detail),
+    };
+    if let ClassifiedRecord::ClassifiedInteraction(_) = &decoded
+        && partitions > 0
+    {
+        // A community lives on one partition: elsewhere it would be counted twice.
+        let right = record.key.map(|key| partition_for_key(key, partitions));
+        if right != Some(record.from.partition) {
+            let found = record.from.partition;
+            let detail = match right {
+                Some(right) => format!("the key belongs to partition {right} by murmur2, found in {found}"),
+                None => format!("no key; the community id is right, found in {found}"),
+            };
+            return Decoded::Refused(Reason::WrongPartition, detail);
+        }
+    }
+    Decoded::Record(decoded)
+}

@@ -1,0 +1,371 @@
+//! The state of one partition: what is known, what is counted, what is due.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use record::stage::{InputRecord, Outputs, Stop};
+use record::{
+    ClassifiedInteraction, ContentKind, EpochMs, Label, Ledger, Outcome, Position, QueueItem, QueueStatus, encode_part,
+};
+use rules::QueueSpec;
+use window::{Applied, Change, CommunityWindows, Counts};
+
+use super::identity::{Entry, IdentityIndex, SlotId, write_key};
+use super::watermark::Watermark;
+use super::{CommunityStage, Shared};
+use crate::encode;
+use crate::queue_items::queue_item;
+
+/// One community of the partition.
+#[derive(Debug)]
+pub(super) struct Community {
+    pub(super) id: Arc<str>,
+    pub(super) windows: CommunityWindows,
+    /// What stands for it in `due`.
+    scheduled: Option<EpochMs>,
+    /// Its slices changed since the last flush.
+    pub(super) touched: bool,
+}
+
+/// A segment of ids in the changelog.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SegmentUse {
+    pub(super) written: u32,
+    pub(super) live: u32,
+}
+
+/// What happened to one classified interaction, and the queue item it gives rise to.
+struct Verdict {
+    outcome: Outcome,
+    item: Option<QueueStatus>,
+}
+
+/// The state of one partition.
+#[derive(Debug)]
+pub(super) struct Partition {
+    pub(super) number: i32,
+    pub(super) ledger: Ledger,
+    pub(super) positions: BTreeMap<usize, Position>,
+    pub(super) watermark: Watermark,
+    pub(super) low_mark: Option<EpochMs>,
+    pub(super) index: IdentityIndex,
+    /// Entries changed since the last flush.
+    pub(super) changed: Vec<SlotId>,
+    /// Entries on their way out: their queue items are tombstoned a bounded number at a time.
+    pub(super) leaving: VecDeque<SlotId>,
+    pub(super) segments: BTreeMap<u64, SegmentUse>,
+    pub(super) next_segment: u64,
+    /// Names of queues that entries wait in, by their place.
+    pub(super) queue_names: Vec<Box<str>>,
+    pub(super) communities: Vec<Option<Community>>,
+    pub(super) free_communities: Vec<u32>,
+    pub(super) community_ids: HashMap<Arc<str>, u32, ahash::RandomState>,
+    pub(super) due: BTreeSet<(EpochMs, u32)>,
+    pub(super) touched: Vec<u32>,
+    /// Something was processed since the last flush.
+    pub(super) moved: bool,
+    pub(super) meta_written_at: EpochMs,
+    pub(super) swept_to: Option<EpochMs>,
+    pub(super) panes: u64,
+    key: Vec<u8>,
+    text_key: String,
+}
+
+impl Partition {
+    pub(super) fn new(number: i32, watermark: Watermark) -> Partition {
+        Partition {
+            number,
+            ledger: Ledger::default(),
+            positions: BTreeMap::new(),
+            watermark,
+            low_mark: None,
+            index: IdentityIndex::default(),
+            changed: Vec::new(),
+            leaving: VecDeque::new(),
+            segments: BTreeMap::new(),
+            next_segment: 0,
+            queue_names: Vec::new(),
+            communities: Vec::new(),
+            free_communities: Vec::new(),
+            community_ids: HashMap::default(),
+            due: BTreeSet::new(),
+            touched: Vec::new(),
+            moved: false,
+            meta_written_at: EpochMs::MIN,
+            swept_to: None,
+            panes: 0,
+            key: Vec::new(),
+            text_key: String::new(),
+        }
+    }
+
+    /// Takes in one classified interaction.
+    pub(super) fn interaction(
+        &mut self,
+        interaction: &ClassifiedInteraction<'_>,
+        shared: &mut Shared,
+        outputs: &mut Outputs,
+    ) -> Result<Outcome, Stop> {
+        let topic = &interaction.origin_topic;
+        let (partition, offset) = (interaction.origin_partition, interaction.origin_offset);
+        self.watermark.heard(topic, partition, offset, interaction.created_at, shared.now);
+        let mut key = std::mem::take(&mut self.key);
+        write_key(&interaction.community_id, interaction.kind, &interaction.id, &mut key);
+        let found = self.index.find(&key);
+        let verdict = match found {
+            None => self.unknown(interaction, &key, shared),
+            Some(slot) => self.known(interaction, slot, shared),
+        };
+        self.key = key;
+        if let Some(status) = verdict.item {
+            self.queue_state(interaction, status, shared, outputs)?;
+        }
+        Ok(verdict.outcome)
+    }
+
+    fn unknown(&mut self, interaction: &ClassifiedInteraction<'_>, key: &[u8], shared: &Shared) -> Verdict {
+        if self.low_mark.is_some_and(|low_mark| interaction.created_at < low_mark) {
+            return Verdict { outcome: Outcome::Dropped, item: None };
+        }
+        let mut entry = self.entry_of(interaction);
+        let outcome = if entry.deleted { Outcome::Retracted } else { self.count(interaction, &mut entry, shared) };
+        let slot = self.index.insert(key, entry);
+        self.mark_changed(slot);
+        let item = if entry.queue.is_some() { Some(QueueStatus::Open) } else { None };
+        Verdict { outcome, item }
+    }
+
+    fn known(&mut self, interaction: &ClassifiedInteraction<'_>, slot: SlotId, shared: &Shared) -> Verdict {
+        let old = self.index.slot(slot).entry;
+        let version = interaction.version();
+        // On a tie a retraction wins, whichever of the two comes first.
+        if version < old.version || (version == old.version && old.deleted && !interaction.deleted) {
+            return Verdict { outcome: Outcome::Stale, item: None };
+        }
+        let mut new = self.entry_of(interaction);
+        if interaction.deleted {
+            // A retraction says nothing of the event time that it retracts: the known one stays.
+            new = Entry { event_time: old.event_time, counted: false, ..new };
+            if old.deleted {
+                return self.renew(slot, old, new);
+            }
+            self.retract(interaction, &old, shared);
+            self.set_entry(slot, new);
+            let item = old.queue.map(|_| QueueStatus::Retracted);
+            return Verdict { outcome: Outcome::Retracted, item };
+        }
+        new.counted = old.counted;
+        if Entry { version: old.version, ..new } == old {
+            return self.renew(slot, old, new);
+        }
+        if !old.deleted {
+            self.retract(interaction, &old, shared);
+        }
+        self.count(interaction, &mut new, shared);
+        self.set_entry(slot, new);
+        let item = match (old.queue, new.queue) {
+            (None, None) => None,
+            (None, Some(_)) => Some(QueueStatus::Open),
+            (Some(old), Some(new)) if old == new => Some(QueueStatus::Open),
+            (Some(_), _) => Some(QueueStatus::Moved),
+        };
+        Verdict { outcome: Outcome::Replaced, item }
+    }
+
+    /// The same again: only its version may be newer.
+    fn renew(&mut self, slot: SlotId, old: Entry, new: Entry) -> Verdict {
+        if new.version > old.version {
+            self.set_entry(slot, Entry { version: new.version, ..old });
+        }
+        Verdict { outcome: Outcome::Deduplicated, item: None }
+    }
+
+    fn set_entry(&mut self, slot: SlotId, entry: Entry) {
+        self.index.slot_mut(slot).entry = entry;
+        self.mark_changed(slot);
+    }
+
+    pub(super) fn mark_changed(&mut self, slot: SlotId) {
+        let known = self.index.slot_mut(slot);
+        if !known.changed {
+            known.changed = true;
+            self.changed.push(slot);
+        }
+    }
+
+    fn entry_of(&mut self, interaction: &ClassifiedInteraction<'_>) -> Entry {
+        let queue = match &interaction.queue {
+            Some(queue) if !interaction.deleted => Some(self.queue_number(queue)),
+            _ => None,
+        };
+        Entry {
+            version: interaction.version(),
+            event_time: interaction.created_at,
+            digest: digest_of(&interaction.content_digest),
+            label: interaction.label,
+            direction: interaction.direction,
+            content_kinds: interaction.content_kinds.iter().fold(0, |bits, &kind| bits | 1 << kind as u8),
+            abstained: interaction.abstained,
+            deleted: interaction.deleted,
+            counted: false,
+            queue,
+        }
+    }
+
+    /// The place of a queue's name, which is added if it is new. The last place stands for all names beyond the bound,
+    /// which routing's own bound on queues keeps out of reach.
+    pub(super) fn queue_number(&mut self, name: &str) -> u8 {
+        let place = match self.queue_names.iter().position(|known| **known == *name) {
+            Some(place) => place,
+            None if self.queue_names.len() < usize::from(u8::MAX) => {
+                self.queue_names.push(name.into());
+                self.queue_names.len() - 1
+            }
+            None => self.queue_names.len() - 1,
+        };
+        u8::try_from(place).unwrap_or(u8::MAX)
+    }
+
+    fn count(&mut self, interaction: &ClassifiedInteraction<'_>, entry: &mut Entry, shared: &Shared) -> Outcome {
+        let counts = counts_of(interaction.kind, entry);
+        let applied = self.apply(&interaction.community_id, entry.event_time, &counts, Change::Add, shared);
+        entry.counted = applied != Applied::Late;
+        if entry.counted { Outcome::Applied } else { Outcome::Late }
+    }
+
+    fn retract(&mut self, interaction: &ClassifiedInteraction<'_>, old: &Entry, shared: &Shared) {
+        if old.counted {
+            let counts = counts_of(interaction.kind, old);
+            self.apply(&interaction.community_id, old.event_time, &counts, Change::Retract, shared);
+        }
+    }
+
+    fn apply(&mut self, community_id: &str, at: EpochMs, counts: &Counts, change: Change, shared: &Shared) -> Applied {
+        let number = self.community(community_id);
+        let watermark = self.watermark.value();
+        let Some(community) = self.communities[number as usize].as_mut() else { return Applied::Late };
+        let applied = community.windows.apply(&shared.windows, at, counts, change, watermark);
+        if !community.touched {
+            community.touched = true;
+            self.touched.push(number);
+        }
+        self.schedule(number);
+        applied
+    }
+
+    /// The number of a community, which is added if it is new.
+    pub(super) fn community(&mut self, community_id: &str) -> u32 {
+        if let Some(&number) = self.community_ids.get(community_id) {
+            return number;
+        }
+        let id: Arc<str> = community_id.into();
+        let community =
+            Community { id: Arc::clone(&id), windows: CommunityWindows::new(), scheduled: None, touched: false };
+        let number = match self.free_communities.pop() {
+            Some(number) => {
+                self.communities[number as usize] = Some(community);
+                number
+            }
+            None => {
+                self.communities.push(Some(community));
+                (self.communities.len() - 1) as u32
+            }
+        };
+        self.community_ids.insert(id, number);
+        number
+    }
+
+    /// Brings `due` up to date with what the community's windows say.
+    pub(super) fn schedule(&mut self, number: u32) {
+        let Some(community) = self.communities[number as usize].as_mut() else { return };
+        let next = community.windows.next_due();
+        if next == community.scheduled {
+            return;
+        }
+        if let Some(scheduled) = community.scheduled {
+            self.due.remove(&(scheduled, number));
+        }
+        if let Some(next) = next {
+            self.due.insert((next, number));
+        }
+        community.scheduled = next;
+    }
+
+    fn queue_state(
+        &mut self,
+        interaction: &ClassifiedInteraction<'_>,
+        status: QueueStatus,
+        shared: &mut Shared,
+        outputs: &mut Outputs,
+    ) -> Result<(), Stop> {
+        let unqueued;
+        let queue = match &interaction.queue {
+            Some(name) => shared.routing.position(name).map(|place| &shared.routing.queues()[place]),
+            None => None,
+        };
+        let (spec, reason): (&QueueSpec, &str) = match queue {
+            Some(queue) => (&queue.spec, &queue.reason),
+            None => {
+                let name = match &interaction.queue {
+                    Some(name) => name.to_string(),
+                    None => NO_QUEUE.to_owned(),
+                };
+                unqueued = QueueSpec {
+                    name,
+                    takes: rules::Takes::Label(interaction.label),
+                    department: NO_QUEUE.to_owned(),
+                };
+                (&unqueued, if interaction.deleted { "the author took it back" } else { "no queue takes it" })
+            }
+        };
+        let mut item = queue_item(interaction, spec, reason, status, shared.now);
+        if status == QueueStatus::Moved {
+            item = QueueItem { reason: "an edit or a new decision moved it here".into(), ..item };
+        }
+        self.text_key.clear();
+        interaction.identity().write_key(&mut self.text_key);
+        encode(&mut shared.encoders.queue_item, &item, CommunityStage::QUEUE_STATE, &self.text_key, outputs)
+    }
+
+    /// The record was processed: its position is taken in.
+    pub(super) fn settle(&mut self, record: &InputRecord<'_>, outcome: Outcome) {
+        self.ledger.consume();
+        self.ledger.settle(outcome);
+        let position = self.positions.entry(record.from.input).or_default();
+        *position = (*position).max(record.offset + 1);
+        self.moved = true;
+    }
+
+    /// A community id as a key part.
+    pub(super) fn community_key(community_id: &str) -> String {
+        let mut key = String::with_capacity(community_id.len());
+        encode_part(community_id, &mut key);
+        key
+    }
+}
+
+/// Stands for the queue of what waits in none.
+const NO_QUEUE: &str = "none";
+
+fn counts_of(kind: record::Kind, entry: &Entry) -> Counts {
+    let mut kinds = ContentKind::ALL;
+    let mut count = 0;
+    for kind in ContentKind::ALL {
+        if entry.content_kinds & 1 << kind as u8 != 0 {
+            kinds[count] = kind;
+            count += 1;
+        }
+    }
+    let label: Label = entry.label;
+    Counts::of(label, entry.direction, kind, &kinds[..count], entry.abstained)
+}
+
+/// The first 16 bytes of a digest in hex; what is not hex is taken as zero, which a comparison of two equal ones bears.
+fn digest_of(hexadecimal: &str) -> [u8; 16] {
+    let mut digest = [0; 16];
+    let nibble = |byte: u8| (byte as char).to_digit(16).unwrap_or(0) as u8;
+    for (byte, pair) in digest.iter_mut().zip(hexadecimal.as_bytes().chunks_exact(2)) {
+        *byte = nibble(pair[0]) << 4 | nibble(pair[1]);
+    }
+    digest
+}

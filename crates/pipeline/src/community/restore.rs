@@ -1,0 +1,105 @@
+//! How a partition's state is read back from its changelog.
+
+use std::collections::{BTreeMap, HashMap};
+
+use record::stage::Stop;
+
+use super::Shared;
+use super::changelog::{EntryKey, Meta, Segment, read_key, read_value};
+use super::partition::{Partition, SegmentUse};
+
+impl Partition {
+    /// Takes in one entry; a null value removes it.
+    pub(super) fn restore(&mut self, key: &[u8], value: Option<&[u8]>, shared: &Shared) -> Result<(), Stop> {
+        let number = self.number;
+        let damaged = |detail: String| Stop::Changelog { partition: number, detail };
+        let Some(entry_key) = read_key(key) else {
+            return Err(damaged(format!("entry of an unknown kind: {}", String::from_utf8_lossy(key))));
+        };
+        let named = |detail: String| damaged(format!("entry {}: {detail}", String::from_utf8_lossy(key)));
+        match (entry_key, value) {
+            (EntryKey::Meta, Some(value)) => {
+                let meta: Meta<'_> = read_value(value).map_err(named)?;
+                self.positions = meta.positions.iter().map(|&(input, position)| (input as usize, position)).collect();
+                self.low_mark = meta.low_mark;
+                self.next_segment = meta.next_segment;
+                self.watermark.restore(meta.sources.into_owned(), meta.watermark, shared.now);
+            }
+            // A position is never removed: without it everything else would be of no use.
+            (EntryKey::Meta, None) => return Err(named("removed".to_owned())),
+            (EntryKey::Segment(segment), Some(value)) => {
+                let stored: Segment<'_> = read_value(value).map_err(named)?;
+                self.restore_segment(segment, &stored).map_err(named)?;
+            }
+            (EntryKey::Segment(segment), None) => {
+                self.segments.remove(&segment);
+            }
+            (EntryKey::Slice { community_id, key }, value) => {
+                let community = self.community(&community_id);
+                let Some(community) = self.communities[community as usize].as_mut() else { return Ok(()) };
+                match value {
+                    Some(value) => community.windows.restore(key, read_value(value).map_err(named)?),
+                    None => community.windows.forget(key),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_segment(&mut self, segment: u64, stored: &Segment<'_>) -> Result<(), String> {
+        let queues: Vec<u8> = stored.queues.iter().map(|name| self.queue_number(name)).collect();
+        for id in &stored.ids {
+            let mut entry = id.entry().ok_or("an id with a label or a direction that this program does not know")?;
+            if let Some(queue) = entry.queue {
+                let queue = queues.get(usize::from(queue)).ok_or("an id in a queue that the segment does not name")?;
+                entry.queue = Some(*queue);
+            }
+            let slot = match self.index.find(id.key) {
+                Some(slot) => {
+                    self.index.slot_mut(slot).entry = entry;
+                    slot
+                }
+                None => self.index.insert(id.key, entry),
+            };
+            self.index.slot_mut(slot).segment = Some(segment);
+        }
+        let written = u32::try_from(stored.ids.len()).unwrap_or(u32::MAX);
+        self.segments.insert(segment, SegmentUse { written, live: 0 });
+        Ok(())
+    }
+
+    /// The changelog was read to its end: brings together what its entries say of each other.
+    pub(super) fn restored(&mut self, shared: &Shared) {
+        // Ids of a removed segment had all left, or had moved to a later one.
+        let gone: Vec<_> = self
+            .index
+            .iter()
+            .filter(|(_, slot)| slot.segment.is_none_or(|segment| !self.segments.contains_key(&segment)))
+            .map(|(id, _)| id)
+            .collect();
+        for id in gone {
+            self.index.remove(id);
+        }
+        let mut live: HashMap<u64, u32> = HashMap::new();
+        for (_, slot) in self.index.iter() {
+            *live.entry(slot.segment.unwrap_or_default()).or_default() += 1;
+        }
+        let segments: BTreeMap<u64, SegmentUse> = std::mem::take(&mut self.segments);
+        self.segments = segments
+            .into_iter()
+            .map(|(segment, used)| (segment, SegmentUse { live: live.get(&segment).copied().unwrap_or(0), ..used }))
+            .collect();
+        let watermark = self.watermark.value();
+        for number in 0..self.communities.len() {
+            if let Some(community) = self.communities[number].as_mut() {
+                community.windows.restored(&shared.windows, watermark);
+            }
+            self.schedule(number as u32);
+        }
+        // What the low mark had passed leaves again; that it left once may not have been written down.
+        if let Some(low_mark) = self.low_mark {
+            self.leaving =
+                self.index.iter().filter(|(_, slot)| slot.entry.event_time < low_mark).map(|(id, _)| id).collect();
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! How a record that cannot be used goes to the dead letters: as it came, with where, why and what next in its headers.
+
+use std::fmt::Write as _;
+
+use record::stage::{InputRecord, Outputs};
+use record::{Reason, StageName, header};
+use sha2::{Digest, Sha256};
+
+/// Writes dead letters of one stage.
+#[derive(Debug)]
+pub(crate) struct DeadLetters {
+    stage: StageName,
+    output: usize,
+    value_bytes_max: usize,
+    origin: String,
+    by_reason: [u64; Reason::ALL.len()],
+}
+
+impl DeadLetters {
+    /// `output` is the dead-letter topic's place among the stage's outputs; a longer value than `value_bytes_max` is cut.
+    pub(crate) fn new(stage: StageName, output: usize, value_bytes_max: usize) -> DeadLetters {
+        DeadLetters { stage, output, value_bytes_max, origin: String::new(), by_reason: [0; Reason::ALL.len()] }
+    }
+
+    /// Emits one dead letter. `detail` must not hold content of the record.
+    pub(crate) fn emit(&mut self, record: InputRecord<'_>, topic: &str, reason: Reason, detail: &str, outputs: &mut Outputs) {
+        self.by_reason[Reason::ALL.iter().position(|&known| known == reason).unwrap_or(0)] += 1;
+        self.origin.clear();
+        // Writing to a String cannot fail.
+        let _ = write!(self.origin, "{topic}:{}:{}", record.from.partition, record.offset);
+        let mut writer = outputs.push(self.output);
+        if let Some(timestamp) = record.timestamp {
+            writer = writer.timestamp(timestamp);
+        }
+        // A key is bounded like the value: together they stay below what the dead-letter topic takes.
+        let key = record.key.map(|key| &key[..key.len().min(MOST_KEY_BYTES)]);
+        if let Some(key) = key {
+            writer = writer.key(key);
+        }
+        if let Some(value) = record.value {
+            writer = writer.value(&value[..value.len().min(self.value_bytes_max)]);
+        }
+        writer = writer
+            .header(header::ORIGIN, self.origin.as_bytes())
+            .header(header::STAGE, self.stage.as_str().as_bytes())
+            .header(header::REASON, reason.as_str().as_bytes())
+            .header(header::DISPOSITION, reason.disposition().as_str().as_bytes())
+            .header(header::DETAIL, detail.as_bytes());
+        if let Some(value) = record.value
+            && value.len() > self.value_bytes_max
+        {
+            let digest = hex(&Sha256::digest(value));
+            writer
+                .header(header::ORIGINAL_SIZE, value.len().to_string().as_bytes())
+                .header(header::ORIGINAL_SHA256, digest.as_bytes());
+        }
+    }
+
+    /// How many were emitted, by reason.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
+        Reason::ALL.into_iter().zip(self.by_reason)
+    }
+}
+
+/// Longest key that is kept, in bytes.
+const MOST_KEY_BYTES: usize = 16_384;
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    push_hex(bytes, &mut text);
+    text
+}
+
+/// Appends lower-case hexadecimal.
+pub(crate) fn push_hex(bytes: &[u8], text: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)] as char);
+        text.push(DIGITS[usize::from(byte & 15)] as char);
+    }
+}
