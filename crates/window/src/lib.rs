@@ -1,1 +1,16 @@
-//! Being written.
+//! Rolling aggregates of a community over shared slices of event time.
+//!
+//! Time is cut once into slices; every window is a sum of slices. A slice is as long as the shortest slide at first, and
+//! rolls up into the slices of the next longer slide once no open pane needs it finer: so the cost of an event and the
+//! size of the state do not grow with a window's length.
+//!
+//! Nothing here reads a clock: the caller says where the watermark is.
+#![forbid(unsafe_code)]
+
+mod community;
+mod counts;
+mod spec;
+
+pub use community::{Applied, Change, CommunityWindows, Pane, StateKey, StateValue};
+pub use counts::Counts;
+pub use spec::{WindowError, WindowSet, WindowSpec};

@@ -1,0 +1,232 @@
+//! Against an obvious recount: a list of everything that was applied, summed up anew for each pane.
+
+use proptest::prelude::*;
+use record::{Direction, Kind, Label};
+
+use super::*;
+use crate::WindowSpec;
+
+fn tip() -> Counts {
+    Counts::of(Label::Tip, Direction::Unknown, Kind::Post, &[], false)
+}
+
+fn small_set() -> WindowSet {
+    let spec = |name: &str, length_ms, slide_ms, lateness_ms| WindowSpec {
+        name: name.to_owned(),
+        length_ms,
+        slide_ms,
+        lateness_ms,
+    };
+    let specs = vec![spec("a", 30, 10, 20), spec("b", 120, 20, 0), spec("c", 120, 60, 60), spec("d", 20, 20, 40)];
+    WindowSet::new(specs).unwrap()
+}
+
+/// What was applied: when, whether it came or went, and the watermark then.
+struct Happened {
+    event_time: EpochMs,
+    times: i64,
+    watermark: EpochMs,
+}
+
+/// A community under test, with everything that happened to it.
+struct Run {
+    set: WindowSet,
+    windows: CommunityWindows,
+    watermark: EpochMs,
+    applied: Vec<Happened>,
+    rows: BTreeMap<(usize, EpochMs), (u32, i64)>,
+    log: BTreeMap<StateKey, StateValue>,
+}
+
+impl Run {
+    fn new(set: WindowSet) -> Run {
+        Run {
+            set,
+            windows: CommunityWindows::new(),
+            watermark: -1_000,
+            applied: Vec::new(),
+            rows: BTreeMap::new(),
+            log: BTreeMap::new(),
+        }
+    }
+
+    fn apply(&mut self, event_time: EpochMs, change: Change) -> Applied {
+        let applied = self.windows.apply(&self.set, event_time, &tip(), change, Some(self.watermark));
+        let times = if change == Change::Add { 1 } else { -1 };
+        self.applied.push(Happened { event_time, times, watermark: self.watermark });
+        applied
+    }
+
+    fn advance(&mut self, by: i64) {
+        self.watermark += by;
+        let (set, rows, applied, watermark) = (&self.set, &mut self.rows, &self.applied, self.watermark);
+        self.windows.emit(set, watermark, &mut |pane| {
+            let spec = &set.specs()[pane.window];
+            assert!(pane.end <= watermark && pane.end % spec.slide_ms == 0, "{pane:?} at {watermark}");
+            let expected = recount(spec, pane.end, applied);
+            assert_eq!(pane.counts.interactions, expected, "{pane:?}");
+            let before = rows.insert((pane.window, pane.end), (pane.revision, pane.counts.interactions));
+            match before {
+                None => assert_eq!(pane.revision, 0, "{pane:?}"),
+                Some((revision, _)) => {
+                    assert!(pane.revision > revision, "{pane:?}");
+                    assert_eq!(pane.timing, Timing::Late);
+                }
+            }
+        });
+        assert!(self.windows.next_due(&self.set).is_none_or(|due| due > self.watermark));
+        self.write();
+    }
+
+    fn write(&mut self) {
+        let log = &mut self.log;
+        self.windows.take_changed(&mut |key, value| {
+            match value {
+                Some(value) => log.insert(key, value),
+                None => log.remove(&key),
+            };
+        });
+    }
+
+    fn restart(&mut self) {
+        self.write();
+        self.windows = CommunityWindows::new();
+        for (&key, value) in &self.log {
+            self.windows.restore(&self.set, key, Some(value.clone()));
+        }
+        self.windows.restored(&self.set, Some(self.watermark));
+    }
+
+    /// Every pane up to the watermark is what its row, or the row before it, says.
+    fn check(&self) {
+        for (window, spec) in self.set.specs().iter().enumerate() {
+            let mut row = 0;
+            let mut end = -1_980;
+            while end <= self.watermark {
+                if let Some(&(_, interactions)) = self.rows.get(&(window, end)) {
+                    row = interactions;
+                }
+                let expected = recount(spec, end, &self.applied);
+                assert_eq!(row, expected, "window {} end {end} watermark {}", spec.name, self.watermark);
+                end += spec.slide_ms;
+            }
+        }
+    }
+}
+
+fn recount(spec: &WindowSpec, end: EpochMs, applied: &[Happened]) -> i64 {
+    let held = applied.iter().filter(|applied| {
+        let in_pane = (end - spec.length_ms..end).contains(&applied.event_time);
+        in_pane && end + spec.lateness_ms > applied.watermark
+    });
+    held.map(|applied| applied.times).sum()
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    /// An interaction this far from the watermark.
+    Add(i64),
+    /// The one that was applied that many acts ago is taken back, if it was counted.
+    Retract(usize),
+    Advance(i64),
+    Restart,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => (-20_i64..60).prop_map(Act::Add),
+        3 => (-300_i64..0).prop_map(Act::Add),
+        2 => (0_usize..30).prop_map(Act::Retract),
+        4 => (0_i64..30).prop_map(Act::Advance),
+        1 => (0_i64..400).prop_map(Act::Advance),
+        1 => Just(Act::Restart),
+    ]
+}
+
+fn run(set: WindowSet, acts: &[Act]) -> Run {
+    let mut run = Run::new(set);
+    let mut live: Vec<EpochMs> = Vec::new();
+    for act in acts {
+        match *act {
+            Act::Add(ahead) => {
+                let event_time = run.watermark + ahead;
+                if run.apply(event_time, Change::Add) != Applied::Late {
+                    live.push(event_time);
+                }
+            }
+            Act::Retract(back) => {
+                if let Some(at) = live.len().checked_sub(back + 1) {
+                    let event_time = live.remove(at);
+                    run.apply(event_time, Change::Retract);
+                }
+            }
+            Act::Advance(by) => run.advance(by),
+            Act::Restart => {
+                run.advance(0);
+                run.restart();
+            }
+        }
+    }
+    run.advance(0);
+    run.check();
+    run
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn every_pane_is_what_a_recount_says(acts in prop::collection::vec(act(), 1..120)) {
+        run(small_set(), &acts);
+    }
+
+    #[test]
+    fn everything_falls_to_zero_and_is_forgotten(acts in prop::collection::vec(act(), 1..60)) {
+        let mut run = run(small_set(), &acts);
+        run.advance(run.set.horizon_ms() * 3);
+        run.check();
+        prop_assert!(run.windows.is_idle());
+        prop_assert!(run.log.is_empty(), "left in the changelog: {:?}", run.log);
+        for window in 0..run.set.specs().len() {
+            let last = run.rows.range((window, EpochMs::MIN)..=(window, EpochMs::MAX)).next_back();
+            prop_assert!(last.is_none_or(|(_, &(_, interactions))| interactions == 0));
+        }
+    }
+}
+
+#[test]
+fn the_standard_windows_rise_and_fall_to_zero() {
+    let mut run = Run::new(WindowSet::standard());
+    run.watermark = 0;
+    run.apply(1_000, Change::Add);
+    run.apply(2_000, Change::Add);
+    let mut steps = 0;
+    while let Some(due) = run.windows.next_due(&run.set) {
+        run.advance(due - run.watermark);
+        steps += 1;
+    }
+    assert!(steps < 40, "the cost is that of the slices, not of the time that passes: {steps} steps");
+    for (window, spec) in run.set.specs().iter().enumerate() {
+        let of_window: Vec<_> = run.rows.range((window, 0)..=(window, EpochMs::MAX)).collect();
+        let expected = [(spec.slide_ms, 2), (spec.slide_ms + spec.length_ms, 0)];
+        let found: Vec<_> = of_window.iter().map(|&(&(_, end), &(_, interactions))| (end, interactions)).collect();
+        assert_eq!(found, expected, "{}", spec.name);
+    }
+    assert!(run.windows.is_idle());
+}
+
+#[test]
+fn a_late_interaction_revises_what_is_open_and_counts_what_it_missed() {
+    let set =
+        WindowSet::new(vec![WindowSpec { name: "a".into(), length_ms: 30, slide_ms: 10, lateness_ms: 10 }]).unwrap();
+    let mut run = Run::new(set);
+    run.watermark = 0;
+    run.apply(5, Change::Add);
+    run.advance(25);
+    assert_eq!(run.rows[&(0, 10)], (0, 1));
+    // Pane 10 is closed at 25, pane 20 is open and unchanged so far, pane 30 is to come.
+    assert_eq!(run.apply(6, Change::Add), Applied::Counted { missed_panes: 1 });
+    run.advance(0);
+    assert_eq!((run.rows[&(0, 10)], run.rows[&(0, 20)]), ((0, 1), (0, 2)));
+    assert_eq!(run.apply(-20, Change::Add), Applied::Late);
+}
