@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::classify::{Classifier, Decision, fingerprint};
+use ::classify::{Classifier, Decision};
 use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
 use record::{
     ClassifiedInteraction, ClassifiedRecord, ContentKind, EpochMs, Interaction, Kind, Label, Language, Ledger, Outcome,
@@ -253,6 +253,7 @@ impl ClassifyStage {
                 confidence: 1.0,
                 abstained: false,
                 language: Language::Undetermined,
+                fingerprint: None,
             };
             return Judged { decision, tier: Tier::None };
         }
@@ -320,7 +321,7 @@ impl ClassifyStage {
             model: Cow::Borrowed(self.classifier.model_version()),
             queue: queue.map(|route| Cow::Borrowed(&*route.queue.spec.name)),
             content_kinds: Cow::Borrowed(&content_kinds[..content_kind_count]),
-            fingerprint: if interaction.deleted { None } else { fingerprint(&interaction.text).map(u64::cast_signed) },
+            fingerprint: decision.fingerprint.map(u64::cast_signed),
             text: text.map(Cow::Borrowed),
             text_truncated: cut || interaction.text.len() > limits::CLASSIFIED_TEXT_BYTES,
             origin_topic: Cow::Borrowed(&scratch.topic),

@@ -1,6 +1,6 @@
 //! The entries of the changelog: how a partition's state is written and read back.
 //!
-//! Keys are text: `meta`, `ids|<segment>`, `slice|<community>|<level>|<start>`. Values are a version byte and `postcard`
+//! Keys are text: `meta`, `ids|<segment>`, `slice|<community>|<level>|<start>`, `pane|<community>|<window>|<end>`. Values are a version byte and `postcard`
 //! data: only this program reads them. The partition of an entry is the input partition whose state it is.
 
 use std::borrow::Cow;
@@ -9,7 +9,7 @@ use record::stage::{OutputWriter, Outputs};
 use record::{Direction, EpochMs, Label, Position, Version, decode_key};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
-use window::{SliceKey, SliceState};
+use window::{StateKey, StateValue};
 
 use super::identity::{Entry, SlotId};
 use super::watermark::Topic;
@@ -115,7 +115,7 @@ impl<'a, F: Fn(SlotId) -> StoredId<'a>> Serialize for SegmentOf<'_, F> {
 pub(super) enum EntryKey {
     Meta,
     Segment(u64),
-    Slice { community_id: String, key: SliceKey },
+    Windows { community_id: String, key: StateKey },
 }
 
 /// Writes entries for one partition.
@@ -146,10 +146,14 @@ impl ChangelogWriter<'_> {
     }
 
     /// `community` is the community id as a key part, percent-encoded.
-    pub(super) fn slice(&mut self, community: &str, key: SliceKey, state: Option<&SliceState>) {
-        let writer = self.entry(&format!("slice|{community}|{}|{}", key.level, key.start));
-        if let Some(state) = state {
-            writer.value_with(|bytes| write(state, bytes));
+    pub(super) fn windows(&mut self, community: &str, key: StateKey, value: Option<&StateValue>) {
+        let key = match key {
+            StateKey::Slice { level, start } => format!("slice|{community}|{level}|{start}"),
+            StateKey::Pane { window, end } => format!("pane|{community}|{window}|{end}"),
+        };
+        let writer = self.entry(&key);
+        if let Some(value) = value {
+            writer.value_with(|bytes| write(value, bytes));
         }
     }
 
@@ -165,8 +169,12 @@ pub(super) fn read_key(key: &[u8]) -> Option<EntryKey> {
         [meta] if meta == "meta" => Some(EntryKey::Meta),
         [ids, segment] if ids == "ids" => Some(EntryKey::Segment(segment.parse().ok()?)),
         [slice, community_id, level, start] if slice == "slice" => {
-            let key = SliceKey { level: level.parse().ok()?, start: start.parse().ok()? };
-            Some(EntryKey::Slice { community_id: community_id.clone(), key })
+            let key = StateKey::Slice { level: level.parse().ok()?, start: start.parse().ok()? };
+            Some(EntryKey::Windows { community_id: community_id.clone(), key })
+        }
+        [pane, community_id, window, end] if pane == "pane" => {
+            let key = StateKey::Pane { window: window.parse().ok()?, end: end.parse().ok()? };
+            Some(EntryKey::Windows { community_id: community_id.clone(), key })
         }
         _ => None,
     }

@@ -61,7 +61,7 @@ impl Partition {
                 community.touched = true;
                 self.touched.push(number);
             }
-            self.schedule(number);
+            self.schedule(number, windows);
             if self.due.first() == Some(&(end, number)) {
                 return Err(Stop::Invariant(format!("pane end {end} stays due after its emission")));
             }
@@ -233,7 +233,7 @@ fn write_slices(
     for &number in touched {
         let Some(community) = communities[number as usize].as_mut() else { continue };
         let community_key = Partition::community_key(&community.id);
-        community.windows.take_changed(&mut |key, state| writer.slice(&community_key, key, state));
+        community.windows.take_changed(&mut |key, value| writer.windows(&community_key, key, value.as_ref()));
         community.touched = false;
     }
 }

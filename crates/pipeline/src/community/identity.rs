@@ -1,7 +1,5 @@
 //! The index of identities: which interactions a partition knows, in which version, and what they count for.
 
-use std::hash::BuildHasher;
-
 use hashbrown::HashTable;
 use record::{Direction, EpochMs, Kind, Label, Version};
 

@@ -8,7 +8,7 @@ use record::{
     ClassifiedInteraction, ContentKind, EpochMs, Label, Ledger, Outcome, Position, QueueItem, QueueStatus, encode_part,
 };
 use rules::QueueSpec;
-use window::{Applied, Change, CommunityWindows, Counts};
+use window::{Applied, Change, CommunityWindows, Counts, WindowSet};
 
 use super::identity::{Entry, IdentityIndex, SlotId, write_key};
 use super::watermark::Watermark;
@@ -155,7 +155,7 @@ impl Partition {
             return Verdict { outcome: Outcome::Retracted, item };
         }
         new.counted = old.counted;
-        if Entry { version: old.version, ..new } == old {
+        if (Entry { version: old.version, ..new }) == old {
             return self.renew(slot, old, new);
         }
         if !old.deleted {
@@ -249,7 +249,7 @@ impl Partition {
             community.touched = true;
             self.touched.push(number);
         }
-        self.schedule(number);
+        self.schedule(number, &shared.windows);
         applied
     }
 
@@ -276,9 +276,9 @@ impl Partition {
     }
 
     /// Brings `due` up to date with what the community's windows say.
-    pub(super) fn schedule(&mut self, number: u32) {
+    pub(super) fn schedule(&mut self, number: u32, windows: &WindowSet) {
         let Some(community) = self.communities[number as usize].as_mut() else { return };
-        let next = community.windows.next_due();
+        let next = community.windows.next_due(windows);
         if next == community.scheduled {
             return;
         }

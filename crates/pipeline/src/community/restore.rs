@@ -34,13 +34,11 @@ impl Partition {
             (EntryKey::Segment(segment), None) => {
                 self.segments.remove(&segment);
             }
-            (EntryKey::Slice { community_id, key }, value) => {
+            (EntryKey::Windows { community_id, key }, value) => {
                 let community = self.community(&community_id);
                 let Some(community) = self.communities[community as usize].as_mut() else { return Ok(()) };
-                match value {
-                    Some(value) => community.windows.restore(key, read_value(value).map_err(named)?),
-                    None => community.windows.forget(key),
-                }
+                let value = value.map(read_value).transpose().map_err(named)?;
+                community.windows.restore(&shared.windows, key, value);
             }
         }
         Ok(())
@@ -94,7 +92,7 @@ impl Partition {
             if let Some(community) = self.communities[number].as_mut() {
                 community.windows.restored(&shared.windows, watermark);
             }
-            self.schedule(number as u32);
+            self.schedule(number as u32, &shared.windows);
         }
         // What the low mark had passed leaves again; that it left once may not have been written down.
         if let Some(low_mark) = self.low_mark {
