@@ -1,1 +1,20 @@
-//! Being written.
+//! The only crate that names rdkafka: owner threads with transactions and recovery, a reader, a feed, topic
+//! administration, and the embedded broker of the demo.
+//!
+//! # Memory
+//! A consumer prefetches at most [`OwnerConfig::prefetch_bytes`]; a producer holds at most
+//! [`OwnerConfig::in_flight_bytes`]; one batch of outputs is bounded by what one record gives rise to. When the producer
+//! is full the owner waits: nothing is queued without a bound.
+
+pub mod admin;
+mod client;
+pub mod embedded;
+pub mod feed;
+mod owner;
+mod queue;
+pub mod reader;
+
+pub use client::{Clock, Connection, Shutdown, SystemClock};
+pub use owner::{
+    Assignor, Delivery, Hooks, OwnerConfig, OwnerError, OwnerState, Turn, WaitReason, run_owner,
+};

@@ -1,0 +1,214 @@
+//! Topics: what there are, and making and changing them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::Connection;
+use crate::client::Context;
+
+/// A topic as the brokers know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Its name.
+    pub name: String,
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Number of replicas of each.
+    pub replication: i32,
+}
+
+/// A topic as it should be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Its name.
+    pub name: String,
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Number of replicas of each.
+    pub replication: i32,
+    /// Topic configuration, by Kafka's names.
+    pub config: BTreeMap<String, String>,
+}
+
+/// What an administrator's call failed with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// No broker answered in time.
+    #[error("no broker at {bootstrap} answered: {detail}")]
+    Unreachable {
+        /// Where.
+        bootstrap: String,
+        /// The client's words.
+        detail: String,
+    },
+    /// The properties are wrong.
+    #[error("kafka client cannot be made: {0}")]
+    Config(String),
+    /// A broker refused.
+    #[error("{topic}: {detail}")]
+    Refused {
+        /// Which topic.
+        topic: String,
+        /// The broker's words.
+        detail: String,
+    },
+}
+
+/// An administrator's connection.
+pub struct Admin {
+    bootstrap: String,
+    consumer: BaseConsumer<Context>,
+    client: AdminClient<DefaultClientContext>,
+    timeout: Duration,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").field("bootstrap", &self.bootstrap).finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    /// Makes the clients; nothing is asked yet.
+    ///
+    /// # Errors
+    /// If the properties are wrong.
+    pub fn new(connection: &Connection, timeout: Duration) -> Result<Admin, AdminError> {
+        let config: ClientConfig = connection.config(&[]);
+        let wrong = |error: rdkafka::error::KafkaError| AdminError::Config(error.to_string());
+        let consumer = config.create_with_context(Context::new("admin")).map_err(wrong)?;
+        let client = config.create().map_err(wrong)?;
+        Ok(Admin { bootstrap: connection.bootstrap.clone(), consumer, client, timeout })
+    }
+
+    /// Every topic but Kafka's own, and the number of brokers.
+    ///
+    /// # Errors
+    /// If no broker answers.
+    pub fn topics(&self) -> Result<(Vec<TopicInfo>, usize), AdminError> {
+        // One poll serves the queue of errors and logs, which would else grow with every attempt.
+        let _ = self.consumer.poll(Duration::ZERO);
+        let metadata = self.consumer.fetch_metadata(None, self.timeout).map_err(|error| self.unreachable(error))?;
+        let topics = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__")).map(|topic| TopicInfo {
+            name: topic.name().to_owned(),
+            partitions: i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX),
+            replication: topic
+                .partitions()
+                .first()
+                .map_or(0, |partition| i32::try_from(partition.replicas().len()).unwrap_or(i32::MAX)),
+        });
+        Ok((topics.collect(), metadata.brokers().len()))
+    }
+
+    /// First and next offset of a partition.
+    ///
+    /// # Errors
+    /// If no broker answers.
+    pub fn offsets(&self, topic: &str, partition: i32) -> Result<(i64, i64), AdminError> {
+        self.consumer.fetch_watermarks(topic, partition, self.timeout).map_err(|error| self.unreachable(error))
+    }
+
+    /// The configuration of a topic, where it differs from the broker's defaults or not.
+    ///
+    /// # Errors
+    /// If no broker answers, or one refuses.
+    pub fn config(&self, topic: &str) -> Result<BTreeMap<String, String>, AdminError> {
+        let options = AdminOptions::new().request_timeout(Some(self.timeout));
+        let specifier = ResourceSpecifier::Topic(topic);
+        let resources = wait(self.client.describe_configs([&specifier], &options)).map_err(|error| self.unreachable(error))?;
+        let mut config = BTreeMap::new();
+        for resource in resources {
+            let resource = resource
+                .map_err(|code| AdminError::Refused { topic: topic.to_owned(), detail: code.to_string() })?;
+            for entry in resource.entries {
+                if let Some(value) = entry.value {
+                    config.insert(entry.name, value);
+                }
+            }
+        }
+        Ok(config)
+    }
+
+    /// Makes a topic.
+    ///
+    /// # Errors
+    /// If no broker answers, or one refuses.
+    pub fn create(&self, topic: &TopicSpec) -> Result<(), AdminError> {
+        let mut new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(topic.replication));
+        for (name, value) in &topic.config {
+            new = new.set(name, value);
+        }
+        let options = self.options();
+        self.outcome(&topic.name, wait(self.client.create_topics([&new], &options)))
+    }
+
+    /// Raises a topic's number of partitions.
+    ///
+    /// # Errors
+    /// If no broker answers, or one refuses.
+    pub fn add_partitions(&self, topic: &str, partitions: i32) -> Result<(), AdminError> {
+        let new = NewPartitions::new(topic, usize::try_from(partitions).unwrap_or(0));
+        let options = self.options();
+        self.outcome(topic, wait(self.client.create_partitions([&new], &options)))
+    }
+
+    /// Sets a topic's configuration; what is not named goes back to the broker's defaults.
+    ///
+    /// # Errors
+    /// If no broker answers, or one refuses.
+    pub fn alter_config(&self, topic: &str, config: &BTreeMap<String, String>) -> Result<(), AdminError> {
+        let mut alter = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        for (name, value) in config {
+            alter = alter.set(name, value);
+        }
+        let options = self.options();
+        let results = wait(self.client.alter_configs([&alter], &options)).map_err(|error| self.unreachable(error))?;
+        for result in results {
+            result.map_err(|(_, code)| AdminError::Refused { topic: topic.to_owned(), detail: code.to_string() })?;
+        }
+        Ok(())
+    }
+
+    fn options(&self) -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout))
+    }
+
+    fn outcome(
+        &self,
+        topic: &str,
+        results: Result<Vec<rdkafka::admin::TopicResult>, rdkafka::error::KafkaError>,
+    ) -> Result<(), AdminError> {
+        for result in results.map_err(|error| self.unreachable(error))? {
+            result.map_err(|(_, code)| AdminError::Refused { topic: topic.to_owned(), detail: code.to_string() })?;
+        }
+        Ok(())
+    }
+
+    fn unreachable(&self, error: rdkafka::error::KafkaError) -> AdminError {
+        AdminError::Unreachable { bootstrap: self.bootstrap.clone(), detail: error.to_string() }
+    }
+}
+
+/// Waits for an answer of the admin client, which librdkafka's own threads bring: no runtime is needed.
+fn wait<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,333 @@
+//! How partitions come and go: positions, gaps, the changelog.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+use record::Position;
+use record::stage::{Input, InputPartition, Stage};
+
+use super::{
+    ASK_TIMEOUT, COMPLAIN_EVERY, Hooks, METADATA_EVERY, Owned, Owner, OwnerError, OwnerState, RETRY_AFTER, Rebalance,
+    Trouble, WaitReason, partition_of,
+};
+use crate::client::{Context, is_unauthorized};
+use crate::queue::{Event, EventQueue};
+
+/// The brokers did not answer, or not with what is needed.
+fn unanswered(error: &KafkaError) -> Trouble {
+    if error.rdkafka_error_code().is_some_and(is_unauthorized) {
+        return Trouble::Stop(OwnerError::Unauthorized(error.to_string()));
+    }
+    Trouble::Reset(error.to_string())
+}
+
+impl<S: Stage, H: Hooks<S>> Owner<S, H> {
+    /// Waits until every topic is there; false if the end was requested first.
+    pub(super) fn wait_for_topics(&mut self) -> Result<bool, OwnerError> {
+        let mut said: Option<Instant> = None;
+        while !self.shutdown.is_requested() {
+            let missing = match self.read_topology() {
+                Ok(missing) => missing,
+                Err(Trouble::Stop(error)) => return Err(error),
+                Err(Trouble::Reset(detail) | Trouble::Fenced(detail)) => {
+                    self.turn.state = OwnerState::Waiting(WaitReason::Broker(detail.clone()));
+                    self.complain(&detail);
+                    self.wait(RETRY_AFTER)?;
+                    continue;
+                }
+            };
+            if missing.is_empty() {
+                self.turn.state = OwnerState::Joining;
+                return Ok(true);
+            }
+            if said.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
+                said = Some(Instant::now());
+                let topics = missing.join(", ");
+                tracing::warn!(topics, "topics are missing; `sinyal topics apply` makes them");
+            }
+            self.turn.state = OwnerState::Waiting(WaitReason::Topics(missing));
+            self.wait(RETRY_AFTER)?;
+        }
+        Ok(false)
+    }
+
+    /// Asks for the partition counts of every topic; gives those topics that are not there.
+    fn read_topology(&mut self) -> Result<Vec<String>, Trouble> {
+        let metadata = self.consumer.fetch_metadata(None, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
+        let count = |name: &String| {
+            let topic = metadata.topics().iter().find(|topic| topic.name() == name)?;
+            i32::try_from(topic.partitions().len()).ok().filter(|&partitions| partitions > 0)
+        };
+        let inputs: Vec<Option<i32>> = self.config.inputs.iter().map(count).collect();
+        let outputs: Vec<Option<i32>> = self.config.outputs.iter().map(count).collect();
+        let sources: Vec<Option<i32>> = self.config.source_topics.iter().map(count).collect();
+        let names = self.config.inputs.iter().chain(&self.config.outputs).chain(&self.config.source_topics);
+        let counts = inputs.iter().chain(&outputs).chain(&sources);
+        let missing: BTreeSet<&String> =
+            names.zip(counts).filter(|(_, count)| count.is_none()).map(|(name, _)| name).collect();
+        let missing: Vec<String> = missing.into_iter().cloned().collect();
+        if missing.is_empty() {
+            let sources = self.config.source_topics.iter().cloned().zip(sources.into_iter().flatten()).collect();
+            self.topology = (inputs.into_iter().flatten().collect(), outputs, sources);
+            self.last_metadata = Instant::now();
+        }
+        Ok(missing)
+    }
+
+    /// Notices partitions that topics have gained.
+    pub(super) fn refresh_metadata(&mut self) -> Result<(), Trouble> {
+        if self.last_metadata.elapsed() < METADATA_EVERY {
+            return Ok(());
+        }
+        self.last_metadata = Instant::now();
+        let before = self.topology.clone();
+        // Not to be had now is no trouble: it is asked again.
+        if self.read_topology().is_ok() && self.topology != before {
+            self.show_topology()?;
+        }
+        Ok(())
+    }
+
+    fn show_topology(&mut self) -> Result<(), Trouble> {
+        let (inputs, outputs, sources) = self.topology.clone();
+        self.step(Input::Topology { inputs: &inputs, outputs: &outputs })?;
+        self.step(Input::Sources(&sources))
+    }
+
+    pub(super) fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), Trouble> {
+        match rebalance {
+            Rebalance::Assign(partitions) => {
+                let partitions = self.input_partitions(&partitions);
+                tracing::info!(stage = self.config.stage.as_str(), partitions = partitions.len(), "partitions assigned");
+                // Assigned from now on whatever happens: a reset takes them again.
+                for &at in &partitions {
+                    self.owned.insert(at, Owned { position: Position::MAX, committed: None });
+                }
+                self.assign(&partitions, false)
+            }
+            Rebalance::Revoke(partitions) => {
+                let partitions = self.input_partitions(&partitions);
+                let lost = self.consumer.assignment_lost();
+                tracing::info!(stage = self.config.stage.as_str(), partitions = partitions.len(), lost, "partitions revoked");
+                let committed = if lost { Err(Trouble::Reset("partitions were lost".to_owned())) } else { self.commit() };
+                for at in &partitions {
+                    self.owned.remove(at);
+                }
+                self.outputs.clear();
+                let gone = if committed.is_ok() { Input::Revoked(&partitions) } else { Input::Lost(&partitions) };
+                self.stage.step(gone, &mut self.outputs)?;
+                self.unassign(&partitions)?;
+                if self.owned.is_empty() {
+                    self.turn.state = OwnerState::Joining;
+                }
+                committed
+            }
+            Rebalance::OutOfRange => Err(Trouble::Reset("a position is out of range".to_owned())),
+        }
+    }
+
+    /// Takes partitions that are assigned already from what is committed, after a reset.
+    pub(super) fn take_again(&mut self, partitions: &[InputPartition]) -> Result<(), Trouble> {
+        let still: Vec<InputPartition> = partitions.iter().copied().filter(|at| self.owned.contains_key(at)).collect();
+        if still.is_empty() {
+            self.turn.state = OwnerState::Joining;
+            return Ok(());
+        }
+        self.unassign(&still)?;
+        // What was fetched before must not be taken for what comes from the new positions.
+        let rebalances = &mut self.rebalances;
+        while self.queue.poll(Duration::from_millis(20), &mut |event| match event {
+            Event::Assign(partitions) => rebalances.push(Rebalance::Assign(partitions)),
+            Event::Revoke(partitions) => rebalances.push(Rebalance::Revoke(partitions)),
+            _ => {}
+        }) {}
+        self.assign(&still, true)
+    }
+
+    fn assign(&mut self, partitions: &[InputPartition], again: bool) -> Result<(), Trouble> {
+        if partitions.is_empty() && !again {
+            return self.acknowledge(partitions);
+        }
+        let taken = self.positions(partitions)?;
+        self.read_topology()?;
+        self.show_topology()?;
+        let positions: Vec<(InputPartition, Position)> = taken.iter().map(|&(at, owned)| (at, owned.position)).collect();
+        self.step(Input::Clock(self.clock.now_ms()))?;
+        self.step(Input::Assigned(&positions))?;
+        if let Some(changelog) = self.config.changelog {
+            let numbers: BTreeSet<i32> = partitions.iter().map(|at| at.partition).collect();
+            for number in numbers {
+                self.restore(changelog, number)?;
+            }
+            for &(at, owned) in &taken {
+                self.check_state(at, owned)?;
+            }
+        }
+        for &(at, owned) in &taken {
+            self.owned.insert(at, owned);
+        }
+        self.acknowledge(partitions)?;
+        self.turn.state = OwnerState::Running;
+        self.tell(true);
+        Ok(())
+    }
+
+    /// Where each partition goes on: what is committed, or the earliest record.
+    fn positions(&mut self, partitions: &[InputPartition]) -> Result<Vec<(InputPartition, Owned)>, Trouble> {
+        let mut list = TopicPartitionList::new();
+        for at in partitions {
+            list.add_partition(&self.config.inputs[at.input], at.partition);
+        }
+        let committed =
+            self.consumer.committed_offsets(list, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
+        let mut taken = Vec::with_capacity(partitions.len());
+        for element in committed.elements() {
+            let Some(at) = partition_of(&self.config, element.topic(), element.partition()) else { continue };
+            element.error().map_err(|error| unanswered(&error))?;
+            let (low, high) = self
+                .consumer
+                .fetch_watermarks(element.topic(), element.partition(), ASK_TIMEOUT)
+                .map_err(|error| unanswered(&error))?;
+            let committed = match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            };
+            let position = match committed {
+                Some(offset) if offset < low || offset > high => {
+                    let lost = u64::try_from(low - offset).unwrap_or(0);
+                    self.turn.lost += lost;
+                    tracing::error!(
+                        topic = element.topic(),
+                        partition = element.partition(),
+                        committed = offset,
+                        first = low,
+                        next = high,
+                        lost,
+                        "committed position is out of range: records are gone; going on from the first that is there"
+                    );
+                    low
+                }
+                Some(offset) => offset,
+                None => low,
+            };
+            taken.push((at, Owned { position, committed }));
+        }
+        Ok(taken)
+    }
+
+    fn check_state(&self, at: InputPartition, owned: Owned) -> Result<(), Trouble> {
+        let Some(committed) = owned.committed else { return Ok(()) };
+        let recorded = self.stage.recorded_position(at);
+        if recorded.is_some_and(|recorded| recorded >= committed) {
+            return Ok(());
+        }
+        let recorded = match recorded {
+            Some(recorded) => format!("it records position {recorded}"),
+            None => "it records no position".to_owned(),
+        };
+        Err(Trouble::Stop(OwnerError::MissingState { partition: at.partition, committed, recorded }))
+    }
+
+    /// Reads one partition of the changelog up to the end that it has now, waiting out open transactions.
+    fn restore(&mut self, changelog: usize, partition: i32) -> Result<(), Trouble> {
+        let topic = self.config.outputs[changelog].clone();
+        let connection = &self.config.connection;
+        let config = connection.config(&[
+            ("group.id", "sinyal-restore"),
+            ("enable.auto.commit", "false"),
+            ("enable.partition.eof", "true"),
+            ("isolation.level", "read_committed"),
+            ("auto.offset.reset", "earliest"),
+            ("queued.max.messages.kbytes", "16384"),
+            ("fetch.wait.max.ms", "20"),
+        ]);
+        let reader: BaseConsumer<Context> =
+            config.create_with_context(Context::new("restore")).map_err(|error| unanswered(&error))?;
+        let reader = Arc::new(reader);
+        let (low, high) =
+            reader.fetch_watermarks(&topic, partition, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
+        let mut assignment = TopicPartitionList::new();
+        assignment
+            .add_partition_offset(&topic, partition, Offset::Beginning)
+            .and_then(|()| reader.assign(&assignment))
+            .map_err(|error| unanswered(&error))?;
+        let mut entries = 0_u64;
+        let queue = EventQueue::new(Arc::clone(&reader));
+        // The end that the reader tells counts markers of transactions, which are no messages; while a transaction below
+        // the high watermark is open, that end lies before it.
+        let mut position = low;
+        let mut quiet_since = Instant::now();
+        while position < high && !self.shutdown.is_requested() {
+            let (stage, outputs) = (&mut self.stage, &mut self.outputs);
+            let mut result = Ok(());
+            let any = queue.poll(Duration::from_millis(100), &mut |event| match event {
+                Event::Message(message) => {
+                    position = message.offset + 1;
+                    if let Some(key) = message.key {
+                        entries += 1;
+                        let input = Input::Restore { partition, key, value: message.value };
+                        result = stage.step(input, outputs).map(|_| ()).map_err(Trouble::from);
+                    }
+                }
+                Event::End { offset, .. } => position = position.max(offset),
+                Event::Error { code, reason } if is_unauthorized(code) => {
+                    result = Err(Trouble::Stop(OwnerError::Unauthorized(reason)));
+                }
+                _ => {}
+            });
+            result?;
+            if any {
+                quiet_since = Instant::now();
+            } else if quiet_since.elapsed() > Duration::from_secs(60) {
+                return Err(Trouble::Reset(format!("changelog {topic}-{partition} cannot be read to its end")));
+            }
+            if self.last_turn.elapsed() >= super::TURN_EVERY {
+                self.turn.state = OwnerState::Restoring { entries, partition };
+                self.tell(true);
+            }
+        }
+        drop(queue);
+        self.stage.step(Input::Restored { partition }, &mut self.outputs)?;
+        tracing::info!(partition, entries, "state restored");
+        Ok(())
+    }
+
+    /// Tells the group that partitions are taken, and from where.
+    fn acknowledge(&mut self, partitions: &[InputPartition]) -> Result<(), Trouble> {
+        let mut list = TopicPartitionList::new();
+        let cooperative = matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        for (at, owned) in &self.owned {
+            // The eager protocol replaces the whole assignment; the cooperative one adds to it.
+            if !cooperative || partitions.contains(at) {
+                list.add_partition_offset(&self.config.inputs[at.input], at.partition, Offset::Offset(owned.position))
+                    .map_err(|error| Trouble::Stop(OwnerError::Fatal(error.to_string())))?;
+            }
+        }
+        let result =
+            if cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
+        result.map_err(|error| unanswered(&error))?;
+        // A partition may stay paused over an assignment (librdkafka #5591).
+        self.consumer.resume(&list).map_err(|error| unanswered(&error))
+    }
+
+    fn unassign(&mut self, partitions: &[InputPartition]) -> Result<(), Trouble> {
+        let result = if matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+            let mut list = TopicPartitionList::new();
+            for at in partitions {
+                list.add_partition(&self.config.inputs[at.input], at.partition);
+            }
+            self.consumer.incremental_unassign(&list)
+        } else {
+            self.consumer.unassign()
+        };
+        result.map_err(|error| unanswered(&error))
+    }
+
+    fn input_partitions(&self, partitions: &[(String, i32)]) -> Vec<InputPartition> {
+        partitions.iter().filter_map(|(topic, partition)| partition_of(&self.config, topic, *partition)).collect()
+    }
+}

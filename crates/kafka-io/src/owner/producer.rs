@@ -1,0 +1,247 @@
+//! The owner's producer: what a stage emits, in transactions or idempotently.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use record::stage::OutputRecord;
+
+use super::{Delivery, OwnerConfig, OwnerError};
+use crate::client::{Context, is_unauthorized};
+
+/// What a failure of the producer means.
+#[derive(Debug)]
+pub(super) enum ProducerError {
+    /// Nothing in memory may be trusted: abort, make a new producer, begin again from what is committed.
+    Reset(String),
+    /// Somebody else took over the transactional id, or the broker gave up on this transaction; it looks the same.
+    Fenced(String),
+    /// The process must stop.
+    Stop(OwnerError),
+}
+
+#[derive(Debug)]
+pub(super) struct DeliveryContext {
+    inner: Context,
+    failed: AtomicU64,
+    first_failure: Mutex<Option<String>>,
+}
+
+impl ClientContext for DeliveryContext {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        self.inner.log(level, fac, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.inner.error(error, reason);
+    }
+}
+
+impl ProducerContext for DeliveryContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            if let Ok(mut first) = self.first_failure.lock() {
+                first.get_or_insert_with(|| error.to_string());
+            }
+        }
+    }
+}
+
+pub(super) struct StageProducer {
+    producer: BaseProducer<DeliveryContext>,
+    transactional: bool,
+    in_transaction: bool,
+    patience: Duration,
+    topics: Vec<String>,
+    pub(super) produced: u64,
+}
+
+impl StageProducer {
+    /// Makes a producer; a transactional one still has to be initialised.
+    pub(super) fn new(config: &OwnerConfig) -> Result<StageProducer, OwnerError> {
+        let size = config.output_bytes_max.to_string();
+        let kbytes = (config.in_flight_bytes / 1024).max(1).to_string();
+        let mut ours = vec![
+            ("enable.idempotence", "true"),
+            ("partitioner", "murmur2_random"),
+            ("linger.ms", "5"),
+            ("compression.type", "lz4"),
+            ("queue.buffering.max.kbytes", kbytes.as_str()),
+            ("queue.buffering.max.messages", "200000"),
+            ("message.max.bytes", size.as_str()),
+            // Back-to-back transactions wait for this long where a broker is still busy with the one before.
+            ("retry.backoff.ms", "10"),
+        ];
+        let timeout;
+        let patience = match &config.delivery {
+            Delivery::ExactlyOnce { transactional_id, transaction_timeout_ms } => {
+                timeout = transaction_timeout_ms.to_string();
+                ours.push(("transactional.id", transactional_id));
+                ours.push(("transaction.timeout.ms", &timeout));
+                ours.push(("message.timeout.ms", &timeout));
+                Duration::from_millis(u64::try_from(*transaction_timeout_ms).unwrap_or(10_000))
+            }
+            Delivery::AtLeastOnce => {
+                ours.push(("message.timeout.ms", "60000"));
+                Duration::from_secs(60)
+            }
+        };
+        let context = DeliveryContext {
+            inner: Context::new("producer"),
+            failed: AtomicU64::new(0),
+            first_failure: Mutex::default(),
+        };
+        let producer = config
+            .connection
+            .config(&ours)
+            .create_with_context(context)
+            .map_err(|error| OwnerError::Config(error.to_string()))?;
+        Ok(StageProducer {
+            producer,
+            transactional: matches!(config.delivery, Delivery::ExactlyOnce { .. }),
+            in_transaction: false,
+            patience,
+            topics: config.outputs.clone(),
+            produced: 0,
+        })
+    }
+
+    /// Readies a transactional producer: fences whoever has the same id and ends what it left open.
+    pub(super) fn init(&self, timeout: Duration) -> Result<(), ProducerError> {
+        if !self.transactional {
+            return Ok(());
+        }
+        self.producer.init_transactions(timeout).map_err(|error| self.judge(&error))
+    }
+
+    pub(super) fn send(&mut self, record: OutputRecord<'_>) -> Result<(), ProducerError> {
+        if self.transactional && !self.in_transaction {
+            self.producer.begin_transaction().map_err(|error| self.judge(&error))?;
+            self.in_transaction = true;
+        }
+        let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topics[record.output]);
+        message.key = record.key;
+        message.payload = record.value;
+        message.partition = record.partition;
+        message.timestamp = record.timestamp;
+        let headers = record.headers();
+        if headers.len() > 0 {
+            let mut owned = OwnedHeaders::new_with_capacity(headers.len());
+            for (key, value) in headers {
+                owned = owned.insert(Header { key, value: Some(value) });
+            }
+            message.headers = Some(owned);
+        }
+        let start = Instant::now();
+        loop {
+            match self.producer.send(message) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
+                    // Back-pressure: the bound on what is in flight is reached.
+                    message = refused;
+                    if start.elapsed() > self.patience {
+                        return Err(ProducerError::Reset("the queue of the producer stays full".to_owned()));
+                    }
+                    self.producer.poll(Duration::from_millis(10));
+                }
+                Err((error, _)) => return Err(self.judge(&error)),
+            }
+        }
+        self.produced += 1;
+        Ok(())
+    }
+
+    /// Serves deliveries.
+    pub(super) fn poll(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
+    pub(super) fn in_flight(&self) -> i32 {
+        self.producer.in_flight_count()
+    }
+
+    /// Waits until everything sent is delivered. By hand and not by `flush`, which waits in steps of 100 ms.
+    pub(super) fn drain(&self) -> Result<(), ProducerError> {
+        let start = Instant::now();
+        while self.producer.in_flight_count() > 0 {
+            if start.elapsed() > self.patience {
+                return Err(ProducerError::Reset("deliveries do not come to an end".to_owned()));
+            }
+            self.producer.poll(Duration::from_millis(1));
+        }
+        let context = self.producer.context();
+        if context.failed.load(Ordering::Relaxed) > 0 {
+            let first = context.first_failure.lock().ok().and_then(|first| first.clone());
+            return Err(ProducerError::Reset(format!("a record was not delivered: {}", first.unwrap_or_default())));
+        }
+        Ok(())
+    }
+
+    /// Commits what was sent together with the positions.
+    pub(super) fn commit(
+        &mut self,
+        positions: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), ProducerError> {
+        if !self.in_transaction {
+            self.producer.begin_transaction().map_err(|error| self.judge(&error))?;
+            self.in_transaction = true;
+        }
+        self.producer
+            .send_offsets_to_transaction(positions, group, self.patience)
+            .map_err(|error| self.judge(&error))?;
+        self.producer.commit_transaction(self.patience).map_err(|error| self.judge(&error))?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    pub(super) fn is_transactional(&self) -> bool {
+        self.transactional
+    }
+
+    /// Gives up what is in flight; whether the abort reaches the broker or the timeout there does it is all the same.
+    pub(super) fn abandon(self) {
+        if self.in_transaction {
+            self.producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
+            if let Err(error) = self.producer.abort_transaction(Duration::from_secs(2)) {
+                tracing::debug!(%error, "the transaction could not be aborted; the broker will");
+            }
+        }
+    }
+
+    fn judge(&self, error: &KafkaError) -> ProducerError {
+        let code = match error {
+            KafkaError::Transaction(inner) => Some(inner.code()),
+            other => other.rdkafka_error_code(),
+        };
+        let fatal = self.producer.client().fatal_error();
+        let codes = [code, fatal.as_ref().map(|(code, _)| *code)];
+        let text = match &fatal {
+            Some((_, reason)) => format!("{error}: {reason}"),
+            None => error.to_string(),
+        };
+        for code in codes.into_iter().flatten() {
+            match code {
+                RDKafkaErrorCode::Fenced
+                | RDKafkaErrorCode::ProducerFenced
+                | RDKafkaErrorCode::InvalidProducerEpoch => return ProducerError::Fenced(text),
+                RDKafkaErrorCode::MessageSizeTooLarge => {
+                    return ProducerError::Stop(OwnerError::Fatal(format!("an output is larger than the broker takes: {text}")));
+                }
+                code if is_unauthorized(code) => return ProducerError::Stop(OwnerError::Unauthorized(text)),
+                _ => {}
+            }
+        }
+        ProducerError::Reset(text)
+    }
+}

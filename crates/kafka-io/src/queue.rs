@@ -1,0 +1,210 @@
+//! The consumer's event queue, read by hand.
+//!
+//! `BaseConsumer::poll` gives the end of a partition without its topic, and runs a rebalance inside a callback. An owner
+//! needs the first and must commit before the second, so it reads librdkafka's queue itself; everything else of the
+//! consumer is used as it is.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::slice;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::bindings as sys;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{IsError, RDKafkaErrorCode};
+
+use crate::client::Context;
+
+/// A message as it lies in librdkafka's memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+}
+
+/// One event.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    Message(Message<'a>),
+    /// The partition's end was reached; the next offset to come.
+    End { topic: &'a str, partition: i32, offset: i64 },
+    /// Partitions come; they must be assigned.
+    Assign(Vec<(String, i32)>),
+    /// Partitions go; they must be unassigned.
+    Revoke(Vec<(String, i32)>),
+    Error { code: RDKafkaErrorCode, reason: String },
+}
+
+/// A reader of a consumer's queue.
+pub(crate) struct EventQueue {
+    // Dropped after the queue: the queue belongs to it.
+    queue: *mut sys::rd_kafka_queue_t,
+    consumer: Arc<BaseConsumer<Context>>,
+}
+
+impl EventQueue {
+    pub(crate) fn new(consumer: Arc<BaseConsumer<Context>>) -> EventQueue {
+        // SAFETY: the consumer's client is alive, and this reference to its queue is given back in `drop`.
+        let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
+        EventQueue { queue, consumer }
+    }
+
+    /// Waits for one event, at most `timeout`, and shows it. False if there was none.
+    pub(crate) fn poll(&self, timeout: Duration, see: &mut dyn FnMut(Event<'_>)) -> bool {
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the queue is alive; the event is destroyed below and nothing of it outlives `see`.
+        let event = unsafe { sys::rd_kafka_queue_poll(self.queue, timeout_ms) };
+        if event.is_null() {
+            return false;
+        }
+        // SAFETY: `event` is a live event of the type that it says.
+        unsafe {
+            show(event, self, see);
+            sys::rd_kafka_event_destroy(event);
+        }
+        true
+    }
+
+    /// The low and high watermark that the last fetch told, without asking the broker.
+    pub(crate) fn cached_watermarks(&self, topic: &str, partition: i32) -> Option<(i64, i64)> {
+        let name = std::ffi::CString::new(topic).ok()?;
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: the client is alive and the name is a C string for the time of the call.
+        let error = unsafe {
+            sys::rd_kafka_get_watermark_offsets(
+                self.consumer.client().native_ptr(),
+                name.as_ptr(),
+                partition,
+                &mut low,
+                &mut high,
+            )
+        };
+        (!error.is_error() && high >= 0).then_some((low, high))
+    }
+}
+
+impl Drop for EventQueue {
+    fn drop(&mut self) {
+        // SAFETY: taken in `new`, given back once.
+        unsafe { sys::rd_kafka_queue_destroy(self.queue) };
+    }
+}
+
+/// # Safety
+/// `event` is a live event.
+unsafe fn show(event: *mut sys::rd_kafka_event_t, queue: &EventQueue, see: &mut dyn FnMut(Event<'_>)) {
+    // SAFETY: each accessor fits the type of the event; what they give lives as long as the event.
+    unsafe {
+        match sys::rd_kafka_event_type(event) {
+            sys::RD_KAFKA_EVENT_FETCH => loop {
+                let message = sys::rd_kafka_event_message_next(event);
+                let Some(found) = message.as_ref() else { break };
+                if found.err.is_error() {
+                    see(Event::Error { code: found.err.into(), reason: "message with an error".to_owned() });
+                } else {
+                    see(Event::Message(message_of(message.cast_mut(), found)));
+                }
+            },
+            sys::RD_KAFKA_EVENT_REBALANCE => {
+                let partitions = list(sys::rd_kafka_event_topic_partition_list(event));
+                if sys::rd_kafka_event_error(event) == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+                    see(Event::Assign(partitions));
+                } else {
+                    see(Event::Revoke(partitions));
+                }
+            }
+            sys::RD_KAFKA_EVENT_ERROR => {
+                let error = sys::rd_kafka_event_error(event);
+                if error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF {
+                    let place = sys::rd_kafka_event_topic_partition(event);
+                    if let Some(found) = place.as_ref() {
+                        let topic = CStr::from_ptr(found.topic).to_str().unwrap_or_default();
+                        see(Event::End { topic, partition: found.partition, offset: found.offset });
+                        sys::rd_kafka_topic_partition_destroy(place);
+                    }
+                    return;
+                }
+                let text = sys::rd_kafka_event_error_string(event);
+                let reason =
+                    if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() };
+                let code: RDKafkaErrorCode = error.into();
+                let context = queue.consumer.client().context();
+                rdkafka::client::ClientContext::error(
+                    &**context,
+                    rdkafka::error::KafkaError::Global(code),
+                    &reason,
+                );
+                see(Event::Error { code, reason });
+            }
+            sys::RD_KAFKA_EVENT_LOG => {
+                let (mut facility, mut text, mut level) = (std::ptr::null(), std::ptr::null(), 0);
+                if sys::rd_kafka_event_log(event, &mut facility, &mut text, &mut level) == 0 {
+                    let context = queue.consumer.client().context();
+                    rdkafka::client::ClientContext::log(
+                        &**context,
+                        log_level(level),
+                        &CStr::from_ptr(facility).to_string_lossy(),
+                        &CStr::from_ptr(text).to_string_lossy(),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn log_level(level: i32) -> rdkafka::config::RDKafkaLogLevel {
+    use rdkafka::config::RDKafkaLogLevel as Level;
+    match level {
+        ..=3 => Level::Error,
+        4 => Level::Warning,
+        5 => Level::Notice,
+        6 => Level::Info,
+        _ => Level::Debug,
+    }
+}
+
+/// # Safety
+/// `message` is a live message of an event, and outlives what is given.
+unsafe fn message_of<'a>(
+    message: *mut sys::rd_kafka_message_t,
+    found: &'a sys::rd_kafka_message_t,
+) -> Message<'a> {
+    let bytes = |data: *mut std::ffi::c_void, length: usize| {
+        // SAFETY: librdkafka gives data of this length, or null.
+        (!data.is_null()).then(|| unsafe { slice::from_raw_parts(data.cast::<u8>(), length) })
+    };
+    // SAFETY: the message is live; a topic's name is a C string of Kafka's own characters.
+    unsafe {
+        let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        let timestamp = sys::rd_kafka_message_timestamp(message, &mut kind);
+        let known = kind != sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && timestamp >= 0;
+        Message {
+            topic: CStr::from_ptr(sys::rd_kafka_topic_name(found.rkt)).to_str().unwrap_or_default(),
+            partition: found.partition,
+            offset: found.offset,
+            timestamp: known.then_some(timestamp),
+            key: bytes(found.key, found.key_len),
+            value: bytes(found.payload, found.len),
+        }
+    }
+}
+
+/// # Safety
+/// `list` is null or a live list.
+unsafe fn list(list: *mut sys::rd_kafka_topic_partition_list_t) -> Vec<(String, i32)> {
+    // SAFETY: a live list holds `cnt` elements, each with a C string for its topic.
+    unsafe {
+        let Some(list) = list.as_ref() else { return Vec::new() };
+        let elements = slice::from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0));
+        elements
+            .iter()
+            .map(|element| (CStr::from_ptr(element.topic).to_string_lossy().into_owned(), element.partition))
+            .collect()
+    }
+}
