@@ -23,7 +23,14 @@ impl DeadLetters {
     }
 
     /// Emits one dead letter. `detail` must not hold content of the record.
-    pub(crate) fn emit(&mut self, record: InputRecord<'_>, topic: &str, reason: Reason, detail: &str, outputs: &mut Outputs) {
+    pub(crate) fn emit(
+        &mut self,
+        record: InputRecord<'_>,
+        topic: &str,
+        reason: Reason,
+        detail: &str,
+        outputs: &mut Outputs,
+    ) {
         self.by_reason[Reason::ALL.iter().position(|&known| known == reason).unwrap_or(0)] += 1;
         self.origin.clear();
         // Writing to a String cannot fail.

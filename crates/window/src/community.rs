@@ -1,6 +1,7 @@
 //! The windows of one community.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 
 use record::{EpochMs, Timing};
 use serde::{Deserialize, Serialize};
@@ -56,7 +57,8 @@ pub enum StateKey {
         /// Its start, inclusive.
         start: EpochMs,
     },
-    /// A pane that was emitted more than once.
+    /// A pane whose emissions do not follow from the slices: it was emitted more than once, or is due because the panes
+    /// before it were closed when an interaction came.
     Pane {
         /// The window's place in the set.
         window: u8,
@@ -113,6 +115,10 @@ pub struct CommunityWindows {
     emitted: BTreeMap<PaneKey, Emitted>,
     /// Emitted panes that changed since.
     revised: BTreeSet<PaneKey>,
+    /// The watermark by which the last interaction or emission was judged; `None` before either.
+    judged_at: Option<EpochMs>,
+    /// The last watermark by which no pane is closed that is to be emitted again, or for the first time but late.
+    held_at: Option<EpochMs>,
     changed: Vec<StateKey>,
 }
 
@@ -122,7 +128,11 @@ impl CommunityWindows {
         CommunityWindows::default()
     }
 
-    /// Takes in one interaction at `event_time`, or takes it back. `watermark` is `None` before the first event time.
+    /// Takes in one interaction at `event_time`, or takes it back. `watermark` is `None` before the first event time. A time
+    /// beyond what can be reckoned with (some 70 million years from the epoch) is [`Applied::Late`].
+    ///
+    /// What comes while an emission is due counts as come just before it. So whatever a pane shows was let in by it, however
+    /// far the watermark runs ahead of the emissions.
     pub fn apply(
         &mut self,
         set: &WindowSet,
@@ -131,7 +141,10 @@ impl CommunityWindows {
         change: Change,
         watermark: Option<EpochMs>,
     ) -> Applied {
-        let watermark = watermark.unwrap_or(EpochMs::MIN / 2);
+        if !TIMES.contains(&event_time) {
+            return Applied::Late;
+        }
+        let watermark = self.judge(watermark.unwrap_or(EpochMs::MIN / 2));
         let Some(level) = open_level(set, event_time, watermark) else { return Applied::Late };
         let start = floor(event_time, set.levels()[level].size_ms);
         let finest_ms = set.levels()[0].size_ms;
@@ -185,11 +198,14 @@ impl CommunityWindows {
                 self.see(set, window, end, revision, Timing::Late, see);
             }
         }
+        self.judged_at = self.judged_at.max(Some(watermark));
+        self.held_at = None;
         self.close(set, watermark);
         self.roll_up(set, watermark);
     }
 
-    /// What changed since the last call, for the changelog; `None` where it is gone.
+    /// What changed since the last call, for the changelog; `None` where it is gone. To be called right after
+    /// [`CommunityWindows::emit`], and stored with its watermark: what is due again but not yet emitted is not in it.
     pub fn take_changed(&mut self, see: &mut dyn FnMut(StateKey, Option<StateValue>)) {
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
@@ -212,14 +228,15 @@ impl CommunityWindows {
         self.changed = changed;
     }
 
-    /// Takes back one piece of state from the changelog; `None` removes it.
-    pub fn restore(&mut self, set: &WindowSet, key: StateKey, value: Option<StateValue>) {
+    /// Takes back one piece of state from the changelog; `None` removes it. False, and nothing changed, if it cannot be a
+    /// piece of these windows: the changelog was written with other ones.
+    pub fn restore(&mut self, set: &WindowSet, key: StateKey, value: Option<StateValue>) -> bool {
+        if !is_of(set, key, value.as_ref()) {
+            return false;
+        }
         match (key, value) {
             (StateKey::Slice { level, start }, value) => {
                 let level = usize::from(level);
-                if level >= set.levels().len() {
-                    return;
-                }
                 let at = self.place(set, level, start);
                 let slices = &mut self.levels[level];
                 match (at, value) {
@@ -240,10 +257,12 @@ impl CommunityWindows {
                 self.emitted.remove(&(end, window));
             }
         }
+        true
     }
 
     /// All pieces are restored: what is due follows from the slices and the watermark.
     pub fn restored(&mut self, set: &WindowSet, watermark: Option<EpochMs>) {
+        self.judged_at = watermark;
         let watermark = watermark.unwrap_or(EpochMs::MIN / 2);
         // What was stored and is still to come was never emitted.
         let to_come: Vec<PaneKey> = self.emitted.keys().copied().filter(|&(end, _)| end > watermark).collect();
@@ -272,6 +291,23 @@ impl CommunityWindows {
     /// True when there is nothing left to know: the community may be forgotten.
     pub fn is_idle(&self) -> bool {
         self.levels.iter().all(VecDeque::is_empty) && self.pending.is_empty() && self.revised.is_empty()
+    }
+
+    /// The watermark to judge an interaction by: not beyond what is still to be emitted, and never going back.
+    fn judge(&mut self, watermark: EpochMs) -> EpochMs {
+        let from = self.judged_at.map_or(EpochMs::MIN, |judged_at| judged_at.saturating_add(1));
+        // Those up to `judged_at` became due late: it is `held_at` that speaks for them.
+        let next = self.pending.range((from, 0)..).next().map_or(EpochMs::MAX, |(&(end, _), _)| end - 1);
+        let held_at = self.held_at.unwrap_or(EpochMs::MAX);
+        let judged_at = self.judged_at.max(Some(watermark.min(next).min(held_at)));
+        self.judged_at = judged_at;
+        judged_at.unwrap_or(watermark)
+    }
+
+    /// A pane with this end and allowed lateness waits to be emitted late.
+    fn hold(&mut self, end: EpochMs, lateness_ms: i64) {
+        let last_open = end + lateness_ms - 1;
+        self.held_at = Some(self.held_at.map_or(last_open, |held_at| held_at.min(last_open)));
     }
 
     /// Adds to a slice; true if it was not there before.
@@ -322,6 +358,9 @@ impl CommunityWindows {
                 if end > watermark || (open && !self.emitted.contains_key(&key)) {
                     let late = end <= watermark;
                     self.pending.entry(key).or_insert(Pending { late, stored: false });
+                    if late {
+                        self.hold(end, spec.lateness_ms);
+                    }
                 }
             }
         }
@@ -335,23 +374,28 @@ impl CommunityWindows {
             let last = spec.slide_start(event_time) + spec.length_ms;
             let first_open = spec.slide_start(watermark - spec.lateness_ms) + spec.slide_ms;
             if first_open > first && first_open <= last {
-                self.diverge(first_open, window, watermark);
+                self.diverge(first_open, window, watermark, spec.lateness_ms);
             }
             let from = first.max(first_open);
             if from <= last.min(watermark) {
                 let held = self.emitted.range((from, 0)..=(last, u8::MAX)).map(|(&key, _)| key);
                 self.revised.extend(held.filter(|&(_, of)| of == window));
+                self.hold(from, spec.lateness_ms);
             }
         }
     }
 
     /// The panes before `end` are closed and miss something that this one holds: a row of its own must say so.
-    fn diverge(&mut self, end: EpochMs, window: u8, watermark: EpochMs) {
+    fn diverge(&mut self, end: EpochMs, window: u8, watermark: EpochMs, lateness_ms: i64) {
         let key = (end, window);
         if self.emitted.contains_key(&key) || self.pending.contains_key(&key) {
             return;
         }
-        self.pending.insert(key, Pending { late: end <= watermark, stored: true });
+        let late = end <= watermark;
+        self.pending.insert(key, Pending { late, stored: true });
+        if late {
+            self.hold(end, lateness_ms);
+        }
         self.changed.push(StateKey::Pane { window, end });
     }
 
@@ -403,6 +447,24 @@ impl CommunityWindows {
             }
         }
     }
+}
+
+/// Times that can be reckoned with: a window's length and lateness may be added and taken away.
+const TIMES: RangeInclusive<EpochMs> = EpochMs::MIN / 4..=EpochMs::MAX / 4;
+
+/// Whether a piece of state can be one of these windows.
+fn is_of(set: &WindowSet, key: StateKey, value: Option<&StateValue>) -> bool {
+    let (time, size_ms, kind_fits) = match key {
+        StateKey::Slice { level, start } => {
+            let Some(level) = set.levels().get(usize::from(level)) else { return false };
+            (start, level.size_ms, matches!(value, None | Some(StateValue::Slice(_))))
+        }
+        StateKey::Pane { window, end } => {
+            let Some(spec) = set.specs().get(usize::from(window)) else { return false };
+            (end, spec.slide_ms, matches!(value, None | Some(StateValue::Pane(_))))
+        }
+    };
+    kind_fits && TIMES.contains(&time) && time.rem_euclid(size_ms) == 0
 }
 
 /// The finest level that still holds slices of this time; `None` if every pane that would hold it is closed.

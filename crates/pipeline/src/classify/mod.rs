@@ -175,7 +175,12 @@ impl ClassifyStage {
     fn record(&mut self, record: InputRecord<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
         let (kind, topic) = match (self.kinds.get(record.from.input), self.topics.get(record.from.input)) {
             (Some(&kind), Some(topic)) => (kind, Arc::clone(topic)),
-            _ => return Err(Stop::Invariant(format!("record of input {}, which the stage does not have", record.from.input))),
+            _ => {
+                return Err(Stop::Invariant(format!(
+                    "record of input {}, which the stage does not have",
+                    record.from.input
+                )));
+            }
         };
         let result = match record.value {
             Some(value) => match self.decoder.decode(kind, value) {
@@ -207,7 +212,11 @@ impl ClassifyStage {
     }
 
     /// A null value retracts what its key names, if keys are set to name anything.
-    fn retraction_from_key(&self, kind: Kind, record: &InputRecord<'_>) -> Result<Interaction<'static>, (Reason, String)> {
+    fn retraction_from_key(
+        &self,
+        kind: Kind,
+        record: &InputRecord<'_>,
+    ) -> Result<Interaction<'static>, (Reason, String)> {
         let refuse = |detail: &str| Err((Reason::NullValue, detail.to_owned()));
         if self.key_format == KeyFormat::None {
             return refuse("null value; set raw.key_format = \"identity\" if keys name what is retracted");
@@ -272,7 +281,8 @@ impl ClassifyStage {
         digest::write_digest(interaction, &mut scratch.digest);
         let author_key = pseudonym_of(&self.pseudonym, &interaction.author, &mut scratch.author_key);
         let post_author_key = pseudonym_of(&self.pseudonym, &interaction.post_author, &mut scratch.post_author_key);
-        let parent_author_key = pseudonym_of(&self.pseudonym, &interaction.parent_author, &mut scratch.parent_author_key);
+        let parent_author_key =
+            pseudonym_of(&self.pseudonym, &interaction.parent_author, &mut scratch.parent_author_key);
         let author_role = role_of(&interaction.author);
         let routed = self.routing.route(decision.label, decision.abstained, author_role, interaction.deleted);
         let (text, cut) = text_of(interaction, self.keep_text);
@@ -404,7 +414,11 @@ impl ClassifyStage {
     }
 }
 
-fn pseudonym_of<'a>(pseudonym: &Pseudonym, author: &Option<record::Author<'_>>, key: &'a mut String) -> Option<Cow<'a, str>> {
+fn pseudonym_of<'a>(
+    pseudonym: &Pseudonym,
+    author: &Option<record::Author<'_>>,
+    key: &'a mut String,
+) -> Option<Cow<'a, str>> {
     let author = author.as_ref()?;
     pseudonym.write(&author.id, key);
     Some(Cow::Borrowed(key))

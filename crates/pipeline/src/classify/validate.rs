@@ -6,7 +6,11 @@ use record::{EpochMs, Interaction, Kind, Reason, limits};
 ///
 /// # Errors
 /// The reason for a dead letter, and which field is wrong and what would be right, without content of the record.
-pub(super) fn validate(interaction: &Interaction<'_>, now: EpochMs, future_ms_max: i64) -> Result<(), (Reason, String)> {
+pub(super) fn validate(
+    interaction: &Interaction<'_>,
+    now: EpochMs,
+    future_ms_max: i64,
+) -> Result<(), (Reason, String)> {
     id("id", &interaction.id)?;
     id("community_id", &interaction.community_id)?;
     match &interaction.author {
@@ -60,10 +64,16 @@ fn at_most(field: &str, found: usize, limit: usize, unit: &str) -> Result<(), (R
 fn time(field: &str, value: EpochMs, now: EpochMs, future_ms_max: i64) -> Result<(), (Reason, String)> {
     if value < limits::EARLIEST_EVENT_MS {
         let earliest = limits::EARLIEST_EVENT_MS;
-        return Err((Reason::ImpossibleTime, format!("{field} is {value}; epoch milliseconds from {earliest} on are right")));
+        return Err((
+            Reason::ImpossibleTime,
+            format!("{field} is {value}; epoch milliseconds from {earliest} on are right"),
+        ));
     }
     if value > now.saturating_add(future_ms_max) {
-        return Err((Reason::FutureTime, format!("{field} is {value}, which is more than {future_ms_max} ms after {now}")));
+        return Err((
+            Reason::FutureTime,
+            format!("{field} is {value}, which is more than {future_ms_max} ms after {now}"),
+        ));
     }
     Ok(())
 }

@@ -50,6 +50,7 @@ pub(super) struct StoredId<'a> {
 const ABSTAINED: u8 = 1;
 const DELETED: u8 = 2;
 const COUNTED: u8 = 4;
+const LISTED: u8 = 8;
 
 impl<'a> StoredId<'a> {
     pub(super) fn new(key: &'a [u8], entry: &Entry) -> StoredId<'a> {
@@ -63,7 +64,10 @@ impl<'a> StoredId<'a> {
             label: entry.label as u8,
             direction: entry.direction as u8,
             content_kinds: entry.content_kinds,
-            flags: flag(entry.abstained, ABSTAINED) | flag(entry.deleted, DELETED) | flag(entry.counted, COUNTED),
+            flags: flag(entry.abstained, ABSTAINED)
+                | flag(entry.deleted, DELETED)
+                | flag(entry.counted, COUNTED)
+                | flag(entry.listed, LISTED),
             queue: entry.queue,
         }
     }
@@ -81,6 +85,7 @@ impl<'a> StoredId<'a> {
             deleted: self.flags & DELETED != 0,
             counted: self.flags & COUNTED != 0,
             queue: self.queue,
+            listed: self.flags & LISTED != 0,
         })
     }
 }

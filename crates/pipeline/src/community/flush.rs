@@ -120,7 +120,7 @@ impl Partition {
             if let Some(segment) = slot.segment {
                 release(&mut self.segments, segment);
             }
-            if slot.entry.queue.is_some()
+            if slot.entry.listed
                 && let Some((community_id, kind, interaction_id)) = slot.identity()
             {
                 let identity = Identity { community_id: community_id.into(), kind, id: interaction_id.into() };
@@ -141,13 +141,18 @@ impl Partition {
         }
         let watermark_moved = self.watermark.value() != before;
         let meta_due = shared.now.saturating_sub(self.meta_written_at) >= META_INTERVAL_MS;
-        if !self.moved && !emitted && self.changed.is_empty() && !(watermark_moved && meta_due) {
+        let worked = self.moved || emitted || !self.changed.is_empty();
+        if !worked && !(watermark_moved && meta_due) {
             return;
         }
         let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
         write_slices(&mut self.communities, &self.touched, &mut writer);
         self.drop_idle_communities();
-        self.write_segments(&mut ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number });
+        self.write_segments(&mut ChangelogWriter {
+            outputs,
+            output: CommunityStage::CHANGELOG,
+            partition: self.number,
+        });
         let meta = Meta {
             positions: self.positions.iter().map(|(&input, &position)| (input as u32, position)).collect(),
             watermark: self.watermark.value(),

@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub(super) counted: bool,
     /// Where it waits: a place in the partition's list of queue names.
     pub(super) queue: Option<u8>,
+    /// It has, or had, an item: a row of the queues' state tells of it.
+    pub(super) listed: bool,
 }
 
 /// An entry in its slot, and the changelog segment that holds it.
@@ -144,6 +146,7 @@ mod tests {
             deleted: false,
             counted: true,
             queue: None,
+            listed: false,
         }
     }
 

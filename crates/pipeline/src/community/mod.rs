@@ -15,9 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
-use record::{
-    ClassifiedRecord, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, partition_for_key,
-};
+use record::{ClassifiedRecord, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, partition_for_key};
 use rules::Routing;
 use window::WindowSet;
 use wire::{ClassifiedDecoder, DecodeError, Encoder};
@@ -100,7 +98,8 @@ pub struct CommunityStage {
     partitions: BTreeMap<i32, Partition>,
 }
 
-/// A record as it was decoded.
+/// A record as it was decoded; short-lived, so that a box would cost more than its size.
+#[allow(clippy::large_enum_variant)]
 enum Decoded<'a> {
     Record(ClassifiedRecord<'a>),
     Refused(Reason, String),
@@ -246,7 +245,7 @@ impl Stage for CommunityStage {
     }
 
     fn recorded_position(&self, partition: InputPartition) -> Option<Position> {
-        self.partitions.get(&partition.partition)?.positions.get(&partition.input).copied()
+        self.partitions.get(&partition.partition)?.recorded.get(&partition.input).copied()
     }
 
     fn ledgers(&self, see: &mut dyn FnMut(InputPartition, &Ledger)) {

@@ -46,6 +46,8 @@ pub(super) struct Partition {
     pub(super) number: i32,
     pub(super) ledger: Ledger,
     pub(super) positions: BTreeMap<usize, Position>,
+    /// What the changelog said of the positions when it was restored.
+    pub(super) recorded: BTreeMap<usize, Position>,
     pub(super) watermark: Watermark,
     pub(super) low_mark: Option<EpochMs>,
     pub(super) index: IdentityIndex,
@@ -77,6 +79,7 @@ impl Partition {
             number,
             ledger: Ledger::default(),
             positions: BTreeMap::new(),
+            recorded: BTreeMap::new(),
             watermark,
             low_mark: None,
             index: IdentityIndex::default(),
@@ -90,7 +93,8 @@ impl Partition {
             community_ids: HashMap::default(),
             due: BTreeSet::new(),
             touched: Vec::new(),
-            moved: false,
+            // The first flush writes down where the partition begins.
+            moved: true,
             meta_written_at: EpochMs::MIN,
             swept_to: None,
             panes: 0,
@@ -143,6 +147,7 @@ impl Partition {
             return Verdict { outcome: Outcome::Stale, item: None };
         }
         let mut new = self.entry_of(interaction);
+        new.listed |= old.listed;
         if interaction.deleted {
             // A retraction says nothing of the event time that it retracts: the known one stays.
             new = Entry { event_time: old.event_time, counted: false, ..new };
@@ -151,7 +156,7 @@ impl Partition {
             }
             self.retract(interaction, &old, shared);
             self.set_entry(slot, new);
-            let item = old.queue.map(|_| QueueStatus::Retracted);
+            let item = old.listed.then_some(QueueStatus::Retracted);
             return Verdict { outcome: Outcome::Retracted, item };
         }
         new.counted = old.counted;
@@ -209,6 +214,7 @@ impl Partition {
             deleted: interaction.deleted,
             counted: false,
             queue,
+            listed: queue.is_some(),
         }
     }
 
@@ -310,11 +316,8 @@ impl Partition {
                     Some(name) => name.to_string(),
                     None => NO_QUEUE.to_owned(),
                 };
-                unqueued = QueueSpec {
-                    name,
-                    takes: rules::Takes::Label(interaction.label),
-                    department: NO_QUEUE.to_owned(),
-                };
+                unqueued =
+                    QueueSpec { name, takes: rules::Takes::Label(interaction.label), department: NO_QUEUE.to_owned() };
                 (&unqueued, if interaction.deleted { "the author took it back" } else { "no queue takes it" })
             }
         };

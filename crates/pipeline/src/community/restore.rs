@@ -20,7 +20,7 @@ impl Partition {
         match (entry_key, value) {
             (EntryKey::Meta, Some(value)) => {
                 let meta: Meta<'_> = read_value(value).map_err(named)?;
-                self.positions = meta.positions.iter().map(|&(input, position)| (input as usize, position)).collect();
+                self.recorded = meta.positions.iter().map(|&(input, position)| (input as usize, position)).collect();
                 self.low_mark = meta.low_mark;
                 self.next_segment = meta.next_segment;
                 self.watermark.restore(meta.sources.into_owned(), meta.watermark, shared.now);

@@ -1,0 +1,12 @@
+//! The commands, one file each.
+
+pub(crate) mod check;
+pub(crate) mod classify;
+pub(crate) mod demo;
+pub(crate) mod ingest;
+pub(crate) mod model;
+pub(crate) mod run;
+pub(crate) mod schemas;
+pub(crate) mod sim;
+pub(crate) mod tail;
+pub(crate) mod topics;

@@ -1,0 +1,136 @@
+//! Layers of a configuration: the defaults, a file, the environment.
+
+use toml::{Table, Value};
+
+use super::{ConfigErrors, DEFAULT};
+
+/// Begins the name of every variable of the environment that is ours.
+const ENVIRONMENT: &str = "SINYAL__";
+/// Keys below these are not ours to know.
+const FREE: &[&str] = &["kafka.properties"];
+/// What the items of each list hold.
+const LISTS: &[(&str, &[&str])] = &[
+    ("windows", &["name", "length_ms", "slide_ms", "lateness_ms"]),
+    ("queues", &["name", "takes", "department"]),
+];
+
+/// Merges the layers; unknown keys are refused with the nearest known one.
+pub(super) fn merge(
+    text: Option<&str>,
+    name: &str,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Table, ConfigErrors> {
+    let mut merged: Table =
+        DEFAULT.parse().map_err(|error| ConfigErrors(vec![format!("built-in defaults: {error}")]))?;
+    let known = merged.clone();
+    let mut errors = Vec::new();
+    if let Some(text) = text {
+        match text.parse::<Table>() {
+            Ok(typed) => {
+                check_keys(&typed, &known, "", name, &mut errors);
+                lay_over(&mut merged, typed);
+            }
+            Err(error) => return Err(ConfigErrors(vec![format!("{name}: {}", error.to_string().trim_end())])),
+        }
+    }
+    let mut ours: Vec<(String, String)> =
+        environment.into_iter().filter(|(variable, _)| variable.starts_with(ENVIRONMENT)).collect();
+    ours.sort();
+    for (variable, value) in ours {
+        let path: Vec<String> = variable[ENVIRONMENT.len()..].split("__").map(str::to_lowercase).collect();
+        let mut typed = Table::new();
+        nest(&mut typed, &path, scalar(&value, default_of(&known, &path)));
+        check_keys(&typed, &known, "", &variable, &mut errors);
+        lay_over(&mut merged, typed);
+    }
+    // Mistakes of names and of values are told together: the rest is checked all the same.
+    match (errors.is_empty(), super::validate::validate(&merged)) {
+        (true, _) => Ok(merged),
+        (false, Ok(_)) => Err(ConfigErrors(errors)),
+        (false, Err(more)) => {
+            errors.extend(more.0);
+            Err(ConfigErrors(errors))
+        }
+    }
+}
+
+fn default_of<'a>(known: &'a Table, path: &[String]) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    match (known.get(first)?, rest) {
+        (value, []) => Some(value),
+        (Value::Table(table), rest) => default_of(table, rest),
+        _ => None,
+    }
+}
+
+/// A variable's value: what the default is of, where it reads as such; else a string, of which the check then tells.
+fn scalar(text: &str, default: Option<&Value>) -> Value {
+    let parsed = match default {
+        Some(Value::Integer(_)) => text.parse().ok().map(Value::Integer),
+        Some(Value::Float(_)) => text.parse().ok().map(Value::Float),
+        Some(Value::Boolean(_)) => text.parse().ok().map(Value::Boolean),
+        _ => None,
+    };
+    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn nest(table: &mut Table, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [key] => {
+            table.insert(key.clone(), value);
+        }
+        [key, rest @ ..] => {
+            let mut inner = Table::new();
+            nest(&mut inner, rest, value);
+            table.insert(key.clone(), Value::Table(inner));
+        }
+    }
+}
+
+fn lay_over(under: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => lay_over(under, over),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
+fn check_keys(typed: &Table, known: &Table, path: &str, place: &str, errors: &mut Vec<String>) {
+    for (key, value) in typed {
+        let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match (known.get(key), value) {
+            (None, _) => errors.push(unknown(&full, known.keys().map(String::as_str), path, place)),
+            (Some(Value::Table(inner)), Value::Table(value)) if !FREE.contains(&full.as_str()) => {
+                check_keys(value, inner, &full, place, errors);
+            }
+            (Some(Value::Array(_)), Value::Array(items)) => {
+                let fields = LISTS.iter().find(|(list, _)| *list == full).map_or(&[][..], |(_, fields)| fields);
+                for (number, item) in items.iter().enumerate() {
+                    for field in item.as_table().into_iter().flat_map(Table::keys) {
+                        if !fields.contains(&field.as_str()) {
+                            let item = format!("{full}[{number}]");
+                            errors.push(unknown(&format!("{item}.{field}"), fields.iter().copied(), &item, place));
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn unknown<'a>(full: &str, known: impl Iterator<Item = &'a str>, path: &str, place: &str) -> String {
+    let key = full.rsplit('.').next().unwrap_or(full);
+    let nearest = known.max_by(|one, two| {
+        strsim::jaro_winkler(key, one).total_cmp(&strsim::jaro_winkler(key, two))
+    });
+    match nearest {
+        Some(nearest) if path.is_empty() => format!("{place}: {full} is no key; did you mean {nearest}?"),
+        Some(nearest) => format!("{place}: {full} is no key; did you mean {path}.{nearest}?"),
+        None => format!("{place}: {full} is no key"),
+    }
+}

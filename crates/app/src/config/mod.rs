@@ -1,0 +1,241 @@
+//! The configuration: what was typed becomes what is meant in one step, with one message per mistake.
+
+mod layers;
+mod validate;
+
+use std::fmt;
+use std::path::Path;
+
+use kafka_io::Connection;
+use pipeline::KeyFormat;
+use rules::Routing;
+use window::WindowSet;
+use wire::{Framing, RawFormat};
+
+/// Every default, commented: the source of truth, also for `sinyal config default`.
+pub(crate) const DEFAULT: &str = include_str!("default.toml");
+
+/// A value that must not be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(Vec<u8>);
+
+impl Secret {
+    pub(crate) fn new(bytes: Vec<u8>) -> Secret {
+        Secret(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// Everything that is configured, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) kafka: Kafka,
+    /// The instance's name; a random one if none is set.
+    pub(crate) instance_id: String,
+    /// True if the name was set, so that it lasts over restarts.
+    pub(crate) instance_lasts: bool,
+    pub(crate) topics: Topics,
+    pub(crate) raw_format: RawFormat,
+    pub(crate) key_format: KeyFormat,
+    pub(crate) registry: Option<RegistrySettings>,
+    /// The secret's file has been read; `None` if none is named.
+    pub(crate) pseudonym_secret: Option<Secret>,
+    pub(crate) pseudonym_version: u32,
+    pub(crate) raw_record_bytes_max: usize,
+    pub(crate) future_ms_max: i64,
+    pub(crate) classify: Classify,
+    pub(crate) community: Community,
+    pub(crate) disorder_ms: i64,
+    pub(crate) hold_ms_max: i64,
+    pub(crate) http_listen: Option<std::net::SocketAddr>,
+    pub(crate) log: String,
+    pub(crate) log_format: String,
+    pub(crate) alive_ms: u64,
+    pub(crate) windows: WindowSet,
+    pub(crate) routing: Routing,
+}
+
+/// Where Kafka is and what its clients may hold.
+#[derive(Debug, Clone)]
+pub(crate) struct Kafka {
+    pub(crate) connection: Connection,
+    pub(crate) prefetch_bytes: usize,
+    pub(crate) in_flight_bytes: usize,
+    pub(crate) session_timeout_ms: u32,
+    pub(crate) transaction_timeout_ms: i32,
+}
+
+/// The topics by their full names, and how `topics apply` makes them.
+#[derive(Debug, Clone)]
+pub(crate) struct Topics {
+    pub(crate) posts_raw: String,
+    pub(crate) comments_raw: String,
+    pub(crate) classified: String,
+    pub(crate) queue_prefix: String,
+    pub(crate) queue_state: String,
+    pub(crate) metrics: String,
+    pub(crate) alerts: String,
+    pub(crate) corrections: String,
+    pub(crate) actions: String,
+    pub(crate) dead_letters: String,
+    pub(crate) changelog: String,
+    pub(crate) raw_partitions: i32,
+    pub(crate) partitions: i32,
+    pub(crate) other_partitions: i32,
+    pub(crate) replication: i32,
+    pub(crate) retention_ms: i64,
+    pub(crate) dead_letter_retention_ms: i64,
+    pub(crate) metrics_retention_ms: i64,
+}
+
+/// A schema registry.
+#[derive(Debug, Clone)]
+pub(crate) struct RegistrySettings {
+    pub(crate) url: String,
+    pub(crate) username: String,
+    pub(crate) password: Option<Secret>,
+    pub(crate) timeout_ms: u64,
+}
+
+/// The classify role.
+#[derive(Debug, Clone)]
+pub(crate) struct Classify {
+    pub(crate) group_id: String,
+    pub(crate) exactly_once: bool,
+    pub(crate) commit_interval_ms: u64,
+    /// `None`: the model's own.
+    pub(crate) threshold: Option<f32>,
+    pub(crate) keep_text: bool,
+}
+
+/// The community role.
+#[derive(Debug, Clone)]
+pub(crate) struct Community {
+    pub(crate) group_id: String,
+    pub(crate) commit_interval_ms: u64,
+    pub(crate) ids_max: usize,
+}
+
+/// Every mistake of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConfigErrors(pub(crate) Vec<String>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl Config {
+    /// Defaults, then the file if one is named, then the environment.
+    ///
+    /// # Errors
+    /// Every mistake, each with its key, its value and what would be right.
+    pub(crate) fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, ConfigErrors> {
+        let text = match file {
+            Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+                ConfigErrors(vec![format!("{}: cannot be read: {error}", path.display())])
+            })?),
+            None => None,
+        };
+        let name = file.map_or_else(String::new, |path| path.display().to_string());
+        let typed = layers::merge(text.as_deref(), &name, environment)?;
+        validate::validate(&typed)
+    }
+
+    /// The topic of a queue.
+    pub(crate) fn queue_topic(&self, queue: &str) -> String {
+        format!("{}{queue}", self.topics.queue_prefix)
+    }
+
+    /// Where Kafka is.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.kafka.connection
+    }
+
+    /// How Avro records are framed.
+    pub(crate) fn framing(&self) -> Framing {
+        if self.registry.is_some() { Framing::Confluent } else { Framing::SingleObject }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+        let environment = environment.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
+        validate::validate(&layers::merge(Some(text), "test.toml", environment)?)
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        let config = load("", &[]).unwrap();
+        assert_eq!(config.topics.classified, "social.interactions.classified");
+        assert_eq!(config.windows, WindowSet::standard());
+        assert_eq!(config.routing.queues().len(), 5);
+        assert!(config.registry.is_none() && !config.instance_lasts);
+    }
+
+    #[test]
+    fn layers_win_one_over_the_other() {
+        let config = load(
+            "[kafka]\nbootstrap = \"a:1\"\n[kafka.properties]\n\"security.protocol\" = \"SSL\"\n[topics]\nprefix = \"uji.\"\n",
+            &[("SINYAL__KAFKA__BOOTSTRAP", "b:2"), ("SINYAL__COMMUNITY__IDS_MAX", "5000"), ("PATH", "/bin")],
+        )
+        .unwrap();
+        assert_eq!(config.kafka.connection.bootstrap, "b:2");
+        assert_eq!(config.kafka.connection.properties, [("security.protocol".to_owned(), "SSL".to_owned())]);
+        assert_eq!(config.community.ids_max, 5_000);
+        assert_eq!(config.topics.posts_raw, "uji.social.posts.raw");
+        assert_eq!(config.queue_topic("tip"), "uji.social.queue.tip");
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_key() {
+        let errors = load(
+            "[kafka]\nbootstrp = \"a:1\"\nprefetch_bytes = \"much\"\n[clasify]\n[limits]\nfuture_ms = -5\n\
+             [[queues]]\nname = \"x\"\ntakes = \"anger\"\ndepartment = \"d\"\n",
+            &[("SINYAL__RAW__FORMAT", "xml"), ("SINYAL__HTTP__LISTEN", "nowhere")],
+        )
+        .unwrap_err();
+        assert_eq!(
+            errors.0,
+            [
+                "test.toml: kafka.bootstrp is no key; did you mean kafka.bootstrap?",
+                "test.toml: clasify is no key; did you mean classify?",
+                "kafka.prefetch_bytes is \"much\"; an integer is right",
+                "raw.format is \"xml\"; \"avro\" or \"json\" is right",
+                "limits.future_ms is -5; 0 to 86400000 is right",
+                "http.listen is \"nowhere\"; an address such as 127.0.0.1:9184, or nothing, is right",
+                "queues[0].takes is \"anger\"; complaint, tip, experience, praise, other or review is right",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_told_with_its_place() {
+        let errors = load("[kafka\n", &[]).unwrap_err();
+        assert!(errors.0[0].starts_with("test.toml: "), "{errors}");
+        assert!(errors.0[0].contains("line 1"), "{errors}");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        assert_eq!(format!("{:?}", Secret::new(b"rahasia".to_vec())), "Secret");
+    }
+}

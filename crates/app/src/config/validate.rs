@@ -1,0 +1,407 @@
+//! What was typed becomes what is meant.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use kafka_io::Connection;
+use pipeline::KeyFormat;
+use rules::{QueueSpec, Routing, Takes};
+use toml::{Table, Value};
+use window::{WindowSet, WindowSpec};
+use wire::RawFormat;
+
+use super::{Classify, Community, Config, ConfigErrors, Kafka, RegistrySettings, Secret, Topics};
+
+/// Collects mistakes while values are taken.
+struct Reader<'a> {
+    typed: &'a Table,
+    errors: Vec<String>,
+}
+
+pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
+    let mut reader = Reader { typed, errors: Vec::new() };
+    let kafka = kafka(&mut reader);
+    let instance = reader.text("instance.id");
+    let topics = topics(&mut reader);
+    let raw_format = reader.choice("raw.format", &[("avro", RawFormat::Avro), ("json", RawFormat::Json)]);
+    let key_format = reader.choice("raw.key_format", &[("none", KeyFormat::None), ("identity", KeyFormat::Identity)]);
+    let registry = registry(&mut reader);
+    let secret = reader.secret("pseudonym.secret_file");
+    if let Some(secret) = &secret
+        && secret.bytes().len() < pipeline::Pseudonym::SECRET_BYTES_MIN
+    {
+        reader.errors.push(format!(
+            "pseudonym.secret_file: the secret has {} bytes; at least {} are right",
+            secret.bytes().len(),
+            pipeline::Pseudonym::SECRET_BYTES_MIN
+        ));
+    }
+    let pseudonym_version = reader.number("pseudonym.version", 1, 1_000_000);
+    let raw_record_bytes_max = reader.number("limits.raw_record_bytes", 1_024, 67_108_864);
+    let future_ms_max = reader.number("limits.future_ms", 0, 86_400_000);
+    let classify = Classify {
+        group_id: reader.required("classify.group_id"),
+        exactly_once: reader.choice("classify.delivery", &[("exactly_once", true), ("at_least_once", false)]),
+        commit_interval_ms: reader.number("classify.commit_interval_ms", 10, 10_000),
+        threshold: threshold(&mut reader),
+        keep_text: reader.boolean("classify.keep_text"),
+    };
+    let community = Community {
+        group_id: reader.required("community.group_id"),
+        commit_interval_ms: reader.number("community.commit_interval_ms", 10, 10_000),
+        ids_max: reader.number("community.ids_max", 1_000, 100_000_000),
+    };
+    let disorder_ms = reader.number("watermark.disorder_ms", 0, 3_600_000);
+    let hold_ms_max = reader.number("watermark.max_hold_ms", 1_000, 86_400_000);
+    let http_listen = http(&mut reader);
+    let log = reader.text("telemetry.log");
+    let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
+    let alive_ms = reader.number("telemetry.alive_ms", 1_000, 600_000);
+    let windows = windows(&mut reader);
+    let routing = queues(&mut reader);
+    let instance_lasts = !instance.is_empty();
+    let instance_id = if instance_lasts { instance } else { random_name() };
+    match (reader.errors.is_empty(), windows, routing) {
+        (true, Some(windows), Some(routing)) => Ok(Config {
+            kafka,
+            instance_id,
+            instance_lasts,
+            topics,
+            raw_format,
+            key_format,
+            registry,
+            pseudonym_secret: secret,
+            pseudonym_version,
+            raw_record_bytes_max,
+            future_ms_max,
+            classify,
+            community,
+            disorder_ms,
+            hold_ms_max,
+            http_listen,
+            log,
+            log_format: log_format.to_owned(),
+            alive_ms,
+            windows,
+            routing,
+        }),
+        _ => Err(ConfigErrors(reader.errors)),
+    }
+}
+
+fn kafka(reader: &mut Reader<'_>) -> Kafka {
+    let bootstrap = reader.required("kafka.bootstrap");
+    let client_id = reader.required("kafka.client_id");
+    let mut properties = Vec::new();
+    if let Some(Value::Table(table)) = reader.find("kafka.properties") {
+        for (name, value) in table {
+            let value = match value {
+                Value::String(text) => text.clone(),
+                Value::Integer(number) => number.to_string(),
+                Value::Boolean(boolean) => boolean.to_string(),
+                // The value may be a secret: it is not quoted.
+                _ => {
+                    reader.errors.push(format!("kafka.properties.{name}: a string, an integer or a boolean is right"));
+                    continue;
+                }
+            };
+            properties.push((name.clone(), value));
+        }
+    }
+    const MIB: i64 = 1_048_576;
+    Kafka {
+        connection: Connection { bootstrap, client_id, properties },
+        prefetch_bytes: reader.number("kafka.prefetch_bytes", MIB, 1_024 * MIB),
+        in_flight_bytes: reader.number("kafka.in_flight_bytes", MIB, 1_024 * MIB),
+        session_timeout_ms: reader.number("kafka.session_timeout_ms", 6_000, 300_000),
+        transaction_timeout_ms: reader.number("kafka.transaction_timeout_ms", 1_000, 900_000),
+    }
+}
+
+fn topics(reader: &mut Reader<'_>) -> Topics {
+    let prefix = reader.text("topics.prefix");
+    let mut name = |key: &str| {
+        let key = format!("topics.{key}");
+        let name = reader.required(&key);
+        let name = if name.starts_with(&prefix) { name } else { format!("{prefix}{name}") };
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if name.len() > 249 || !name.bytes().all(allowed) {
+            reader.errors.push(format!("{key} is {name:?}; up to 249 letters, digits, '.', '_' and '-' are right"));
+        }
+        name
+    };
+    let posts_raw = name("posts_raw");
+    let comments_raw = name("comments_raw");
+    let classified = name("classified");
+    let queue_prefix = name("queue_prefix");
+    let queue_state = name("queue_state");
+    let metrics = name("metrics");
+    let alerts = name("alerts");
+    let corrections = name("corrections");
+    let actions = name("actions");
+    let dead_letters = name("dead_letters");
+    let changelog = name("changelog");
+    const DAYS_3650_MS: i64 = 3_650 * 86_400_000;
+    Topics {
+        posts_raw,
+        comments_raw,
+        classified,
+        queue_prefix,
+        queue_state,
+        metrics,
+        alerts,
+        corrections,
+        actions,
+        dead_letters,
+        changelog,
+        raw_partitions: reader.number("topics.raw_partitions", 1, 10_000),
+        partitions: reader.number("topics.partitions", 1, 10_000),
+        other_partitions: reader.number("topics.other_partitions", 1, 10_000),
+        replication: reader.number("topics.replication", 1, 10),
+        retention_ms: reader.number("topics.retention_ms", 60_000, DAYS_3650_MS),
+        dead_letter_retention_ms: reader.number("topics.dead_letter_retention_ms", 60_000, DAYS_3650_MS),
+        metrics_retention_ms: reader.number("topics.metrics_retention_ms", 60_000, DAYS_3650_MS),
+    }
+}
+
+fn registry(reader: &mut Reader<'_>) -> Option<RegistrySettings> {
+    let url = reader.text("registry.url");
+    let username = reader.text("registry.username");
+    let password = reader.secret("registry.password_file");
+    let timeout_ms = reader.number("registry.timeout_ms", 100, 60_000);
+    if url.is_empty() {
+        return None;
+    }
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        reader.wrong("registry.url", &format!("{url:?}"), "a URL such as http://registry:8081, or nothing, is right");
+    }
+    let url = url.trim_end_matches('/').to_owned();
+    Some(RegistrySettings { url, username, password, timeout_ms })
+}
+
+fn threshold(reader: &mut Reader<'_>) -> Option<f32> {
+    let key = "classify.threshold";
+    let value = match reader.find(key) {
+        Some(Value::Float(value)) => *value,
+        Some(Value::Integer(value)) => *value as f64,
+        other => {
+            let found = shown(other);
+            reader.wrong(key, &found, "a number is right");
+            return None;
+        }
+    };
+    if value > 1.0 || value.is_nan() {
+        reader.wrong(key, &value.to_string(), "0 to 1, or a negative number for the model's own, is right");
+    }
+    (value >= 0.0).then_some(value as f32)
+}
+
+fn http(reader: &mut Reader<'_>) -> Option<std::net::SocketAddr> {
+    let text = reader.text("http.listen");
+    if text.is_empty() {
+        return None;
+    }
+    let address = text.parse().ok();
+    if address.is_none() {
+        reader.wrong(
+            "http.listen",
+            &format!("{text:?}"),
+            "an address such as 127.0.0.1:9184, or nothing, is right",
+        );
+    }
+    address
+}
+
+fn windows(reader: &mut Reader<'_>) -> Option<WindowSet> {
+    let before = reader.errors.len();
+    let mut specs = Vec::new();
+    for (item, table) in reader.items("windows") {
+        let mut number = |field: &str| reader.item_number(&table, &item, field);
+        let (length_ms, slide_ms, lateness_ms) = (number("length_ms"), number("slide_ms"), number("lateness_ms"));
+        let name = reader.item_text(&table, &item, "name");
+        specs.push(WindowSpec { name, length_ms, slide_ms, lateness_ms });
+    }
+    if reader.errors.len() > before {
+        return None;
+    }
+    WindowSet::new(specs).map_err(|error| reader.errors.push(format!("windows: {error}"))).ok()
+}
+
+fn queues(reader: &mut Reader<'_>) -> Option<Routing> {
+    let before = reader.errors.len();
+    let mut specs = Vec::new();
+    for (item, table) in reader.items("queues") {
+        let name = reader.item_text(&table, &item, "name");
+        let department = reader.item_text(&table, &item, "department");
+        let typed = reader.item_text(&table, &item, "takes");
+        let takes = match typed.as_str() {
+            "review" => Some(Takes::Review),
+            label => label.parse().ok().map(Takes::Label),
+        };
+        match takes {
+            Some(takes) => specs.push(QueueSpec { name, takes, department }),
+            None => reader.errors.push(format!(
+                "{item}.takes is {typed:?}; complaint, tip, experience, praise, other or review is right"
+            )),
+        }
+    }
+    if reader.errors.len() > before {
+        return None;
+    }
+    Routing::new(specs).map_err(|error| reader.errors.push(format!("queues: {error}"))).ok()
+}
+
+impl<'a> Reader<'a> {
+    fn find(&self, key: &str) -> Option<&'a Value> {
+        let mut parts = key.split('.');
+        let mut value = self.typed.get(parts.next()?)?;
+        for part in parts {
+            value = value.as_table()?.get(part)?;
+        }
+        Some(value)
+    }
+
+    fn wrong(&mut self, key: &str, found: &str, right: &str) {
+        self.errors.push(format!("{key} is {found}; {right}"));
+    }
+
+    fn text(&mut self, key: &str) -> String {
+        match self.find(key) {
+            Some(Value::String(text)) => text.clone(),
+            other => {
+                let found = shown(other);
+                self.wrong(key, &found, "a string is right");
+                String::new()
+            }
+        }
+    }
+
+    fn required(&mut self, key: &str) -> String {
+        let before = self.errors.len();
+        let text = self.text(key);
+        if text.is_empty() && self.errors.len() == before {
+            self.wrong(key, "empty", "a name is needed");
+        }
+        text
+    }
+
+    fn boolean(&mut self, key: &str) -> bool {
+        match self.find(key) {
+            Some(Value::Boolean(boolean)) => *boolean,
+            other => {
+                let found = shown(other);
+                self.wrong(key, &found, "true or false is right");
+                false
+            }
+        }
+    }
+
+    fn number<T: TryFrom<i64> + Default>(&mut self, key: &str, least: i64, most: i64) -> T {
+        match self.find(key) {
+            Some(Value::Integer(number)) if (least..=most).contains(number) => T::try_from(*number).unwrap_or_default(),
+            Some(Value::Integer(number)) => {
+                self.wrong(key, &number.to_string(), &format!("{least} to {most} is right"));
+                T::default()
+            }
+            other => {
+                let found = shown(other);
+                self.wrong(key, &found, "an integer is right");
+                T::default()
+            }
+        }
+    }
+
+    fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
+        let before = self.errors.len();
+        let text = self.text(key);
+        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+            return *value;
+        }
+        if self.errors.len() == before {
+            let names: Vec<String> = choices.iter().map(|(name, _)| format!("{name:?}")).collect();
+            self.wrong(key, &format!("{text:?}"), &format!("{} is right", names.join(" or ")));
+        }
+        choices[0].1
+    }
+
+    /// What a named file holds, without the line break at its end; `None` if no file is named.
+    fn secret(&mut self, key: &str) -> Option<Secret> {
+        let path = self.text(key);
+        if path.is_empty() {
+            return None;
+        }
+        match std::fs::read(Path::new(&path)) {
+            Ok(mut bytes) => {
+                while bytes.last().is_some_and(u8::is_ascii_whitespace) {
+                    bytes.pop();
+                }
+                Some(Secret::new(bytes))
+            }
+            Err(error) => {
+                self.wrong(key, &format!("{path:?}"), &format!("a file that can be read is right ({error})"));
+                None
+            }
+        }
+    }
+
+    /// The items of a list, with their paths.
+    fn items(&mut self, key: &str) -> Vec<(String, Table)> {
+        let Some(Value::Array(items)) = self.find(key) else {
+            self.errors.push(format!("{key} is no list; [[{key}]] tables are right"));
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for (number, item) in items.iter().enumerate() {
+            match item {
+                Value::Table(table) => tables.push((format!("{key}[{number}]"), table.clone())),
+                other => self.wrong(&format!("{key}[{number}]"), &shown(Some(other)), "a table is right"),
+            }
+        }
+        tables
+    }
+
+    fn item_text(&mut self, table: &Table, item: &str, field: &str) -> String {
+        match table.get(field) {
+            Some(Value::String(text)) => text.clone(),
+            other => {
+                self.wrong(&format!("{item}.{field}"), &shown(other), "a string is right");
+                String::new()
+            }
+        }
+    }
+
+    fn item_number(&mut self, table: &Table, item: &str, field: &str) -> i64 {
+        match table.get(field) {
+            Some(Value::Integer(number)) => *number,
+            other => {
+                self.wrong(&format!("{item}.{field}"), &shown(other), "an integer is right");
+                0
+            }
+        }
+    }
+}
+
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        None => "missing".to_owned(),
+        Some(value @ (Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_))) => quoted(value),
+        Some(value) => format!("a {}", value.type_str()),
+    }
+}
+
+fn quoted(value: &dyn Display) -> String {
+    let mut text = value.to_string();
+    if text.chars().count() > 60 {
+        text = text.chars().take(60).collect::<String>() + "…";
+    }
+    text
+}
+
+/// A name that no other instance has: the process and the moment of its start.
+fn random_name() -> String {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library seeds its hashers from the system's randomness: enough for a name, and no further dependency.
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    format!("r{:016x}", hasher.finish())
+}

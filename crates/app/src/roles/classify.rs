@@ -1,0 +1,142 @@
+//! The classify role.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+use classify::Classifier;
+use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Turn, run_owner};
+use pipeline::classify::Tallies;
+use pipeline::{ClassifyEncoders, ClassifySettings, ClassifyStage, Pseudonym};
+use record::stage::{SchemaLookup, Stage};
+use record::{Kind, Ledger, Outcome, StageName};
+use wire::{RawDecoder, SchemaName};
+
+use super::{RoleResult, Surroundings, ask, encoder};
+use crate::registry::Registry;
+
+/// How the role stands, for the demo's view and summary.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClassifyReport {
+    pub(crate) ledger: Ledger,
+    pub(crate) balanced: bool,
+    pub(crate) tallies: Tallies,
+    pub(crate) dead_letters: u64,
+    pub(crate) lag: i64,
+}
+
+struct ClassifyHooks {
+    surroundings: Surroundings,
+    registry: Option<Registry>,
+    topics: Vec<String>,
+    queues: Vec<String>,
+    report: Arc<Mutex<ClassifyReport>>,
+}
+
+impl Hooks<ClassifyStage> for ClassifyHooks {
+    fn schema(&mut self, id: u32) -> Result<SchemaLookup, String> {
+        ask(self.registry.as_ref(), id)
+    }
+
+    fn turned(&mut self, stage: &ClassifyStage, turn: &Turn) {
+        let Surroundings { health, metrics, .. } = &self.surroundings;
+        health.turned(StageName::Classify.as_str(), &turn.state);
+        metrics.owner(StageName::Classify, &self.topics, stage, turn);
+        metrics.dead_letters(StageName::Classify, stage.dead_letters());
+        metrics.tallies(stage.tallies(), &self.queues);
+        if let Ok(mut report) = self.report.lock() {
+            *report = report_of(stage, turn.lag.iter().map(|(_, lag)| lag).sum());
+        }
+    }
+}
+
+fn report_of(stage: &ClassifyStage, lag: i64) -> ClassifyReport {
+    let mut ledger = Ledger::default();
+    let mut balanced = true;
+    stage.ledgers(&mut |_, of_partition| {
+        balanced &= of_partition.is_balanced();
+        ledger.add(of_partition);
+    });
+    ClassifyReport { dead_letters: ledger.count(Outcome::DeadLettered), ledger, balanced, tallies: stage.tallies().clone(), lag }
+}
+
+/// Builds the role; the closure runs it on the calling thread until the shutdown.
+///
+/// # Errors
+/// What is missing before the role can start, with what to do about it.
+pub(crate) fn run_classify(
+    surroundings: Surroundings,
+    report: Arc<Mutex<ClassifyReport>>,
+) -> Result<impl FnOnce() -> RoleResult<()> + Send> {
+    let config = Arc::clone(&surroundings.config);
+    let topics = &config.topics;
+    let secret = config.pseudonym_secret.as_ref().context(
+        "pseudonym.secret_file names no file; make a secret with `openssl rand -hex 32 > FILE` and name it there",
+    )?;
+    let pseudonym = Pseudonym::new(secret.bytes(), config.pseudonym_version).context("pseudonym.secret_file: too short")?;
+    let queues: Vec<String> = config.routing.queues().iter().map(|queue| queue.spec.name.clone()).collect();
+    let queue_topics: Vec<String> = queues.iter().map(|queue| config.queue_topic(queue)).collect();
+    let queue_encoder_topic = queue_topics.first().cloned().unwrap_or_else(|| topics.queue_state.clone());
+    let classifier = Classifier::embedded();
+    let settings = ClassifySettings {
+        inputs: vec![(topics.posts_raw.as_str().into(), Kind::Post), (topics.comments_raw.as_str().into(), Kind::Comment)],
+        decoder: RawDecoder::new(config.raw_format, config.framing(), config.raw_record_bytes_max),
+        encoders: ClassifyEncoders {
+            classified: encoder(&config, SchemaName::Classified, &topics.classified)?,
+            // The registry gives one id to one schema, whichever subject names it.
+            queue_item: encoder(&config, SchemaName::QueueItem, &queue_encoder_topic)?,
+        },
+        classifier: match config.classify.threshold {
+            Some(threshold) => classifier.with_threshold(threshold),
+            None => classifier,
+        },
+        routing: config.routing.clone(),
+        pseudonym,
+        key_format: config.key_format,
+        future_ms_max: config.future_ms_max,
+        dead_letter_value_bytes_max: config.raw_record_bytes_max,
+        keep_text: config.classify.keep_text,
+    };
+    let stage = ClassifyStage::new(settings);
+    let inputs = vec![topics.posts_raw.clone(), topics.comments_raw.clone()];
+    let mut outputs = vec![topics.classified.clone(), topics.dead_letters.clone()];
+    outputs.extend(queue_topics);
+    let exactly_once = config.classify.exactly_once && !surroundings.embedded;
+    let owner = OwnerConfig {
+        connection: surroundings.connection.clone(),
+        stage: StageName::Classify,
+        group_id: config.classify.group_id.clone(),
+        group_instance_id: config.instance_lasts.then(|| config.instance_id.clone()),
+        assignor: Assignor::CooperativeSticky,
+        inputs: inputs.clone(),
+        outputs,
+        changelog: None,
+        source_topics: Vec::new(),
+        delivery: if exactly_once {
+            Delivery::ExactlyOnce {
+                transactional_id: format!("{}.classify.{}", config.classify.group_id, config.instance_id),
+                transaction_timeout_ms: config.kafka.transaction_timeout_ms,
+            }
+        } else {
+            Delivery::AtLeastOnce
+        },
+        commit_interval_ms: config.classify.commit_interval_ms,
+        prefetch_bytes: config.kafka.prefetch_bytes,
+        in_flight_bytes: config.kafka.in_flight_bytes,
+        output_bytes_max: config.raw_record_bytes_max + record::limits::DEAD_LETTER_EXTRA_BYTES,
+        session_timeout_ms: config.kafka.session_timeout_ms,
+    };
+    let hooks = ClassifyHooks {
+        registry: config.registry.as_ref().map(Registry::new),
+        topics: inputs,
+        queues,
+        report: Arc::clone(&report),
+        surroundings: surroundings.clone(),
+    };
+    Ok(move || {
+        let stage = run_owner(owner, stage, surroundings.clock, hooks, surroundings.shutdown)?;
+        if let Ok(mut report) = report.lock() {
+            *report = report_of(&stage, 0);
+        }
+        Ok(())
+    })
+}

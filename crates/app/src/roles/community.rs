@@ -1,0 +1,139 @@
+//! The community role.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::Result;
+use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Turn, run_owner};
+use pipeline::{CommunityEncoders, CommunitySettings, CommunityStage};
+use record::stage::{SchemaLookup, Stage};
+use record::{EpochMs, Ledger, Outcome, StageName};
+use wire::{ClassifiedDecoder, SchemaName};
+
+use super::{RoleResult, Surroundings, ask, encoder};
+use crate::registry::Registry;
+
+/// How the role stands, for the demo's view and summary.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CommunityReport {
+    pub(crate) ledger: Ledger,
+    pub(crate) balanced: bool,
+    pub(crate) dead_letters: u64,
+    pub(crate) panes: u64,
+    pub(crate) watermark: Option<EpochMs>,
+    pub(crate) lag: i64,
+}
+
+struct CommunityHooks {
+    surroundings: Surroundings,
+    registry: Option<Registry>,
+    topics: Vec<String>,
+    report: Arc<Mutex<CommunityReport>>,
+}
+
+impl Hooks<CommunityStage> for CommunityHooks {
+    fn schema(&mut self, id: u32) -> Result<SchemaLookup, String> {
+        ask(self.registry.as_ref(), id)
+    }
+
+    fn turned(&mut self, stage: &CommunityStage, turn: &Turn) {
+        let Surroundings { health, metrics, clock, .. } = &self.surroundings;
+        health.turned(StageName::Community.as_str(), &turn.state);
+        metrics.owner(StageName::Community, &self.topics, stage, turn);
+        metrics.dead_letters(StageName::Community, stage.dead_letters());
+        let now = clock.now_ms();
+        for status in stage.status() {
+            metrics.partition(&status, now);
+        }
+        if let Ok(mut report) = self.report.lock() {
+            *report = report_of(stage, turn.lag.iter().map(|(_, lag)| lag).sum());
+        }
+    }
+}
+
+fn report_of(stage: &CommunityStage, lag: i64) -> CommunityReport {
+    let mut ledger = Ledger::default();
+    let mut balanced = true;
+    stage.ledgers(&mut |_, of_partition| {
+        balanced &= of_partition.is_balanced();
+        ledger.add(of_partition);
+    });
+    CommunityReport {
+        dead_letters: ledger.count(Outcome::DeadLettered),
+        ledger,
+        balanced,
+        panes: stage.status().map(|status| status.panes).sum(),
+        watermark: stage.status().filter_map(|status| status.watermark).min(),
+        lag,
+    }
+}
+
+/// Builds the role; the closure runs it on the calling thread until the shutdown.
+///
+/// # Errors
+/// What is missing before the role can start, with what to do about it.
+pub(crate) fn run_community(
+    surroundings: Surroundings,
+    report: Arc<Mutex<CommunityReport>>,
+) -> Result<impl FnOnce() -> RoleResult<()> + Send> {
+    let config = Arc::clone(&surroundings.config);
+    let topics = &config.topics;
+    let settings = CommunitySettings {
+        classified_topic: topics.classified.as_str().into(),
+        decoder: ClassifiedDecoder::new(config.framing()),
+        encoders: CommunityEncoders {
+            metrics: encoder(&config, SchemaName::CommunityMetrics, &topics.metrics)?,
+            queue_item: encoder(&config, SchemaName::QueueItem, &topics.queue_state)?,
+        },
+        windows: config.windows.clone(),
+        routing: config.routing.clone(),
+        disorder_ms: config.disorder_ms,
+        hold_ms_max: config.hold_ms_max,
+        ids_max: config.community.ids_max,
+        dead_letter_value_bytes_max: config.raw_record_bytes_max,
+        changelog: !surroundings.embedded,
+    };
+    let stage = CommunityStage::new(settings);
+    let inputs = vec![topics.classified.clone()];
+    let owner = OwnerConfig {
+        connection: surroundings.connection.clone(),
+        stage: StageName::Community,
+        group_id: config.community.group_id.clone(),
+        group_instance_id: config.instance_lasts.then(|| config.instance_id.clone()),
+        assignor: Assignor::Range,
+        inputs: inputs.clone(),
+        outputs: vec![
+            topics.metrics.clone(),
+            topics.queue_state.clone(),
+            topics.dead_letters.clone(),
+            topics.changelog.clone(),
+        ],
+        changelog: (!surroundings.embedded).then_some(CommunityStage::CHANGELOG),
+        source_topics: vec![topics.posts_raw.clone(), topics.comments_raw.clone()],
+        delivery: if surroundings.embedded {
+            Delivery::AtLeastOnce
+        } else {
+            Delivery::ExactlyOnce {
+                transactional_id: format!("{}.community.{}", config.community.group_id, config.instance_id),
+                transaction_timeout_ms: config.kafka.transaction_timeout_ms,
+            }
+        },
+        commit_interval_ms: config.community.commit_interval_ms,
+        prefetch_bytes: config.kafka.prefetch_bytes,
+        in_flight_bytes: config.kafka.in_flight_bytes,
+        output_bytes_max: config.raw_record_bytes_max + record::limits::DEAD_LETTER_EXTRA_BYTES,
+        session_timeout_ms: config.kafka.session_timeout_ms,
+    };
+    let hooks = CommunityHooks {
+        registry: config.registry.as_ref().map(Registry::new),
+        topics: inputs,
+        report: Arc::clone(&report),
+        surroundings: surroundings.clone(),
+    };
+    Ok(move || {
+        let stage = run_owner(owner, stage, surroundings.clock, hooks, surroundings.shutdown)?;
+        if let Ok(mut report) = report.lock() {
+            *report = report_of(&stage, 0);
+        }
+        Ok(())
+    })
+}

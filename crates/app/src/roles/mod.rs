@@ -1,0 +1,61 @@
+//! The roles of the service: each stage with its owner, on a thread of its own.
+
+mod classify;
+mod community;
+
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use kafka_io::{Clock, Connection, OwnerError, Shutdown};
+use record::stage::SchemaLookup;
+use wire::{Encoder, Framing, SchemaName};
+
+pub(crate) use classify::{ClassifyReport, run_classify};
+pub(crate) use community::{CommunityReport, run_community};
+
+use crate::config::Config;
+use crate::registry::Registry;
+use crate::telemetry::{Health, Metrics};
+
+/// What every role needs.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) config: Arc<Config>,
+    pub(crate) connection: Connection,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) health: Health,
+    pub(crate) metrics: Metrics,
+    pub(crate) shutdown: Shutdown,
+    /// True on the embedded broker, which has no transactions worth the name: outputs first, state in memory.
+    pub(crate) embedded: bool,
+}
+
+/// How a role ended: what must stop the process, or nothing.
+pub(crate) type RoleResult<T> = Result<T, OwnerError>;
+
+/// How a topic's records are encoded: by the id that the registry has for it, or in single-object encoding.
+///
+/// # Errors
+/// If the registry cannot be reached, or does not know the schema.
+pub(crate) fn encoder(config: &Config, schema: SchemaName, topic: &str) -> Result<Encoder> {
+    let Some(settings) = &config.registry else { return Ok(Encoder::single_object(schema)) };
+    let subject = format!("{topic}-value");
+    match Registry::new(settings).lookup(&subject, schema.text())? {
+        Some(id) => Ok(Encoder::confluent(schema, id)),
+        None => bail!("subject {subject} does not have schema {}; `sinyal schemas register` registers it", schema.as_str()),
+    }
+}
+
+/// Asks the registry for a schema, for an owner.
+fn ask(registry: Option<&Registry>, id: u32) -> Result<SchemaLookup, String> {
+    match registry {
+        Some(registry) => registry.schema_by_id(id).map_err(|error| error.to_string()),
+        // Without a registry no record names an id; if one does, it is unknown.
+        None => Ok(SchemaLookup::NotFound),
+    }
+}
+
+/// True if what the configuration says of framing needs a registry.
+pub(crate) fn needs_registry(config: &Config) -> bool {
+    config.framing() == Framing::Confluent
+}

@@ -1,0 +1,203 @@
+//! Prometheus metrics. Labels are bounded: stages, topics, partitions, outcomes, reasons; never communities or people.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use kafka_io::Turn;
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use record::stage::{InputPartition, Stage};
+use record::{Ledger, Outcome, Reason, StageName};
+
+/// Every metric of ours.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    consumed: IntCounterVec,
+    outcomes: IntCounterVec,
+    dead_letters: IntCounterVec,
+    produced: IntCounterVec,
+    commits: IntCounterVec,
+    commit_seconds: HistogramVec,
+    in_flight: IntGaugeVec,
+    lag: IntGaugeVec,
+    lost: IntCounterVec,
+    resets: IntCounterVec,
+    balanced: IntGaugeVec,
+    classified: IntCounterVec,
+    queued: IntCounterVec,
+    abstained: IntCounterVec,
+    watermark_delay_seconds: GaugeVec,
+    watermark_seconds: GaugeVec,
+    ids: IntGaugeVec,
+    communities: IntGaugeVec,
+    panes: IntCounterVec,
+    /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
+    seen: Arc<Mutex<HashMap<String, u64>>>,
+}
+
+impl Metrics {
+    /// With nothing counted.
+    ///
+    /// # Panics
+    /// Never: the names and labels are constants that the tests register.
+    pub(crate) fn new() -> Metrics {
+        let registry = Registry::new_custom(Some("sinyal".to_owned()), None).unwrap_or_else(|_| Registry::new());
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntGaugeVec::new(Opts::new(name, help), labels))
+        };
+        let float = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, GaugeVec::new(Opts::new(name, help), labels))
+        };
+        let partition = &["stage", "topic", "partition"][..];
+        Metrics {
+            consumed: counter("consumed_records_total", "Records taken from an input partition.", partition),
+            outcomes: counter(
+                "outcome_records_total",
+                "What became of them; per partition they add up to the consumed ones.",
+                &["stage", "topic", "partition", "outcome"],
+            ),
+            dead_letters: counter("dead_letters_total", "Dead letters by reason.", &["stage", "reason"]),
+            produced: counter("produced_records_total", "Records handed to the producer.", &["stage"]),
+            commits: counter("commits_total", "Commits of outputs and positions.", &["stage"]),
+            commit_seconds: {
+                let buckets = vec![0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+                let options = HistogramOpts::new("commit_seconds", "Duration of a commit, draining included.").buckets(buckets);
+                register(&registry, HistogramVec::new(options, &["stage"]))
+            },
+            in_flight: gauge("in_flight_records", "Records handed over and not acknowledged yet.", &["stage"]),
+            lag: gauge("lag_records", "Records of an input partition not read yet.", partition),
+            lost: counter("lost_records_total", "Records that were gone before they were read.", &["stage"]),
+            resets: counter(
+                "resets_total",
+                "Times that everything not committed was given up and read again.",
+                &["stage"],
+            ),
+            balanced: gauge("ledger_balanced", "1 if every consumed record has exactly one outcome.", &["stage"]),
+            classified: counter("classified_total", "Classified interactions by label.", &["label"]),
+            queued: counter("queued_total", "Items by queue, as routed.", &["queue"]),
+            abstained: counter("abstained_total", "Interactions of which the classifier was unsure.", &[]),
+            watermark_delay_seconds: float(
+                "watermark_delay_seconds",
+                "How far the watermark is behind the wall clock.",
+                &["partition"],
+            ),
+            watermark_seconds: float("watermark_timestamp_seconds", "The watermark, in seconds since 1970.", &["partition"]),
+            ids: gauge("known_ids", "Interactions known by identity.", &["partition"]),
+            communities: gauge("communities", "Communities with live slices.", &["partition"]),
+            panes: counter("panes_total", "Panes emitted.", &["partition"]),
+            registry,
+            seen: Arc::default(),
+        }
+    }
+
+    /// The text that Prometheus reads.
+    pub(crate) fn text(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+
+    /// Takes in how an owner stands.
+    pub(crate) fn owner<S: Stage>(&self, stage: StageName, topics: &[String], shown: &S, turn: &Turn) {
+        let stage_name = stage.as_str();
+        let mut balanced = true;
+        let mut owned: Vec<InputPartition> = Vec::new();
+        shown.ledgers(&mut |at, ledger| {
+            balanced &= ledger.is_balanced();
+            owned.push(at);
+            self.ledger(stage_name, topics.get(at.input).map_or("", String::as_str), at.partition, ledger);
+        });
+        self.balanced.with_label_values(&[stage_name]).set(i64::from(balanced));
+        for (at, lag) in &turn.lag {
+            let topic = topics.get(at.input).map_or("", String::as_str);
+            self.lag.with_label_values(&[stage_name, topic, &at.partition.to_string()]).set(*lag);
+        }
+        self.in_flight.with_label_values(&[stage_name]).set(i64::from(turn.in_flight));
+        self.add_up(&self.produced, &[stage_name], turn.produced);
+        if self.add_up(&self.commits, &[stage_name], turn.commits) > 0 {
+            let histogram: Histogram = self.commit_seconds.with_label_values(&[stage_name]);
+            histogram.observe(turn.commit_seconds);
+        }
+        self.add_up(&self.lost, &[stage_name], turn.lost);
+        self.add_up(&self.resets, &[stage_name], turn.resets);
+    }
+
+    /// Takes in dead letters by reason.
+    pub(crate) fn dead_letters(&self, stage: StageName, counts: impl Iterator<Item = (Reason, u64)>) {
+        for (reason, count) in counts {
+            self.add_up(&self.dead_letters, &[stage.as_str(), reason.as_str()], count);
+        }
+    }
+
+    /// Takes in what the classify stage emitted.
+    pub(crate) fn tallies(&self, tallies: &pipeline::classify::Tallies, queues: &[String]) {
+        for (label, &count) in record::Label::ALL.iter().zip(&tallies.by_label) {
+            self.add_up(&self.classified, &[label.as_str()], count);
+        }
+        for (queue, &count) in queues.iter().zip(&tallies.by_queue) {
+            self.add_up(&self.queued, &[queue], count);
+        }
+        self.add_up(&self.abstained, &[], tallies.abstained);
+    }
+
+    /// Takes in how a partition of the community stage stands.
+    pub(crate) fn partition(&self, status: &pipeline::PartitionStatus, now_ms: i64) {
+        let partition = status.partition.to_string();
+        let labels = &[partition.as_str()];
+        if let Some(watermark) = status.watermark {
+            self.watermark_seconds.with_label_values(labels).set(watermark as f64 / 1_000.0);
+            self.watermark_delay_seconds.with_label_values(labels).set((now_ms - watermark) as f64 / 1_000.0);
+        }
+        self.ids.with_label_values(labels).set(i64::try_from(status.ids).unwrap_or(i64::MAX));
+        self.communities.with_label_values(labels).set(i64::try_from(status.communities).unwrap_or(i64::MAX));
+        self.add_up(&self.panes, labels, status.panes);
+    }
+
+    fn ledger(&self, stage: &str, topic: &str, partition: i32, ledger: &Ledger) {
+        let partition = partition.to_string();
+        self.add_up(&self.consumed, &[stage, topic, &partition], ledger.consumed());
+        for outcome in Outcome::ALL {
+            let count = ledger.count(outcome);
+            if count > 0 {
+                self.add_up(&self.outcomes, &[stage, topic, &partition, outcome.as_str()], count);
+            }
+        }
+    }
+
+    /// Raises a counter by what was counted since the last time; a count that went back began anew.
+    fn add_up(&self, counter: &IntCounterVec, labels: &[&str], count: u64) -> u64 {
+        use prometheus::core::Collector;
+        let name = counter.desc().first().map_or("", |desc| desc.fq_name.as_str());
+        let key = format!("{name}|{}", labels.join("|"));
+        let Ok(mut seen) = self.seen.lock() else { return 0 };
+        let before = seen.insert(key, count).unwrap_or(0);
+        let more = if count >= before { count - before } else { count };
+        counter.with_label_values(labels).inc_by(more);
+        more
+    }
+}
+
+fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> C {
+    let metric = metric.unwrap_or_else(|error| unreachable!("metrics are constants: {error}"));
+    if let Err(error) = registry.register(Box::new(metric.clone())) {
+        unreachable!("metrics have different names: {error}");
+    }
+    metric
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_go_on_where_a_count_begins_anew() {
+        let metrics = Metrics::new();
+        assert_eq!(metrics.add_up(&metrics.commits, &["classify"], 5), 5);
+        assert_eq!(metrics.add_up(&metrics.commits, &["classify"], 7), 2);
+        assert_eq!(metrics.add_up(&metrics.commits, &["classify"], 3), 3);
+        assert!(metrics.text().contains("sinyal_commits_total{stage=\"classify\"} 10"));
+    }
+}

@@ -1,0 +1,30 @@
+//! What operators see: logs, metrics, health.
+
+mod health;
+mod http;
+mod metrics;
+
+use std::io::IsTerminal;
+
+use anyhow::{Context, Result};
+use tracing_subscriber::EnvFilter;
+
+pub(crate) use health::Health;
+pub(crate) use http::serve;
+pub(crate) use metrics::Metrics;
+
+/// Starts logging to standard error. `format` is `text`, `json` or `auto`.
+///
+/// # Errors
+/// If the directives are wrong.
+pub(crate) fn start_logging(directives: &str, format: &str) -> Result<()> {
+    let filter = EnvFilter::try_new(directives).with_context(|| format!("telemetry.log is {directives:?}"))?;
+    let terminal = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    // A second start in one process (tests) is no error: the first one goes on.
+    let _ = match (format, terminal) {
+        ("json", _) | ("auto", false) => builder.json().flatten_event(true).try_init(),
+        _ => builder.with_target(false).try_init(),
+    };
+    Ok(())
+}

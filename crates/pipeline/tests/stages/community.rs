@@ -1,0 +1,400 @@
+//! The community stage behind the classify stage, against a recount of the raw records.
+
+use std::collections::BTreeMap;
+
+use pipeline::KeyFormat;
+use proptest::prelude::*;
+use record::stage::{Input, InputPartition, InputRecord, Outputs, Stage};
+use record::{EpochMs, Interaction, Label, Ledger, Outcome, Version};
+use window::{WindowSet, WindowSpec};
+use wire::{Framing, RawFormat, SchemaName};
+
+use crate::world::{CommunitySide, Kept, NOW, avro, classify_stage, decoded, keep, post};
+
+/// The raw topics and the classify stage before a community side.
+struct Whole {
+    classify: pipeline::ClassifyStage,
+    offsets: BTreeMap<InputPartition, i64>,
+    side: CommunitySide,
+}
+
+impl Whole {
+    fn new(windows: WindowSet, ids_max: usize) -> Whole {
+        let mut classify = classify_stage(RawFormat::Avro, Framing::SingleObject, KeyFormat::None);
+        let mut outputs = Outputs::default();
+        let sources: Vec<InputPartition> =
+            (0..2).flat_map(|input| (0..2).map(move |partition| InputPartition { input, partition })).collect();
+        classify.step(Input::Topology { inputs: &[2, 2], outputs: &[Some(3)] }, &mut outputs).unwrap();
+        let assigned: Vec<_> = sources.iter().map(|&at| (at, 0)).collect();
+        classify.step(Input::Assigned(&assigned), &mut outputs).unwrap();
+        let offsets = sources.into_iter().map(|at| (at, 0)).collect();
+        Whole { classify, offsets, side: CommunitySide::new(windows, ids_max, 3) }
+    }
+
+    /// A raw record arrives at `now` in this partition of the posts.
+    fn raw(&mut self, partition: i32, interaction: &Interaction<'_>, now: EpochMs) {
+        let from = InputPartition { input: 0, partition };
+        let offset = self.offsets[&from];
+        self.offsets.insert(from, offset + 1);
+        let value = avro(interaction);
+        let record = InputRecord { from, offset, timestamp: Some(now), key: None, value: Some(&value) };
+        self.classify_step(Input::Clock(now));
+        let outputs = self.classify_step(Input::Record(record));
+        self.side.append(&outputs);
+    }
+
+    /// Everything that has arrived is read to its end.
+    fn settle(&mut self, now: EpochMs) {
+        self.classify_step(Input::Clock(now));
+        for (at, position) in self.offsets.clone() {
+            self.classify_step(Input::EndOfPartition(at, position));
+        }
+        let markers = self.classify_step(Input::Flush);
+        self.side.append(&markers);
+        self.side.now = now;
+        self.side.read();
+        self.side.commit();
+    }
+
+    fn classify_step(&mut self, input: Input<'_>) -> Vec<(usize, Kept)> {
+        let mut outputs = Outputs::default();
+        self.classify.step(input, &mut outputs).unwrap();
+        keep(&outputs)
+    }
+
+    fn ledger(&self) -> Ledger {
+        let mut sum = Ledger::default();
+        self.side.stage.ledgers(&mut |_, ledger| {
+            assert!(ledger.is_balanced(), "{ledger:?}");
+            sum.add(ledger);
+        });
+        sum
+    }
+
+    fn watermark(&self) -> EpochMs {
+        self.side.stage.status().filter_map(|status| status.watermark).min().unwrap()
+    }
+}
+
+fn wide() -> WindowSet {
+    // Late enough that nothing in the random streams is: then a recount needs no watermark.
+    let spec = |name: &str, length_ms, slide_ms| WindowSpec {
+        name: name.to_owned(),
+        length_ms,
+        slide_ms,
+        lateness_ms: 4_000_000,
+    };
+    WindowSet::new(vec![spec("1m", 60_000, 10_000), spec("10m", 600_000, 60_000)]).unwrap()
+}
+
+const TEXTS: [&str; 4] = [
+    "Kecewa banget, sudah seminggu paket belum sampai dan CS tidak membalas.",
+    "Pelayanan cepat, barang bagus, terima kasih banyak!",
+    "Saran saya tambahkan fitur mode gelap dan notifikasi jadwal.",
+    "Assalamualaikum, selamat pagi semuanya",
+];
+
+#[derive(Debug, Clone)]
+struct Arrival {
+    id: u8,
+    community: u8,
+    text: usize,
+    edited_after: Option<i64>,
+    deleted: bool,
+    delay_ms: i64,
+    partition: i32,
+    gap_ms: i64,
+    settle: bool,
+    crash: bool,
+}
+
+fn arrival() -> impl Strategy<Value = Arrival> {
+    let what = (0_u8..25, 0_u8..3, 0_usize..TEXTS.len(), prop::option::weighted(0.3, 0_i64..60_000), 0_u8..8);
+    let how = (0_i64..9_000, 0_i32..2, 0_i64..20_000, 0_u8..6, 0_u8..12);
+    (what, how).prop_map(
+        |((id, community, text, edited_after, deleted), (delay_ms, partition, gap_ms, settle, crash))| Arrival {
+            id,
+            community,
+            text,
+            edited_after,
+            deleted: deleted == 0,
+            delay_ms,
+            partition,
+            gap_ms,
+            settle: settle == 0,
+            crash: crash == 0,
+        },
+    )
+}
+
+/// What is true of an interaction in the end: its newest version.
+type Truth = BTreeMap<(u8, u8), (Version, Option<(EpochMs, usize)>)>;
+
+/// An identity is always created at the same time, in the same partition: as in the world.
+fn created_at(id: u8, community: u8) -> EpochMs {
+    NOW - 300_000 + i64::from(id) * 9_000 + i64::from(community) * 700
+}
+
+fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Truth) {
+    let mut whole = Whole::new(wide(), 1_000_000);
+    let mut truth = Truth::new();
+    let mut now = NOW;
+    for arrival in arrivals {
+        now += arrival.gap_ms;
+        let created_at = created_at(arrival.id, arrival.community);
+        let mut interaction =
+            post(&arrival.id.to_string(), &format!("warga {}", arrival.community), created_at, TEXTS[arrival.text]);
+        interaction.observed_at = now - arrival.delay_ms;
+        interaction.edited_at = arrival.edited_after.map(|after| created_at + after);
+        interaction.deleted = arrival.deleted;
+        whole.raw(arrival.partition, &interaction, now);
+        let version = interaction.version();
+        let content = (!arrival.deleted).then_some((created_at, arrival.text));
+        let known = truth.entry((arrival.id, arrival.community)).or_insert((version, content));
+        // The newest version; on a tie a retraction, else the later arrival. The partitions are read in the order of arrival
+        // per community, since a community has one partition.
+        if version > known.0 || (version == known.0 && known.1.is_some()) {
+            *known = (version, content);
+        }
+        if arrival.settle {
+            whole.settle(now);
+        }
+        if arrival.crash && crashes {
+            // Half of what is there was read, nothing of it committed.
+            whole.side.read();
+            whole.side.crash();
+        }
+    }
+    now += 1_000;
+    whole.settle(now);
+    // Everything is idle: event time goes on with the clock until every window has fallen to zero.
+    for _ in 0..200 {
+        now += 10_000;
+        whole.settle(now);
+    }
+    (whole, truth)
+}
+
+fn label_of(text: usize) -> Label {
+    ::classify::Classifier::embedded().classify(TEXTS[text]).label
+}
+
+fn check_against_recount(whole: &Whole, truth: &Truth) {
+    let watermark = whole.watermark();
+    let labels: Vec<Label> = (0..TEXTS.len()).map(label_of).collect();
+    for community in 0..3_u8 {
+        let name = format!("warga {community}");
+        let counted: Vec<(EpochMs, Label)> = truth
+            .iter()
+            .filter(|((_, of), _)| *of == community)
+            .filter_map(|(_, (_, content))| content.map(|(at, text)| (at, labels[text])))
+            .collect();
+        for spec in wide().specs() {
+            let mut row = None;
+            let mut end = (NOW - 600_000) / spec.slide_ms * spec.slide_ms;
+            while end <= watermark {
+                let key = record::encode_key(&[&name, &spec.name, &end.to_string()]);
+                row = whole.side.left.rows.get(&key).or(row);
+                let within = |at: EpochMs| (end - spec.length_ms..end).contains(&at);
+                for (field, label) in [
+                    ("complaints", Label::Complaint),
+                    ("praises", Label::Praise),
+                    ("tips", Label::Tip),
+                    ("others", Label::Other),
+                ] {
+                    let expected = counted.iter().filter(|(at, of)| within(*at) && *of == label).count() as i64;
+                    let found = row.map_or(0, |row| row[field].as_i64().unwrap());
+                    assert_eq!(found, expected, "{key} {field}, watermark {watermark}, row {row:?}");
+                }
+                end += spec.slide_ms;
+            }
+            assert!(row.is_none_or(|row| row["interactions"] == 0), "{name} {} falls to zero", spec.name);
+        }
+    }
+}
+
+fn check_queue_states(whole: &Whole, truth: &Truth) {
+    for (&(id, community), (_, content)) in truth {
+        let key = format!("warga%20{community}|post|{id}");
+        let Some(state) = whole.side.left.queue_states.get(&key) else { continue };
+        let status = state["status"].as_str().unwrap();
+        match content {
+            None => assert_eq!(status, "retracted", "{key}: {state}"),
+            Some((_, text)) => {
+                let waits = state["queue"] != "none";
+                let decision = ::classify::Classifier::embedded().classify(TEXTS[*text]);
+                let queued = decision.abstained || decision.label != Label::Other;
+                assert_eq!(waits, queued, "{key}: {state}");
+                if queued {
+                    assert_eq!(state["text"].as_str(), Some(TEXTS[*text]), "{key}");
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, max_shrink_iters: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rows_and_queue_states_are_what_a_recount_says(arrivals in prop::collection::vec(arrival(), 1..80)) {
+        let (whole, truth) = run(&arrivals, false);
+        check_against_recount(&whole, &truth);
+        check_queue_states(&whole, &truth);
+        prop_assert_eq!(whole.ledger().consumed(), whole.side.log.values().map(|log| log.len() as u64).sum::<u64>());
+    }
+
+    #[test]
+    fn crashes_change_nothing(arrivals in prop::collection::vec(arrival(), 1..80)) {
+        let (whole, truth) = run(&arrivals, true);
+        check_against_recount(&whole, &truth);
+        check_queue_states(&whole, &truth);
+        let (without, _) = run(&arrivals, false);
+        prop_assert_eq!(&whole.side.left.queue_states, &without.side.left.queue_states);
+    }
+
+    #[test]
+    fn a_replay_changes_no_row_and_no_queue_state(arrivals in prop::collection::vec(arrival(), 1..60)) {
+        let (mut whole, _) = run(&arrivals, false);
+        let before = whole.side.left.clone();
+        whole.side.replay();
+        prop_assert_eq!(&whole.side.left.rows, &before.rows);
+        prop_assert_eq!(&whole.side.left.queue_states, &before.queue_states);
+        prop_assert_eq!(whole.side.left.emitted, before.emitted);
+    }
+}
+
+#[test]
+fn every_outcome_has_its_cause() {
+    let mut whole = Whole::new(WindowSet::standard(), 1_000_000);
+    let first = post("1", "c", NOW, TEXTS[0]);
+    whole.raw(0, &first, NOW);
+    whole.raw(0, &first, NOW);
+    let mut edited = post("1", "c", NOW, TEXTS[1]);
+    edited.edited_at = Some(NOW + 1_000);
+    whole.raw(0, &edited, NOW + 1_000);
+    whole.raw(0, &first, NOW + 1_000);
+    let mut gone = edited.clone();
+    gone.deleted = true;
+    gone.observed_at = NOW + 2_000;
+    whole.raw(0, &gone, NOW + 2_000);
+    whole.settle(NOW + 2_000);
+    let ledger = whole.ledger();
+    for outcome in [Outcome::Applied, Outcome::Deduplicated, Outcome::Replaced, Outcome::Stale, Outcome::Retracted] {
+        assert_eq!(ledger.count(outcome), 1, "{outcome:?}");
+    }
+    assert!(ledger.count(Outcome::Progress) > 0);
+    // Eight days later the same is beyond the horizon; ten days back is, too.
+    let later = NOW + 9 * 86_400_000;
+    whole.raw(0, &post("2", "c", later, TEXTS[1]), later);
+    whole.raw(1, &post("3", "c", later, TEXTS[1]), later);
+    whole.settle(later);
+    whole.settle(later + 5_000);
+    whole.raw(0, &post("4", "c", NOW - 86_400_000, TEXTS[1]), later);
+    whole.settle(later + 6_000);
+    assert_eq!(whole.ledger().count(Outcome::Dropped), 1);
+    assert!(!whole.side.left.queue_states.contains_key("c|post|1"), "what leaves the index leaves the queues' state");
+}
+
+#[test]
+fn an_edit_moves_an_item_and_a_retraction_retracts_it() {
+    let mut whole = Whole::new(WindowSet::standard(), 1_000_000);
+    let state = |whole: &Whole| {
+        let state = &whole.side.left.queue_states["c|post|1"];
+        (state["queue"].as_str().unwrap().to_owned(), state["status"].as_str().unwrap().to_owned())
+    };
+    whole.raw(0, &post("1", "c", NOW, TEXTS[0]), NOW);
+    whole.settle(NOW);
+    assert_eq!(state(&whole), ("complaint".to_owned(), "open".to_owned()));
+    let mut edited = post("1", "c", NOW, TEXTS[1]);
+    edited.edited_at = Some(NOW + 1);
+    whole.raw(0, &edited, NOW);
+    whole.settle(NOW);
+    assert_eq!(state(&whole), ("praise".to_owned(), "moved".to_owned()));
+    edited.edited_at = Some(NOW + 2);
+    edited.text = TEXTS[3].into();
+    whole.raw(0, &edited, NOW);
+    whole.settle(NOW);
+    assert_eq!(state(&whole), ("none".to_owned(), "moved".to_owned()));
+    edited.edited_at = Some(NOW + 3);
+    edited.text = TEXTS[0].into();
+    whole.raw(0, &edited, NOW);
+    edited.deleted = true;
+    edited.edited_at = Some(NOW + 4);
+    whole.raw(0, &edited, NOW);
+    whole.settle(NOW);
+    assert_eq!(state(&whole).1, "retracted");
+    assert!(whole.side.left.queue_states["c|post|1"]["text"].is_null());
+}
+
+#[test]
+fn the_index_keeps_to_its_bound_and_drops_what_is_older() {
+    let mut whole = Whole::new(WindowSet::standard(), 1_000);
+    for number in 0..3_000_i64 {
+        whole.raw(0, &post(&number.to_string(), "c", NOW + number, TEXTS[0]), NOW + number);
+        if number % 100 == 0 {
+            whole.settle(NOW + number);
+        }
+    }
+    whole.settle(NOW + 3_000);
+    whole.settle(NOW + 3_001);
+    let ids: usize = whole.side.stage.status().map(|status| status.ids).sum();
+    assert!(ids <= 1_100, "{ids}");
+    assert!(whole.side.left.queue_states.len() <= 1_200, "{}", whole.side.left.queue_states.len());
+    whole.raw(0, &post("0", "c", NOW, TEXTS[0]), NOW + 3_000);
+    whole.settle(NOW + 3_002);
+    assert_eq!(whole.ledger().count(Outcome::Dropped), 1, "beyond the horizon, not counted twice");
+    // The changelog holds about what lives: its segments are rewritten as they thin out.
+    assert!(whole.side.left.changelog.len() < 200, "{}", whole.side.left.changelog.len());
+    let ledger = whole.ledger();
+    whole.side.crash();
+    let again: usize = whole.side.stage.status().map(|status| status.ids).sum();
+    assert!(again >= ids && ledger.is_balanced());
+}
+
+#[test]
+fn a_record_in_another_partition_than_its_keys_is_a_dead_letter() {
+    let mut whole = Whole::new(WindowSet::standard(), 1_000);
+    whole.raw(0, &post("1", "c", NOW, TEXTS[0]), NOW);
+    let (&right, kept) = whole.side.log.iter().find(|(_, log)| !log.is_empty()).unwrap();
+    let kept = kept[0].clone();
+    whole.side.log.get_mut(&((right + 1) % 3)).unwrap().push(kept.clone());
+    whole.side.log.get_mut(&right).unwrap().push(Kept { key: None, ..kept.clone() });
+    whole.side.log.get_mut(&right).unwrap().push(Kept { value: None, ..kept.clone() });
+    whole.side.log.get_mut(&right).unwrap().push(Kept { value: Some(vec![1, 2, 3]), ..kept });
+    whole.settle(NOW);
+    let ledger = whole.ledger();
+    assert_eq!((ledger.count(Outcome::Applied), ledger.count(Outcome::DeadLettered)), (1, 4));
+    assert_eq!(whole.side.left.dead_letters, 4);
+}
+
+#[test]
+fn all_four_windows_rise_and_fall_to_zero() {
+    let mut whole = Whole::new(WindowSet::standard(), 1_000);
+    for number in 0..5 {
+        whole.raw(number % 2, &post(&number.to_string(), "c", NOW + i64::from(number), TEXTS[1]), NOW);
+    }
+    whole.settle(NOW);
+    let mut now = NOW;
+    while now < NOW + 9 * 86_400_000 {
+        now += 3_600_000;
+        whole.settle(now);
+    }
+    for spec in WindowSet::standard().specs() {
+        let rows: Vec<i64> = whole
+            .side
+            .left
+            .rows
+            .values()
+            .filter(|row| row["window"] == spec.name.as_str())
+            .map(|row| row["praises"].as_i64().unwrap())
+            .collect();
+        assert!(rows.contains(&5) && rows.contains(&0), "{}: {rows:?}", spec.name);
+        let last = whole.side.left.rows.values().filter(|row| row["window"] == spec.name.as_str());
+        let last = last.max_by_key(|row| row["window_end"].as_i64()).unwrap();
+        assert_eq!(last["interactions"], 0, "{}", spec.name);
+    }
+    let one = whole.side.stage.status().map(|status| status.communities).sum::<usize>();
+    assert_eq!(one, 0, "a quiet community is forgotten");
+    let _ = decoded(SchemaName::Classified, whole.side.log.values().flatten().next().unwrap().value.as_ref().unwrap());
+}

@@ -1,0 +1,6 @@
+//! Both stages as state machines, in memory: against a recount, through restarts, with everything that can be wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod classify;
+mod community;
+mod world;

@@ -1,0 +1,279 @@
+//! A Kafka of the simplest kind around the two stages: topics are lists, a transaction is a copy.
+
+use std::collections::BTreeMap;
+
+use ::classify::Classifier;
+use pipeline::{
+    ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage, KeyFormat,
+    Pseudonym,
+};
+use record::stage::{Input, InputPartition, InputRecord, Outputs, Stage, Step};
+use record::{Author, EpochMs, Interaction, Kind, Role, partition_for_key};
+use rules::Routing;
+use serde_json::Value;
+use window::WindowSet;
+use wire::{ClassifiedDecoder, Encoder, Framing, GenericSchema, RawDecoder, RawEncoder, RawFormat, SchemaName};
+
+pub(crate) const NOW: EpochMs = 1_795_482_000_000;
+pub(crate) const RAW_BYTES_MAX: usize = 1_048_576;
+
+/// A record on a topic of this little Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) partition: Option<i32>,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+pub(crate) fn keep(outputs: &Outputs) -> Vec<(usize, Kept)> {
+    let records = outputs.records().map(|record| {
+        let headers =
+            record.headers().map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned()));
+        let kept = Kept {
+            partition: record.partition,
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+            headers: headers.collect(),
+        };
+        (record.output, kept)
+    });
+    records.collect()
+}
+
+pub(crate) fn classify_stage(format: RawFormat, framing: Framing, key_format: KeyFormat) -> ClassifyStage {
+    ClassifyStage::new(ClassifySettings {
+        inputs: vec![("posts".into(), Kind::Post), ("comments".into(), Kind::Comment)],
+        decoder: RawDecoder::new(format, framing, RAW_BYTES_MAX),
+        encoders: ClassifyEncoders {
+            classified: Encoder::single_object(SchemaName::Classified),
+            queue_item: Encoder::single_object(SchemaName::QueueItem),
+        },
+        classifier: Classifier::embedded(),
+        routing: Routing::standard(),
+        pseudonym: Pseudonym::new(b"a secret for the tests", 1).unwrap(),
+        key_format,
+        future_ms_max: 300_000,
+        dead_letter_value_bytes_max: RAW_BYTES_MAX,
+        keep_text: true,
+    })
+}
+
+pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunityStage {
+    CommunityStage::new(CommunitySettings {
+        classified_topic: "classified".into(),
+        decoder: ClassifiedDecoder::new(Framing::SingleObject),
+        encoders: CommunityEncoders {
+            metrics: Encoder::single_object(SchemaName::CommunityMetrics),
+            queue_item: Encoder::single_object(SchemaName::QueueItem),
+        },
+        windows,
+        routing: Routing::standard(),
+        disorder_ms: 10_000,
+        hold_ms_max: 300_000,
+        ids_max,
+        dead_letter_value_bytes_max: RAW_BYTES_MAX,
+        changelog: true,
+    })
+}
+
+pub(crate) fn post(id: &str, community: &str, created_at: EpochMs, text: &str) -> Interaction<'static> {
+    Interaction {
+        kind: Kind::Post,
+        id: id.to_owned().into(),
+        community_id: community.to_owned().into(),
+        author: Some(Author { id: "u-1".into(), handle: None, role: Role::Member, followers: Some(7), verified: None }),
+        created_at,
+        observed_at: created_at,
+        edited_at: None,
+        deleted: false,
+        text: text.to_owned().into(),
+        media: Vec::new(),
+        url: None,
+        language_hint: None,
+        post_id: None,
+        parent_id: None,
+        post_author: None,
+        parent_author: None,
+        mentions: Vec::new(),
+    }
+}
+
+pub(crate) fn avro(interaction: &Interaction<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    RawEncoder::single_object().encode(interaction, &mut bytes).unwrap();
+    bytes
+}
+
+/// Decodes a framed value of ours.
+pub(crate) fn decoded(name: SchemaName, value: &[u8]) -> Value {
+    GenericSchema::parse(name.text()).unwrap().to_json(&value[10..]).unwrap()
+}
+
+/// Everything that a community stage leaves behind on compacted topics.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Left {
+    pub(crate) rows: BTreeMap<String, Value>,
+    pub(crate) queue_states: BTreeMap<String, Value>,
+    pub(crate) changelog: BTreeMap<(i32, Vec<u8>), Vec<u8>>,
+    pub(crate) dead_letters: usize,
+    pub(crate) emitted: usize,
+}
+
+impl Left {
+    fn take(&mut self, outputs: &[(usize, Kept)]) {
+        for (output, kept) in outputs {
+            let key = || String::from_utf8(kept.key.clone().unwrap()).unwrap();
+            match *output {
+                CommunityStage::METRICS => {
+                    self.emitted += 1;
+                    let mut row = decoded(SchemaName::CommunityMetrics, kept.value.as_ref().unwrap());
+                    if let Some(before) = self.rows.get(&key()) {
+                        assert!(before["revision"].as_i64() < row["revision"].as_i64(), "{before} then {row}");
+                    }
+                    row["emitted_at"] = Value::Null;
+                    self.rows.insert(key(), row);
+                }
+                CommunityStage::QUEUE_STATE => match &kept.value {
+                    Some(value) => {
+                        let mut item = decoded(SchemaName::QueueItem, value);
+                        item["updated_at"] = Value::Null;
+                        self.queue_states.insert(key(), item);
+                    }
+                    None => {
+                        self.queue_states.remove(&key());
+                    }
+                },
+                CommunityStage::DEAD_LETTERS => self.dead_letters += 1,
+                _ => {
+                    let place = (kept.partition.unwrap(), kept.key.clone().unwrap());
+                    match &kept.value {
+                        Some(value) => self.changelog.insert(place, value.clone()),
+                        None => self.changelog.remove(&place),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// The classified topic and the community stage that reads it.
+pub(crate) struct CommunitySide {
+    pub(crate) stage: CommunityStage,
+    windows: WindowSet,
+    ids_max: usize,
+    partitions: i32,
+    pub(crate) log: BTreeMap<i32, Vec<Kept>>,
+    committed: BTreeMap<i32, i64>,
+    positions: BTreeMap<i32, i64>,
+    uncommitted: Vec<(usize, Kept)>,
+    pub(crate) left: Left,
+    pub(crate) now: EpochMs,
+}
+
+impl CommunitySide {
+    pub(crate) fn new(windows: WindowSet, ids_max: usize, partitions: i32) -> CommunitySide {
+        let mut side = CommunitySide {
+            stage: community_stage(windows.clone(), ids_max),
+            windows,
+            ids_max,
+            partitions,
+            log: (0..partitions).map(|partition| (partition, Vec::new())).collect(),
+            committed: (0..partitions).map(|partition| (partition, 0)).collect(),
+            positions: BTreeMap::new(),
+            uncommitted: Vec::new(),
+            left: Left::default(),
+            now: NOW,
+        };
+        side.assign();
+        side
+    }
+
+    /// Appends what the classify stage emitted to the classified topic.
+    pub(crate) fn append(&mut self, outputs: &[(usize, Kept)]) {
+        for (output, kept) in outputs {
+            if *output == ClassifyStage::CLASSIFIED {
+                let partition =
+                    kept.partition.unwrap_or_else(|| partition_for_key(kept.key.as_ref().unwrap(), self.partitions));
+                self.log.get_mut(&partition).unwrap().push(kept.clone());
+            }
+        }
+    }
+
+    /// Reads everything that is there.
+    pub(crate) fn read(&mut self) {
+        self.clock(self.now);
+        for partition in 0..self.partitions {
+            while self.positions[&partition] < self.log[&partition].len() as i64 {
+                let offset = self.positions[&partition];
+                let kept = self.log[&partition][offset as usize].clone();
+                let record = InputRecord {
+                    from: InputPartition { input: 0, partition },
+                    offset,
+                    timestamp: Some(self.now),
+                    key: kept.key.as_deref(),
+                    value: kept.value.as_deref(),
+                };
+                self.step(Input::Record(record));
+                self.positions.insert(partition, offset + 1);
+            }
+        }
+    }
+
+    pub(crate) fn clock(&mut self, now: EpochMs) {
+        self.now = now;
+        self.step(Input::Clock(now));
+    }
+
+    /// Flushes and commits.
+    pub(crate) fn commit(&mut self) {
+        self.step(Input::Flush);
+        self.left.take(&std::mem::take(&mut self.uncommitted));
+        self.committed = self.positions.clone();
+    }
+
+    /// Loses everything that is not committed, and comes up again from the changelog.
+    pub(crate) fn crash(&mut self) {
+        self.uncommitted.clear();
+        self.stage = community_stage(self.windows.clone(), self.ids_max);
+        self.assign();
+    }
+
+    /// The committed positions go back to the beginning; the state stays.
+    pub(crate) fn replay(&mut self) {
+        self.commit();
+        self.positions = (0..self.partitions).map(|partition| (partition, 0)).collect();
+        self.read();
+        self.commit();
+    }
+
+    fn assign(&mut self) {
+        self.positions = self.committed.clone();
+        self.clock(self.now);
+        let partitions = self.partitions;
+        self.step(Input::Topology { inputs: &[partitions], outputs: &[] });
+        self.step(Input::Sources(&[("posts".to_owned(), 2), ("comments".to_owned(), 2)]));
+        let positions: Vec<_> = self
+            .committed
+            .iter()
+            .map(|(&partition, &position)| (InputPartition { input: 0, partition }, position))
+            .collect();
+        self.step(Input::Assigned(&positions));
+        let changelog = self.left.changelog.clone();
+        for ((partition, key), value) in &changelog {
+            self.step(Input::Restore { partition: *partition, key, value: Some(value) });
+        }
+        for (at, position) in positions {
+            self.step(Input::Restored { partition: at.partition });
+            if position > 0 {
+                assert_eq!(self.stage.recorded_position(at), Some(position), "what is committed is recorded");
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        let mut outputs = Outputs::default();
+        assert_eq!(self.stage.step(input, &mut outputs).unwrap(), Step::Done);
+        self.uncommitted.extend(keep(&outputs));
+    }
+}
