@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod config;
+mod console;
 mod registry;
 mod roles;
 mod telemetry;

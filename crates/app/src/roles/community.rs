@@ -89,6 +89,7 @@ pub(crate) fn run_community(
         disorder_ms: config.disorder_ms,
         hold_ms_max: config.hold_ms_max,
         ids_max: config.community.ids_max,
+        future_ms_max: config.future_ms_max,
         dead_letter_value_bytes_max: config.raw_record_bytes_max,
         changelog: !surroundings.embedded,
     };

@@ -29,6 +29,8 @@ pub(super) struct Meta<'a> {
     pub(super) low_mark: Option<EpochMs>,
     pub(super) next_segment: u64,
     pub(super) sources: Cow<'a, [Topic]>,
+    /// The windows in which everything was counted.
+    pub(super) windows: Cow<'a, str>,
 }
 
 /// One identity in a segment.

@@ -159,6 +159,7 @@ impl Partition {
             low_mark: self.low_mark,
             next_segment: self.next_segment,
             sources: self.watermark.topics().into(),
+            windows: shared.windows_digest.as_str().into(),
         };
         ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number }.meta(&meta);
         self.meta_written_at = shared.now;

@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
-use record::{ClassifiedRecord, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, partition_for_key};
+use record::{
+    ClassifiedRecord, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, limits, partition_for_key,
+};
 use rules::Routing;
 use window::WindowSet;
 use wire::{ClassifiedDecoder, DecodeError, Encoder};
@@ -52,6 +54,8 @@ pub struct CommunitySettings {
     pub hold_ms_max: i64,
     /// Most identities that a partition knows; at most `u32::MAX / 2`.
     pub ids_max: usize,
+    /// How far ahead of the wall clock an event time may be, in milliseconds; the classify stage sees to it for its own.
+    pub future_ms_max: i64,
     /// Longest value of a dead letter, in bytes; longer ones are cut and say so.
     pub dead_letter_value_bytes_max: usize,
     /// Whether the state is written to the changelog. Without it, it is lost with the process.
@@ -63,8 +67,11 @@ pub struct CommunitySettings {
 struct Shared {
     encoders: CommunityEncoders,
     windows: WindowSet,
+    /// The windows in words, to tell a changelog that was written with others.
+    windows_digest: String,
     routing: Routing,
     ids_max: usize,
+    future_ms_max: i64,
     changelog: bool,
     now: EpochMs,
 }
@@ -123,9 +130,11 @@ impl CommunityStage {
             decoder: settings.decoder,
             shared: Shared {
                 encoders: settings.encoders,
+                windows_digest: digest_of(&settings.windows),
                 windows: settings.windows,
                 routing: settings.routing,
                 ids_max: settings.ids_max.min(u32::MAX as usize / 2),
+                future_ms_max: settings.future_ms_max,
                 changelog: settings.changelog,
                 now: 0,
             },
@@ -159,7 +168,12 @@ impl CommunityStage {
     }
 
     fn record(&mut self, record: InputRecord<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
-        let decoded = decode(&mut self.decoder, &record, self.input_partitions);
+        let decoded = decode(
+            &mut self.decoder,
+            &record,
+            self.input_partitions,
+            self.shared.now.saturating_add(self.shared.future_ms_max),
+        );
         let Some(partition) = self.partitions.get_mut(&record.from.partition) else {
             return Err(Stop::Invariant(format!("record of partition {}, which is not owned", record.from.partition)));
         };
@@ -255,12 +269,26 @@ impl Stage for CommunityStage {
     }
 }
 
+/// The windows in words.
+fn digest_of(windows: &WindowSet) -> String {
+    let specs = windows
+        .specs()
+        .iter()
+        .map(|spec| format!("{} {} {} {}", spec.name, spec.length_ms, spec.slide_ms, spec.lateness_ms));
+    specs.collect::<Vec<_>>().join(", ")
+}
+
 fn progress_of(partition: &mut Partition, progress: &Progress<'_>, now: EpochMs) -> Outcome {
     partition.watermark.heard_progress(progress, now);
     Outcome::Progress
 }
 
-fn decode<'a>(decoder: &mut ClassifiedDecoder, record: &InputRecord<'a>, partitions: i32) -> Decoded<'a> {
+fn decode<'a>(
+    decoder: &mut ClassifiedDecoder,
+    record: &InputRecord<'a>,
+    partitions: i32,
+    latest: EpochMs,
+) -> Decoded<'a> {
     let Some(value) = record.value else {
         return Decoded::Refused(Reason::NullValue, "null value; this topic holds interactions and markers".to_owned());
     };
@@ -269,9 +297,16 @@ fn decode<'a>(decoder: &mut ClassifiedDecoder, record: &InputRecord<'a>, partiti
         Err(DecodeError::NeedsSchema(id)) => return Decoded::NeedsSchema(id),
         Err(DecodeError::Reject(rejection)) => return Decoded::Refused(rejection.reason, rejection.detail),
     };
-    if let ClassifiedRecord::ClassifiedInteraction(_) = &decoded
-        && partitions > 0
-    {
+    let ClassifiedRecord::ClassifiedInteraction(interaction) = &decoded else { return Decoded::Record(decoded) };
+    // A time of another producer that is far ahead would push the watermark, and everything else would be late.
+    let created_at = interaction.created_at;
+    if created_at < limits::EARLIEST_EVENT_MS {
+        return Decoded::Refused(Reason::ImpossibleTime, format!("created_at is {created_at}, before the year 2000"));
+    }
+    if created_at > latest {
+        return Decoded::Refused(Reason::FutureTime, format!("created_at is {created_at}, after {latest}"));
+    }
+    if partitions > 0 {
         // A community lives on one partition: elsewhere it would be counted twice.
         let right = record.key.map(|key| partition_for_key(key, partitions));
         if right != Some(record.from.partition) {

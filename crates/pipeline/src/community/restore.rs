@@ -8,6 +8,10 @@ use super::Shared;
 use super::changelog::{EntryKey, Meta, Segment, read_key, read_value};
 use super::partition::{Partition, SegmentUse};
 
+/// What to do when the state was counted in other windows than those configured now.
+const CHANGED_WINDOWS: &str = "the state was written with other windows; set them as they were, or begin anew with another \
+                               changelog topic and group";
+
 impl Partition {
     /// Takes in one entry; a null value removes it.
     pub(super) fn restore(&mut self, key: &[u8], value: Option<&[u8]>, shared: &Shared) -> Result<(), Stop> {
@@ -20,6 +24,9 @@ impl Partition {
         match (entry_key, value) {
             (EntryKey::Meta, Some(value)) => {
                 let meta: Meta<'_> = read_value(value).map_err(named)?;
+                if meta.windows != shared.windows_digest {
+                    return Err(named(CHANGED_WINDOWS.to_owned()));
+                }
                 self.recorded = meta.positions.iter().map(|&(input, position)| (input as usize, position)).collect();
                 self.low_mark = meta.low_mark;
                 self.next_segment = meta.next_segment;
@@ -38,7 +45,9 @@ impl Partition {
                 let community = self.community(&community_id);
                 let Some(community) = self.communities[community as usize].as_mut() else { return Ok(()) };
                 let value = value.map(read_value).transpose().map_err(named)?;
-                community.windows.restore(&shared.windows, key, value);
+                if !community.windows.restore(&shared.windows, key, value) {
+                    return Err(named(CHANGED_WINDOWS.to_owned()));
+                }
             }
         }
         Ok(())

@@ -72,6 +72,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunitySt
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max,
+        future_ms_max: 300_000,
         dead_letter_value_bytes_max: RAW_BYTES_MAX,
         changelog: true,
     })
