@@ -87,8 +87,7 @@ impl Registry {
 
     /// Whether the registry would take a schema as the next version of a subject.
     pub(crate) fn compatible(&self, subject: &str, text: &str) -> Result<bool, RegistryError> {
-        let answer =
-            self.post(&format!("/compatibility/subjects/{}/versions/latest", encoded(subject)), text)?;
+        let answer = self.post(&format!("/compatibility/subjects/{}/versions/latest", encoded(subject)), text)?;
         match (answer.status, answer.body.get("is_compatible").and_then(Value::as_bool)) {
             (200, Some(compatible)) => Ok(compatible),
             // There is no version yet that it could be incompatible with.

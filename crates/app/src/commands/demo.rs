@@ -93,7 +93,8 @@ pub(crate) fn run(args: DemoArgs, config: Config) -> Result<u8> {
         speed: args.speed,
         until_present: args.duration.is_none(),
     });
-    let connection = Connection { bootstrap: bootstrap.clone(), client_id: "sinyal-demo".to_owned(), properties: Vec::new() };
+    let connection =
+        Connection { bootstrap: bootstrap.clone(), client_id: "sinyal-demo".to_owned(), properties: Vec::new() };
     let shutdown = Shutdown::default();
     let surroundings = Surroundings {
         config: Arc::clone(&config),
@@ -297,7 +298,8 @@ impl Watch {
                 match record.value.as_deref().and_then(|value| value.get(HEADER_BYTES..)) {
                     Some(item) => {
                         let item = self.item_schema.to_json(item).context("an item of the queues' state")?;
-                        let waits = matches!(item["status"].as_str(), Some("open" | "moved")) && item["queue"] != "none";
+                        let waits =
+                            matches!(item["status"].as_str(), Some("open" | "moved")) && item["queue"] != "none";
                         if waits {
                             self.waiting.insert(key, item["queue"].as_str().unwrap_or_default().to_owned());
                         } else {
@@ -333,7 +335,12 @@ impl Watch {
 
     fn depths(&self, config: &Config) -> Vec<(String, u64)> {
         let queues = config.routing.queues().iter().map(|queue| queue.spec.name.clone());
-        queues.map(|name| { let open = self.waiting.values().filter(|queue| **queue == name).count() as u64; (name, open) }).collect()
+        queues
+            .map(|name| {
+                let open = self.waiting.values().filter(|queue| **queue == name).count() as u64;
+                (name, open)
+            })
+            .collect()
     }
 }
 
@@ -441,7 +448,8 @@ fn readable(summary: &Value) -> String {
         let parts = summary[field].as_object().into_iter().flatten().map(|(name, count)| format!("{name} {count}"));
         parts.collect::<Vec<_>>().join(", ")
     };
-    let balanced = if summary["ledger_balanced"] == true { "every record has exactly one outcome" } else { "NOT balanced" };
+    let balanced =
+        if summary["ledger_balanced"] == true { "every record has exactly one outcome" } else { "NOT balanced" };
     format!(
         "produced {}, consumed {}, ledger: {balanced}\nclassified: {}\nqueued: {}\naggregated: {}\npanes {}, dead letters {}",
         summary["produced"],
@@ -464,7 +472,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => number.saturating_mul(3_600),
         _ => return Err(right()),
     };
-    if (1..=86_400).contains(&seconds) { Ok(Duration::from_secs(seconds)) } else { Err(format!("{text}: 1s to 24h are right")) }
+    if (1..=86_400).contains(&seconds) {
+        Ok(Duration::from_secs(seconds))
+    } else {
+        Err(format!("{text}: 1s to 24h are right"))
+    }
 }
 
 #[cfg(test)]

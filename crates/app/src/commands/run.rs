@@ -99,15 +99,13 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
 }
 
 /// Builds a role, waiting for a registry that cannot be reached yet; nothing if the end is asked for meanwhile.
-fn build(
-    role: Role,
-    surroundings: &Surroundings,
-    ending: &std::sync::atomic::AtomicBool,
-) -> Result<Option<Work>> {
+fn build(role: Role, surroundings: &Surroundings, ending: &std::sync::atomic::AtomicBool) -> Result<Option<Work>> {
     let mut attempts = 0_u64;
     loop {
         let built: Result<Work> = match role {
-            Role::Classify => run_classify(surroundings.clone(), Arc::new(Mutex::default())).map(|work| Box::new(work) as Work),
+            Role::Classify => {
+                run_classify(surroundings.clone(), Arc::new(Mutex::default())).map(|work| Box::new(work) as Work)
+            }
             Role::Community => {
                 run_community(surroundings.clone(), Arc::new(Mutex::default())).map(|work| Box::new(work) as Work)
             }
@@ -116,9 +114,9 @@ fn build(
             Ok(work) => return Ok(Some(work)),
             Err(error) => error,
         };
-        let unreachable = error.chain().any(|cause| {
-            matches!(cause.downcast_ref::<RegistryError>(), Some(RegistryError::Unreachable { .. }))
-        });
+        let unreachable = error
+            .chain()
+            .any(|cause| matches!(cause.downcast_ref::<RegistryError>(), Some(RegistryError::Unreachable { .. })));
         if !needs_registry(&surroundings.config) || !unreachable {
             return Err(error).context("cannot start");
         }

@@ -51,7 +51,8 @@ fn time(text: &str) -> Result<i64, String> {
     if let Ok(number) = text.parse() {
         return Ok(number);
     }
-    let time: jiff::Timestamp =
-        text.parse().map_err(|_| format!("{text:?} is no time; RFC 3339 with a zone, or epoch milliseconds, is right"))?;
+    let time: jiff::Timestamp = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no time; RFC 3339 with a zone, or epoch milliseconds, is right"))?;
     Ok(time.as_millisecond())
 }

@@ -9,10 +9,8 @@ const ENVIRONMENT: &str = "SINYAL__";
 /// Keys below these are not ours to know.
 const FREE: &[&str] = &["kafka.properties"];
 /// What the items of each list hold.
-const LISTS: &[(&str, &[&str])] = &[
-    ("windows", &["name", "length_ms", "slide_ms", "lateness_ms"]),
-    ("queues", &["name", "takes", "department"]),
-];
+const LISTS: &[(&str, &[&str])] =
+    &[("windows", &["name", "length_ms", "slide_ms", "lateness_ms"]), ("queues", &["name", "takes", "department"])];
 
 /// Merges the layers; unknown keys are refused with the nearest known one.
 pub(super) fn merge(
@@ -125,9 +123,7 @@ fn check_keys(typed: &Table, known: &Table, path: &str, place: &str, errors: &mu
 
 fn unknown<'a>(full: &str, known: impl Iterator<Item = &'a str>, path: &str, place: &str) -> String {
     let key = full.rsplit('.').next().unwrap_or(full);
-    let nearest = known.max_by(|one, two| {
-        strsim::jaro_winkler(key, one).total_cmp(&strsim::jaro_winkler(key, two))
-    });
+    let nearest = known.max_by(|one, two| strsim::jaro_winkler(key, one).total_cmp(&strsim::jaro_winkler(key, two)));
     match nearest {
         Some(nearest) if path.is_empty() => format!("{place}: {full} is no key; did you mean {nearest}?"),
         Some(nearest) => format!("{place}: {full} is no key; did you mean {path}.{nearest}?"),

@@ -147,9 +147,10 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Config, ConfigErrors> {
         let text = match file {
-            Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
-                ConfigErrors(vec![format!("{}: cannot be read: {error}", path.display())])
-            })?),
+            Some(path) => Some(
+                std::fs::read_to_string(path)
+                    .map_err(|error| ConfigErrors(vec![format!("{}: cannot be read: {error}", path.display())]))?,
+            ),
             None => None,
         };
         let name = file.map_or_else(String::new, |path| path.display().to_string());

@@ -203,11 +203,7 @@ fn http(reader: &mut Reader<'_>) -> Option<std::net::SocketAddr> {
     }
     let address = text.parse().ok();
     if address.is_none() {
-        reader.wrong(
-            "http.listen",
-            &format!("{text:?}"),
-            "an address such as 127.0.0.1:9184, or nothing, is right",
-        );
+        reader.wrong("http.listen", &format!("{text:?}"), "an address such as 127.0.0.1:9184, or nothing, is right");
     }
     address
 }

@@ -32,7 +32,11 @@ mod tests {
             queues: vec![("complaint".into(), 7), ("review".into(), 2)],
             panes: 55,
             dead_letters: 1,
-            communities: vec![CommunityRow { id: "warga-depok".into(), labels: [20, 1, 1, 1, 1], ..CommunityRow::default() }],
+            communities: vec![CommunityRow {
+                id: "warga-depok".into(),
+                labels: [20, 1, 1, 1, 1],
+                ..CommunityRow::default()
+            }],
             ..Snapshot::default()
         };
         assert_eq!(

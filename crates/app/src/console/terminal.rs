@@ -139,7 +139,8 @@ fn show_queues(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot) {
     frame.render_widget(block, area);
     let most = snapshot.queues.iter().map(|(_, open)| *open).max().unwrap_or(1).max(1);
     let lines = snapshot.queues.iter().map(|(name, open)| {
-        let color = Label::ALL.into_iter().zip(COLORS).find(|(label, _)| label.as_str() == name).map(|(_, color)| color);
+        let color =
+            Label::ALL.into_iter().zip(COLORS).find(|(label, _)| label.as_str() == name).map(|(_, color)| color);
         let cells = open * u64::from(inner.width.saturating_sub(24)) / most;
         Line::from(vec![
             format!("{name:<12} {open:>7} ").into(),
@@ -151,7 +152,11 @@ fn show_queues(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot) {
 
 fn show_foot(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot) {
     let lines = vec![
-        Line::from(format!(" kcat -b {} -L     sinyal tail --bootstrap {} social.community.metrics", snapshot.bootstrap, snapshot.bootstrap)).dim(),
+        Line::from(format!(
+            " kcat -b {} -L     sinyal tail --bootstrap {} social.community.metrics",
+            snapshot.bootstrap, snapshot.bootstrap
+        ))
+        .dim(),
         Line::from(" q quits. Embedded broker: in memory, at least once, gone at the end").dim(),
     ];
     frame.render_widget(Paragraph::new(lines), area);
@@ -173,7 +178,12 @@ mod tests {
             queues: vec![("complaint".into(), 40), ("review".into(), 10)],
             bootstrap: "127.0.0.1:9".into(),
             communities: vec![
-                CommunityRow { id: "warga-depok".into(), per_minute: 12.0, labels: [30, 5, 5, 10, 10], trend: vec![1, 2, 3] },
+                CommunityRow {
+                    id: "warga-depok".into(),
+                    per_minute: 12.0,
+                    labels: [30, 5, 5, 10, 10],
+                    trend: vec![1, 2, 3],
+                },
                 CommunityRow { id: "barudak-bandung".into(), labels: [16, 0, 0, 0, 0], ..CommunityRow::default() },
             ],
             ..Snapshot::default()

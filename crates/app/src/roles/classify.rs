@@ -56,7 +56,13 @@ fn report_of(stage: &ClassifyStage, lag: i64) -> ClassifyReport {
         balanced &= of_partition.is_balanced();
         ledger.add(of_partition);
     });
-    ClassifyReport { dead_letters: ledger.count(Outcome::DeadLettered), ledger, balanced, tallies: stage.tallies().clone(), lag }
+    ClassifyReport {
+        dead_letters: ledger.count(Outcome::DeadLettered),
+        ledger,
+        balanced,
+        tallies: stage.tallies().clone(),
+        lag,
+    }
 }
 
 /// Builds the role; the closure runs it on the calling thread until the shutdown.
@@ -72,13 +78,17 @@ pub(crate) fn run_classify(
     let secret = config.pseudonym_secret.as_ref().context(
         "pseudonym.secret_file names no file; make a secret with `openssl rand -hex 32 > FILE` and name it there",
     )?;
-    let pseudonym = Pseudonym::new(secret.bytes(), config.pseudonym_version).context("pseudonym.secret_file: too short")?;
+    let pseudonym =
+        Pseudonym::new(secret.bytes(), config.pseudonym_version).context("pseudonym.secret_file: too short")?;
     let queues: Vec<String> = config.routing.queues().iter().map(|queue| queue.spec.name.clone()).collect();
     let queue_topics: Vec<String> = queues.iter().map(|queue| config.queue_topic(queue)).collect();
     let queue_encoder_topic = queue_topics.first().cloned().unwrap_or_else(|| topics.queue_state.clone());
     let classifier = Classifier::embedded();
     let settings = ClassifySettings {
-        inputs: vec![(topics.posts_raw.as_str().into(), Kind::Post), (topics.comments_raw.as_str().into(), Kind::Comment)],
+        inputs: vec![
+            (topics.posts_raw.as_str().into(), Kind::Post),
+            (topics.comments_raw.as_str().into(), Kind::Comment),
+        ],
         decoder: RawDecoder::new(config.raw_format, config.framing(), config.raw_record_bytes_max),
         encoders: ClassifyEncoders {
             classified: encoder(&config, SchemaName::Classified, &topics.classified)?,

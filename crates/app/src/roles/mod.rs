@@ -42,7 +42,9 @@ pub(crate) fn encoder(config: &Config, schema: SchemaName, topic: &str) -> Resul
     let subject = format!("{topic}-value");
     match Registry::new(settings).lookup(&subject, schema.text())? {
         Some(id) => Ok(Encoder::confluent(schema, id)),
-        None => bail!("subject {subject} does not have schema {}; `sinyal schemas register` registers it", schema.as_str()),
+        None => {
+            bail!("subject {subject} does not have schema {}; `sinyal schemas register` registers it", schema.as_str())
+        }
     }
 }
 

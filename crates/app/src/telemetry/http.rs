@@ -22,7 +22,8 @@ struct Shown {
 /// # Errors
 /// If the address cannot be had.
 pub(crate) fn serve(address: SocketAddr, health: Health, metrics: Metrics) -> Result<SocketAddr> {
-    let listener = std::net::TcpListener::bind(address).with_context(|| format!("http.listen: {address} cannot be had"))?;
+    let listener =
+        std::net::TcpListener::bind(address).with_context(|| format!("http.listen: {address} cannot be had"))?;
     listener.set_nonblocking(true)?;
     let bound = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

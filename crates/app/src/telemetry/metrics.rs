@@ -50,9 +50,8 @@ impl Metrics {
         let gauge = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntGaugeVec::new(Opts::new(name, help), labels))
         };
-        let float = |name: &str, help: &str, labels: &[&str]| {
-            register(&registry, GaugeVec::new(Opts::new(name, help), labels))
-        };
+        let float =
+            |name: &str, help: &str, labels: &[&str]| register(&registry, GaugeVec::new(Opts::new(name, help), labels));
         let partition = &["stage", "topic", "partition"][..];
         Metrics {
             consumed: counter("consumed_records_total", "Records taken from an input partition.", partition),
@@ -66,7 +65,8 @@ impl Metrics {
             commits: counter("commits_total", "Commits of outputs and positions.", &["stage"]),
             commit_seconds: {
                 let buckets = vec![0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
-                let options = HistogramOpts::new("commit_seconds", "Duration of a commit, draining included.").buckets(buckets);
+                let options =
+                    HistogramOpts::new("commit_seconds", "Duration of a commit, draining included.").buckets(buckets);
                 register(&registry, HistogramVec::new(options, &["stage"]))
             },
             in_flight: gauge("in_flight_records", "Records handed over and not acknowledged yet.", &["stage"]),
@@ -86,7 +86,11 @@ impl Metrics {
                 "How far the watermark is behind the wall clock.",
                 &["partition"],
             ),
-            watermark_seconds: float("watermark_timestamp_seconds", "The watermark, in seconds since 1970.", &["partition"]),
+            watermark_seconds: float(
+                "watermark_timestamp_seconds",
+                "The watermark, in seconds since 1970.",
+                &["partition"],
+            ),
             ids: gauge("known_ids", "Interactions known by identity.", &["partition"]),
             communities: gauge("communities", "Communities with live slices.", &["partition"]),
             panes: counter("panes_total", "Panes emitted.", &["partition"]),

@@ -1,0 +1,173 @@
+//! `sinyal classify`: texts into labels.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use classify::{Classifier, Decision};
+use record::{Label, Tier};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::cli::{OK, REFUSED};
+use crate::config::Config;
+
+/// Arguments of `sinyal classify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClassifyArgs {
+    /// A file with one text a line; `-` or nothing: standard input.
+    file: Option<PathBuf>,
+    /// Lines are JSON objects `{"id", "text"}`, and so are the answers, in the same order.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Longest line, in bytes.
+const LINE_BYTES_MAX: u64 = 1_048_576;
+
+#[derive(Deserialize)]
+struct Asked {
+    id: serde_json::Value,
+    text: String,
+}
+
+pub(crate) fn run(args: ClassifyArgs, config: &Config) -> Result<u8> {
+    let classifier = Classifier::embedded();
+    let mut classifier = match config.classify.threshold {
+        Some(threshold) => classifier.with_threshold(threshold),
+        None => classifier,
+    };
+    let out = BufWriter::new(std::io::stdout().lock());
+    let refused = match args.file.filter(|path| path.as_os_str() != "-") {
+        Some(path) => {
+            let file = File::open(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            answer(&mut classifier, BufReader::new(file), out, args.json)?
+        }
+        None => answer(&mut classifier, std::io::stdin().lock(), out, args.json)?,
+    };
+    if refused > 0 {
+        eprintln!("{refused} lines refused");
+        return Ok(REFUSED);
+    }
+    Ok(OK)
+}
+
+/// Answers each line; gives how many were refused.
+fn answer(classifier: &mut Classifier, mut lines: impl BufRead, mut out: impl Write, json: bool) -> Result<u64> {
+    let mut refused = 0;
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        if lines.by_ref().take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let result = if line.len() as u64 > LINE_BYTES_MAX {
+            skip_line(&mut lines)?;
+            Err(format!("longer than {LINE_BYTES_MAX} bytes"))
+        } else {
+            judge(classifier, &line, json)
+        };
+        match result {
+            Ok(Some(answer)) => writeln!(out, "{answer}")?,
+            Ok(None) => {}
+            Err(reason) => {
+                refused += 1;
+                eprintln!("line {number}: {reason}");
+            }
+        }
+    }
+    out.flush()?;
+    Ok(refused)
+}
+
+fn judge(classifier: &mut Classifier, line: &[u8], json: bool) -> Result<Option<String>, String> {
+    let text = std::str::from_utf8(line).map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to()))?;
+    let text = text.trim_end_matches(['\n', '\r']);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if !json {
+        let decision = classifier.classify(text);
+        let sure = if decision.abstained { "?" } else { " " };
+        let (label, language) = (decision.label.as_str(), decision.language.as_str());
+        return Ok(Some(format!("{label:<10}{sure} {:.2}  {language:<3}  {text}", decision.confidence)));
+    }
+    let asked: Asked =
+        serde_json::from_str(text).map_err(|error| format!("{error}; an object with \"id\" and \"text\" is right"))?;
+    let decision = classifier.classify(&asked.text);
+    let tier = if asked.text.trim().is_empty() { Tier::None } else { Tier::Fast };
+    let probabilities: serde_json::Map<String, serde_json::Value> = Label::ALL
+        .into_iter()
+        .map(|label| (label.as_str().to_owned(), rounded(decision.probabilities[label.index()])))
+        .collect();
+    let Decision { label, confidence, abstained, language, .. } = decision;
+    let answer = json!({
+        "id": asked.id,
+        "label": label.as_str(),
+        "confidence": rounded(confidence),
+        "abstained": abstained,
+        "probabilities": probabilities,
+        "language": language.as_str(),
+        "tier": tier.as_str(),
+        "model": classifier.model_version(),
+    });
+    Ok(Some(answer.to_string()))
+}
+
+/// To six digits: more than that a 32-bit probability does not hold.
+fn rounded(number: f32) -> serde_json::Value {
+    json!((f64::from(number) * 1e6).round() / 1e6)
+}
+
+/// Reads to the end of a line that is too long to be kept.
+pub(crate) fn skip_line(lines: &mut impl BufRead) -> std::io::Result<()> {
+    loop {
+        let buffer = lines.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let (length, over) = match buffer.iter().position(|&byte| byte == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (buffer.len(), false),
+        };
+        lines.consume(length);
+        if over {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(input: &[u8], json: bool) -> (Vec<String>, u64) {
+        let mut out = Vec::new();
+        let refused = answer(&mut Classifier::embedded(), input, &mut out, json).unwrap();
+        (String::from_utf8(out).unwrap().lines().map(str::to_owned).collect(), refused)
+    }
+
+    #[test]
+    fn json_lines_are_answered_in_order_and_bad_ones_counted() {
+        let (answers, refused) = check(
+            b"{\"id\":1,\"text\":\"kecewa, paket rusak semua\"}\nnot json\n{\"id\":\"b\"}\n{\"id\":\"c\",\"text\":\"makasih, cepat sekali\"}\n\xff\n",
+            true,
+        );
+        assert_eq!(refused, 3);
+        let answers: Vec<serde_json::Value> = answers.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((answers[0]["id"].as_i64(), answers[1]["id"].as_str()), (Some(1), Some("c")));
+        assert_eq!(answers[0]["label"], "complaint");
+        assert_eq!(answers[0]["probabilities"].as_object().unwrap().len(), 5);
+        assert_eq!((answers[0]["tier"].as_str(), answers[0]["language"].as_str()), (Some("fast"), Some("id")));
+    }
+
+    #[test]
+    fn plain_lines_are_answered_and_long_ones_refused() {
+        let mut input = vec![b'a'; LINE_BYTES_MAX as usize + 10];
+        input.extend_from_slice(b"\nThe app keeps crashing, very disappointed\n\n");
+        let (answers, refused) = check(&input, false);
+        assert_eq!((answers.len(), refused), (1, 1));
+        assert!(answers[0].starts_with("complaint"), "{answers:?}");
+    }
+}

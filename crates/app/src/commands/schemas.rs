@@ -1,0 +1,88 @@
+//! `sinyal schemas check|register`: the registry's schemas as they should be.
+
+use anyhow::Result;
+use wire::SchemaName;
+
+use crate::cli::{OK, OUTSIDE};
+use crate::config::Config;
+use crate::registry::{Registry, RegistryError};
+
+/// Arguments of `sinyal schemas`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SchemasArgs {
+    #[command(subcommand)]
+    command: SchemasCommand,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Subcommand)]
+enum SchemasCommand {
+    /// Show which subjects have their schema.
+    Check,
+    /// Register what is missing. What is registered stays as it is.
+    Register,
+}
+
+pub(crate) fn run(args: SchemasArgs, config: &Config) -> Result<u8> {
+    let Some(settings) = &config.registry else {
+        println!(
+            "no registry is configured (registry.url): records are framed in single-object encoding, and nothing is registered"
+        );
+        return Ok(OK);
+    };
+    let registry = Registry::new(settings);
+    let mut right = true;
+    for (topic, schema) in subjects(config) {
+        let subject = format!("{topic}-value");
+        let result = match args.command {
+            SchemasCommand::Check => state(&registry, &subject, schema),
+            SchemasCommand::Register => {
+                registry.register(&subject, schema.text()).map(|id| (true, format!("registered as id {id}")))
+            }
+        };
+        match result {
+            Ok((fits, what)) => {
+                right &= fits;
+                println!("{subject:<48} {:<18} {what}", schema.as_str());
+            }
+            Err(error @ RegistryError::Incompatible { .. }) => {
+                right = false;
+                println!("{subject:<48} {:<18} {error}", schema.as_str());
+            }
+            Err(error) => {
+                eprintln!("sinyal: {error}");
+                return Ok(OUTSIDE);
+            }
+        }
+    }
+    Ok(if right { OK } else { OUTSIDE })
+}
+
+/// Whether a subject has its schema, in words.
+pub(crate) fn state(registry: &Registry, subject: &str, schema: SchemaName) -> Result<(bool, String), RegistryError> {
+    if let Some(id) = registry.lookup(subject, schema.text())? {
+        return Ok((true, format!("ok, id {id}")));
+    }
+    if registry.compatible(subject, schema.text())? {
+        Ok((false, "not registered; `sinyal schemas register` registers it".to_owned()))
+    } else {
+        Ok((false, "not registered, and incompatible with what is there".to_owned()))
+    }
+}
+
+/// Each topic with a schema.
+pub(crate) fn subjects(config: &Config) -> Vec<(String, SchemaName)> {
+    let topics = &config.topics;
+    let mut subjects = vec![
+        (topics.posts_raw.clone(), SchemaName::Post),
+        (topics.comments_raw.clone(), SchemaName::Comment),
+        (topics.classified.clone(), SchemaName::Classified),
+        (topics.queue_state.clone(), SchemaName::QueueItem),
+        (topics.metrics.clone(), SchemaName::CommunityMetrics),
+        (topics.alerts.clone(), SchemaName::Alert),
+        (topics.corrections.clone(), SchemaName::Correction),
+        (topics.actions.clone(), SchemaName::Action),
+    ];
+    let queues = config.routing.queues().iter();
+    subjects.extend(queues.map(|queue| (config.queue_topic(&queue.spec.name), SchemaName::QueueItem)));
+    subjects
+}
