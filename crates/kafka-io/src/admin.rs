@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -120,11 +122,12 @@ impl Admin {
     pub fn config(&self, topic: &str) -> Result<BTreeMap<String, String>, AdminError> {
         let options = AdminOptions::new().request_timeout(Some(self.timeout));
         let specifier = ResourceSpecifier::Topic(topic);
-        let resources = wait(self.client.describe_configs([&specifier], &options)).map_err(|error| self.unreachable(error))?;
+        let resources =
+            wait(self.client.describe_configs([&specifier], &options)).map_err(|error| self.unreachable(error))?;
         let mut config = BTreeMap::new();
         for resource in resources {
-            let resource = resource
-                .map_err(|code| AdminError::Refused { topic: topic.to_owned(), detail: code.to_string() })?;
+            let resource =
+                resource.map_err(|code| AdminError::Refused { topic: topic.to_owned(), detail: code.to_string() })?;
             for entry in resource.entries {
                 if let Some(value) = entry.value {
                     config.insert(entry.name, value);

@@ -60,7 +60,10 @@ pub struct Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.properties.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("Connection").field("bootstrap", &self.bootstrap).field("properties", &names).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("bootstrap", &self.bootstrap)
+            .field("properties", &names)
+            .finish_non_exhaustive()
     }
 }
 

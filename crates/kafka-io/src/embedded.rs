@@ -36,9 +36,8 @@ impl EmbeddedBroker {
     pub fn start(topics: &[(String, i32)]) -> Result<EmbeddedBroker, EmbeddedError> {
         let mut config = ClientConfig::new();
         config.set("test.mock.num.brokers", "1").set("group.id", "embedded").set("log_level", "2");
-        let client: BaseConsumer<Context> = config
-            .create_with_context(Context::new("embedded"))
-            .map_err(|error| EmbeddedError(error.to_string()))?;
+        let client: BaseConsumer<Context> =
+            config.create_with_context(Context::new("embedded")).map_err(|error| EmbeddedError(error.to_string()))?;
         let cluster = client.client().mock_cluster().ok_or_else(|| EmbeddedError("no mock cluster".to_owned()))?;
         // SAFETY: the handle belongs to the client, which is alive; the delay is set before any group is joined.
         unsafe {

@@ -15,6 +15,4 @@ mod queue;
 pub mod reader;
 
 pub use client::{Clock, Connection, Shutdown, SystemClock};
-pub use owner::{
-    Assignor, Delivery, Hooks, OwnerConfig, OwnerError, OwnerState, Turn, WaitReason, run_owner,
-};
+pub use owner::{Assignor, Delivery, Hooks, OwnerConfig, OwnerError, OwnerState, Turn, WaitReason, run_owner};

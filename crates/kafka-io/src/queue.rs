@@ -32,12 +32,19 @@ pub(crate) struct Message<'a> {
 pub(crate) enum Event<'a> {
     Message(Message<'a>),
     /// The partition's end was reached; the next offset to come.
-    End { topic: &'a str, partition: i32, offset: i64 },
+    End {
+        topic: &'a str,
+        partition: i32,
+        offset: i64,
+    },
     /// Partitions come; they must be assigned.
     Assign(Vec<(String, i32)>),
     /// Partitions go; they must be unassigned.
     Revoke(Vec<(String, i32)>),
-    Error { code: RDKafkaErrorCode, reason: String },
+    Error {
+        code: RDKafkaErrorCode,
+        reason: String,
+    },
 }
 
 /// A reader of a consumer's queue.
@@ -134,11 +141,7 @@ unsafe fn show(event: *mut sys::rd_kafka_event_t, queue: &EventQueue, see: &mut 
                     if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() };
                 let code: RDKafkaErrorCode = error.into();
                 let context = queue.consumer.client().context();
-                rdkafka::client::ClientContext::error(
-                    &**context,
-                    rdkafka::error::KafkaError::Global(code),
-                    &reason,
-                );
+                rdkafka::client::ClientContext::error(&**context, rdkafka::error::KafkaError::Global(code), &reason);
                 see(Event::Error { code, reason });
             }
             sys::RD_KAFKA_EVENT_LOG => {
@@ -171,10 +174,7 @@ fn log_level(level: i32) -> rdkafka::config::RDKafkaLogLevel {
 
 /// # Safety
 /// `message` is a live message of an event, and outlives what is given.
-unsafe fn message_of<'a>(
-    message: *mut sys::rd_kafka_message_t,
-    found: &'a sys::rd_kafka_message_t,
-) -> Message<'a> {
+unsafe fn message_of<'a>(message: *mut sys::rd_kafka_message_t, found: &'a sys::rd_kafka_message_t) -> Message<'a> {
     let bytes = |data: *mut std::ffi::c_void, length: usize| {
         // SAFETY: librdkafka gives data of this length, or null.
         (!data.is_null()).then(|| unsafe { slice::from_raw_parts(data.cast::<u8>(), length) })

@@ -284,9 +284,9 @@ impl World {
         Author {
             id: format!("u{number}").into(),
             handle: Some(format!("akun.{number}").into()),
-            role: if number % 97 == 0 { Role::Moderator } else { Role::Member },
+            role: if number.is_multiple_of(97) { Role::Moderator } else { Role::Member },
             followers: Some(followers),
-            verified: Some(number % 50 == 0),
+            verified: Some(number.is_multiple_of(50)),
         }
     }
 

@@ -132,7 +132,7 @@ pub(crate) fn run(args: DemoArgs, config: Config) -> Result<u8> {
         }
         if last_draw.is_none_or(|at| at.elapsed() >= view.interval()) {
             last_draw = Some(Instant::now());
-            let snapshot = snapshot(&report, &aggregated, &clock, &produced, &bootstrap, &watch, &config, &mut rate);
+            let snapshot = snapshot(&report, &aggregated, &clock, &bootstrap, &watch, &config, &mut rate);
             view.draw(&snapshot)?;
         }
         let over = args.duration.is_some_and(|duration| clock.begun.elapsed() >= duration);
@@ -362,12 +362,10 @@ impl Rate {
     }
 }
 
-#[allow(clippy::too_many_arguments)] // Everything that the view draws together.
 fn snapshot(
     report: &ClassifyReport,
     aggregated: &Mutex<CommunityReport>,
     clock: &DemoClock,
-    produced: &AtomicU64,
     bootstrap: &str,
     watch: &Watch,
     config: &Config,
@@ -377,9 +375,7 @@ fn snapshot(
     let classified = report.ledger.count(Outcome::Classified);
     Snapshot {
         event_time: clock.now_ms(),
-        elapsed: clock.begun.elapsed(),
         speed: clock.speed(),
-        produced: produced.load(Ordering::Acquire),
         classified,
         per_second: rate.of(classified),
         queues: watch.depths(config),

@@ -192,8 +192,11 @@ fn language(tag: &str) -> Language {
     Language::ALL.into_iter().find(|language| language.as_str() == tag).unwrap_or(Language::Undetermined)
 }
 
+/// A row's line number and its cells.
+type TableRow = (usize, Vec<String>);
+
 /// The columns of a table by name, with line numbers; `None` if there is no such file.
-fn optional_table(path: &Path, columns: &[&str]) -> Result<Option<Vec<(usize, Vec<String>)>>> {
+fn optional_table(path: &Path, columns: &[&str]) -> Result<Option<Vec<TableRow>>> {
     if !path.exists() {
         return Ok(None);
     }

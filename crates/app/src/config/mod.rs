@@ -217,8 +217,8 @@ mod tests {
         assert_eq!(
             errors.0,
             [
-                "test.toml: kafka.bootstrp is no key; did you mean kafka.bootstrap?",
                 "test.toml: clasify is no key; did you mean classify?",
+                "test.toml: kafka.bootstrp is no key; did you mean kafka.bootstrap?",
                 "kafka.prefetch_bytes is \"much\"; an integer is right",
                 "raw.format is \"xml\"; \"avro\" or \"json\" is right",
                 "limits.future_ms is -5; 0 to 86400000 is right",

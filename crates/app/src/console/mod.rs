@@ -35,9 +35,7 @@ impl CommunityRow {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
     pub(crate) event_time: EpochMs,
-    pub(crate) elapsed: Duration,
     pub(crate) speed: f64,
-    pub(crate) produced: u64,
     pub(crate) classified: u64,
     /// Classified per second of the wall clock, lately.
     pub(crate) per_second: f64,

@@ -21,7 +21,6 @@ pub(crate) struct ClassifyReport {
     pub(crate) balanced: bool,
     pub(crate) tallies: Tallies,
     pub(crate) dead_letters: u64,
-    pub(crate) lag: i64,
 }
 
 struct ClassifyHooks {
@@ -44,12 +43,12 @@ impl Hooks<ClassifyStage> for ClassifyHooks {
         metrics.dead_letters(StageName::Classify, stage.dead_letters());
         metrics.tallies(stage.tallies(), &self.queues);
         if let Ok(mut report) = self.report.lock() {
-            *report = report_of(stage, turn.lag.iter().map(|(_, lag)| lag).sum());
+            *report = report_of(stage);
         }
     }
 }
 
-fn report_of(stage: &ClassifyStage, lag: i64) -> ClassifyReport {
+fn report_of(stage: &ClassifyStage) -> ClassifyReport {
     let mut ledger = Ledger::default();
     let mut balanced = true;
     stage.ledgers(&mut |_, of_partition| {
@@ -61,7 +60,6 @@ fn report_of(stage: &ClassifyStage, lag: i64) -> ClassifyReport {
         ledger,
         balanced,
         tallies: stage.tallies().clone(),
-        lag,
     }
 }
 
@@ -145,7 +143,7 @@ pub(crate) fn run_classify(
     Ok(move || {
         let stage = run_owner(owner, stage, surroundings.clock, hooks, surroundings.shutdown)?;
         if let Ok(mut report) = report.lock() {
-            *report = report_of(&stage, 0);
+            *report = report_of(&stage);
         }
         Ok(())
     })

@@ -6,7 +6,7 @@ use anyhow::Result;
 use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Turn, run_owner};
 use pipeline::{CommunityEncoders, CommunitySettings, CommunityStage};
 use record::stage::{SchemaLookup, Stage};
-use record::{EpochMs, Ledger, Outcome, StageName};
+use record::{Ledger, Outcome, StageName};
 use wire::{ClassifiedDecoder, SchemaName};
 
 use super::{RoleResult, Surroundings, ask, encoder};
@@ -19,8 +19,6 @@ pub(crate) struct CommunityReport {
     pub(crate) balanced: bool,
     pub(crate) dead_letters: u64,
     pub(crate) panes: u64,
-    pub(crate) watermark: Option<EpochMs>,
-    pub(crate) lag: i64,
 }
 
 struct CommunityHooks {
@@ -45,12 +43,12 @@ impl Hooks<CommunityStage> for CommunityHooks {
             metrics.partition(&status, now);
         }
         if let Ok(mut report) = self.report.lock() {
-            *report = report_of(stage, turn.lag.iter().map(|(_, lag)| lag).sum());
+            *report = report_of(stage);
         }
     }
 }
 
-fn report_of(stage: &CommunityStage, lag: i64) -> CommunityReport {
+fn report_of(stage: &CommunityStage) -> CommunityReport {
     let mut ledger = Ledger::default();
     let mut balanced = true;
     stage.ledgers(&mut |_, of_partition| {
@@ -62,8 +60,6 @@ fn report_of(stage: &CommunityStage, lag: i64) -> CommunityReport {
         ledger,
         balanced,
         panes: stage.status().map(|status| status.panes).sum(),
-        watermark: stage.status().filter_map(|status| status.watermark).min(),
-        lag,
     }
 }
 
@@ -133,7 +129,7 @@ pub(crate) fn run_community(
     Ok(move || {
         let stage = run_owner(owner, stage, surroundings.clock, hooks, surroundings.shutdown)?;
         if let Ok(mut report) = report.lock() {
-            *report = report_of(&stage, 0);
+            *report = report_of(&stage);
         }
         Ok(())
     })

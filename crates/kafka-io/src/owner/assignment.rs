@@ -12,7 +12,7 @@ use record::stage::{Input, InputPartition, Stage};
 
 use super::{
     ASK_TIMEOUT, COMPLAIN_EVERY, Hooks, METADATA_EVERY, Owned, Owner, OwnerError, OwnerState, RETRY_AFTER, Rebalance,
-    Trouble, WaitReason, partition_of,
+    Topology, Trouble, WaitReason, partition_of,
 };
 use crate::client::{Context, is_unauthorized};
 use crate::queue::{Event, EventQueue};
@@ -72,7 +72,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         let missing: Vec<String> = missing.into_iter().cloned().collect();
         if missing.is_empty() {
             let sources = self.config.source_topics.iter().cloned().zip(sources.into_iter().flatten()).collect();
-            self.topology = (inputs.into_iter().flatten().collect(), outputs, sources);
+            self.topology = Topology { inputs: inputs.into_iter().flatten().collect(), outputs, sources };
             self.last_metadata = Instant::now();
         }
         Ok(missing)
@@ -93,7 +93,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     }
 
     fn show_topology(&mut self) -> Result<(), Trouble> {
-        let (inputs, outputs, sources) = self.topology.clone();
+        let Topology { inputs, outputs, sources } = self.topology.clone();
         self.step(Input::Topology { inputs: &inputs, outputs: &outputs })?;
         self.step(Input::Sources(&sources))
     }
@@ -102,7 +102,11 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         match rebalance {
             Rebalance::Assign(partitions) => {
                 let partitions = self.input_partitions(&partitions);
-                tracing::info!(stage = self.config.stage.as_str(), partitions = partitions.len(), "partitions assigned");
+                tracing::info!(
+                    stage = self.config.stage.as_str(),
+                    partitions = partitions.len(),
+                    "partitions assigned"
+                );
                 // Assigned from now on whatever happens: a reset takes them again.
                 for &at in &partitions {
                     self.owned.insert(at, Owned { position: Position::MAX, committed: None });
@@ -112,8 +116,14 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             Rebalance::Revoke(partitions) => {
                 let partitions = self.input_partitions(&partitions);
                 let lost = self.consumer.assignment_lost();
-                tracing::info!(stage = self.config.stage.as_str(), partitions = partitions.len(), lost, "partitions revoked");
-                let committed = if lost { Err(Trouble::Reset("partitions were lost".to_owned())) } else { self.commit() };
+                tracing::info!(
+                    stage = self.config.stage.as_str(),
+                    partitions = partitions.len(),
+                    lost,
+                    "partitions revoked"
+                );
+                let committed =
+                    if lost { Err(Trouble::Reset("partitions were lost".to_owned())) } else { self.commit() };
                 for at in &partitions {
                     self.owned.remove(at);
                 }
@@ -155,7 +165,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         let taken = self.positions(partitions)?;
         self.read_topology()?;
         self.show_topology()?;
-        let positions: Vec<(InputPartition, Position)> = taken.iter().map(|&(at, owned)| (at, owned.position)).collect();
+        let positions: Vec<(InputPartition, Position)> =
+            taken.iter().map(|&(at, owned)| (at, owned.position)).collect();
         self.step(Input::Clock(self.clock.now_ms()))?;
         self.step(Input::Assigned(&positions))?;
         if let Some(changelog) = self.config.changelog {
@@ -182,8 +193,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         for at in partitions {
             list.add_partition(&self.config.inputs[at.input], at.partition);
         }
-        let committed =
-            self.consumer.committed_offsets(list, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
+        let committed = self.consumer.committed_offsets(list, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
         let mut taken = Vec::with_capacity(partitions.len());
         for element in committed.elements() {
             let Some(at) = partition_of(&self.config, element.topic(), element.partition()) else { continue };
@@ -307,8 +317,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                     .map_err(|error| Trouble::Stop(OwnerError::Fatal(error.to_string())))?;
             }
         }
-        let result =
-            if cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
+        let result = if cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
         result.map_err(|error| unanswered(&error))?;
         // A partition may stay paused over an assignment (librdkafka #5591).
         self.consumer.resume(&list).map_err(|error| unanswered(&error))

@@ -147,7 +147,9 @@ pub enum OwnerError {
     #[error(transparent)]
     Stage(#[from] Stop),
     /// Another process has the same transactional id and works.
-    #[error("fenced: another process works as transactional id {transactional_id}; give each instance its own instance.id ({detail})")]
+    #[error(
+        "fenced: another process works as transactional id {transactional_id}; give each instance its own instance.id ({detail})"
+    )]
     Fenced {
         /// The id.
         transactional_id: String,
@@ -208,7 +210,7 @@ pub(crate) struct Owner<S, H> {
     owned: BTreeMap<InputPartition, Owned>,
     outputs: Outputs,
     rebalances: Vec<Rebalance>,
-    topology: (Vec<i32>, Vec<Option<i32>>, Vec<(String, i32)>),
+    topology: Topology,
     last_commit: Instant,
     last_turn: Instant,
     last_metadata: Instant,
@@ -216,6 +218,14 @@ pub(crate) struct Owner<S, H> {
     fenced_at: Option<Instant>,
     turn: Turn,
     produced_before: u64,
+}
+
+/// Partition counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Topology {
+    inputs: Vec<i32>,
+    outputs: Vec<Option<i32>>,
+    sources: Vec<(String, i32)>,
 }
 
 enum Rebalance {
@@ -269,7 +279,7 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
         owned: BTreeMap::new(),
         outputs: Outputs::default(),
         rebalances: Vec::new(),
-        topology: (Vec::new(), Vec::new(), Vec::new()),
+        topology: Topology::default(),
         last_commit: now,
         last_turn: now,
         last_metadata: now,
@@ -401,7 +411,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 Event::Message(message) => take_message(message, config, owned, stage, outputs, &mut blocked),
                 Event::End { topic, partition, offset } => {
                     match partition_of(config, topic, partition).filter(|at| owned.contains_key(at)) {
-                        Some(at) => stage.step(Input::EndOfPartition(at, offset), outputs).map(|_| ()).map_err(Trouble::from),
+                        Some(at) => {
+                            stage.step(Input::EndOfPartition(at, offset), outputs).map(|_| ()).map_err(Trouble::from)
+                        }
                         None => Ok(()),
                     }
                 }
@@ -503,7 +515,11 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 
     /// Nothing in memory is trusted any more: a new producer, committed positions fetched anew, state restored.
     fn reset(&mut self, detail: &str) -> Result<(), OwnerError> {
-        tracing::warn!(stage = self.config.stage.as_str(), detail, "giving up what is not committed, and reading it again");
+        tracing::warn!(
+            stage = self.config.stage.as_str(),
+            detail,
+            "giving up what is not committed, and reading it again"
+        );
         self.turn.resets += 1;
         let mut pending = Some(detail.to_owned());
         while let Some(detail) = pending.take() {
@@ -740,7 +756,9 @@ fn send_all(outputs: &mut Outputs, producer: &mut Option<StageProducer>) -> Resu
 
 fn judge_error(code: RDKafkaErrorCode, reason: &str, rebalances: &mut Vec<Rebalance>) -> Result<(), Trouble> {
     match code {
-        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => rebalances.push(Rebalance::OutOfRange),
+        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
+            rebalances.push(Rebalance::OutOfRange)
+        }
         code if is_unauthorized(code) => {
             return Err(Trouble::Stop(OwnerError::Unauthorized(reason.to_owned())));
         }

@@ -1,7 +1,7 @@
 //! The owner's producer: what a stage emits, in transactions or idempotently.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -236,7 +236,9 @@ impl StageProducer {
                 | RDKafkaErrorCode::ProducerFenced
                 | RDKafkaErrorCode::InvalidProducerEpoch => return ProducerError::Fenced(text),
                 RDKafkaErrorCode::MessageSizeTooLarge => {
-                    return ProducerError::Stop(OwnerError::Fatal(format!("an output is larger than the broker takes: {text}")));
+                    return ProducerError::Stop(OwnerError::Fatal(format!(
+                        "an output is larger than the broker takes: {text}"
+                    )));
                 }
                 code if is_unauthorized(code) => return ProducerError::Stop(OwnerError::Unauthorized(text)),
                 _ => {}

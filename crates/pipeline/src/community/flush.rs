@@ -142,7 +142,8 @@ impl Partition {
         let watermark_moved = self.watermark.value() != before;
         let meta_due = shared.now.saturating_sub(self.meta_written_at) >= META_INTERVAL_MS;
         let worked = self.moved || emitted || !self.changed.is_empty();
-        if !worked && !(watermark_moved && meta_due) {
+        let only_watermark = watermark_moved && meta_due;
+        if !worked && !only_watermark {
             return;
         }
         let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
