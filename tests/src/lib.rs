@@ -1,1 +1,127 @@
-//! Being written.
+//! Real servers for the tests: Apache Kafka and a schema registry from Maven Central, the `sinyal` binary, and a reader
+//! that shares no code with it.
+//!
+//! What is fetched once is kept in `.cache` of the workspace, or in `SINYAL_TEST_CACHE`.
+#![allow(clippy::print_stderr)] // A test that waits or skips must say so.
+
+mod kafka;
+mod reader;
+mod recount;
+mod registry;
+mod sinyal;
+
+pub use kafka::Kafka;
+pub use reader::Reader;
+pub use recount::Recount;
+pub use registry::Registry;
+pub use sinyal::{Ran, Sinyal};
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The folder of the workspace.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Where what is fetched is kept.
+fn cache() -> Result<PathBuf> {
+    let cache = std::env::var_os("SINYAL_TEST_CACHE").map_or_else(|| workspace().join(".cache"), PathBuf::from);
+    std::fs::create_dir_all(&cache)?;
+    Ok(cache)
+}
+
+/// One fetch at a time, however many tests run.
+static FETCH: Mutex<()> = Mutex::new(());
+
+/// Checks that a program is there.
+fn need(program: &str, package: &str) -> Result<()> {
+    let found =
+        Command::new(program).arg("--version").output().is_ok() || Command::new(program).arg("-V").output().is_ok();
+    ensure!(found, "{program} is missing; on Debian: apt-get install -y {package}");
+    Ok(())
+}
+
+/// A port that is free now.
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Waits until something is so.
+///
+/// # Errors
+/// If it is not within `timeout`; the message says what was waited for.
+pub fn wait_for(what: &str, timeout: Duration, mut so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + timeout;
+    while !so().with_context(|| what.to_owned())? {
+        if Instant::now() > end {
+            bail!("waited {} s in vain for {what}", timeout.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// Runs a command to its end.
+fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?} cannot be started"))?;
+    ensure!(
+        output.status.success(),
+        "{command:?} ended with {}: {}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A server's process, which ends with this one whatever happens.
+#[derive(Debug)]
+struct Server(Child);
+
+impl Server {
+    /// Starts it from a thread that lives as long as the process: Linux ends a child with the thread that started it.
+    fn start(mut command: Command) -> Result<Server> {
+        use std::os::unix::process::CommandExt;
+        let (send, receive) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            // SAFETY: prctl is safe to call between fork and exec.
+            #[allow(unsafe_code)]
+            unsafe {
+                command.pre_exec(|| {
+                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                    Ok(())
+                });
+            }
+            let _ = send.send(command.spawn());
+            loop {
+                std::thread::park();
+            }
+        });
+        Ok(Server(receive.recv()??))
+    }
+
+    fn signal(&self, signal: i32) {
+        let id = i32::try_from(self.0.id()).unwrap_or(-1);
+        // SAFETY: the child has not been waited for, so its id is still its own.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::kill(id, signal);
+        }
+    }
+
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

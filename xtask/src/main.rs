@@ -1,1 +1,29 @@
-fn main() {}
+//! The workspace's own chores: `cargo xtask tidy`, `cargo xtask bench`.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // It is a command-line program.
+
+mod bench;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result: Result<bool> = match arguments.first().map(String::as_str) {
+        Some("tidy") => tidy::run(),
+        Some("bench") => bench::run(&arguments[1..]),
+        _ => {
+            eprintln!("usage: cargo xtask tidy | bench [ARGUMENTS]");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -144,6 +144,15 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
     }
 }
 
+/// Writes one line to standard output. Unlike `println!` it does not panic when whoever reads has had enough.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn say(line: impl std::fmt::Display) -> std::io::Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout().lock(), "{line}")
+}
+
 /// The exit code of a failure.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     if error.chain().any(|cause| cause.is::<ConfigErrors>()) {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use classify::Model;
 use kafka_io::admin::Admin;
 
-use crate::cli::{OK, OUTSIDE};
+use crate::cli::{OK, OUTSIDE, say};
 use crate::commands::{schemas, topics};
 use crate::config::Config;
 use crate::registry::Registry;
@@ -16,18 +16,19 @@ use crate::telemetry::start_logging;
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {}
 
-/// Prints findings, and remembers whether all are right.
+/// Collects findings, and remembers whether all are right.
 struct Findings {
     right: bool,
+    lines: Vec<String>,
 }
 
 impl Findings {
     fn say(&mut self, what: &str, finding: Result<String, String>) {
         match finding {
-            Ok(detail) => println!("ok    {what}: {detail}"),
+            Ok(detail) => self.lines.push(format!("ok    {what}: {detail}")),
             Err(todo) => {
                 self.right = false;
-                println!("TO DO {what}: {todo}");
+                self.lines.push(format!("TO DO {what}: {todo}"));
             }
         }
     }
@@ -35,7 +36,7 @@ impl Findings {
 
 pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
     start_logging("off", "auto")?;
-    let mut findings = Findings { right: true };
+    let mut findings = Findings { right: true, lines: Vec::new() };
     findings.say("configuration", Ok(format!("instance {}", config.instance_id)));
     findings.say(
         "pseudonym secret",
@@ -47,6 +48,7 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
     findings.say("model", Ok(Model::embedded().version().to_owned()));
     check_kafka(config, &mut findings)?;
     check_registry(config, &mut findings);
+    say(findings.lines.join("\n"))?;
     Ok(if findings.right { OK } else { OUTSIDE })
 }
 

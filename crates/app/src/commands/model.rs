@@ -10,6 +10,8 @@ use classify::train::{TrainOptions, TrainingRow, train};
 use classify::{Evaluation, Model, evaluate};
 use record::{Label, Language};
 
+use crate::cli::say;
+
 /// Arguments of `sinyal model`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ModelArgs {
@@ -69,11 +71,11 @@ pub(crate) fn run(args: ModelArgs) -> Result<()> {
             let options = TrainOptions { seed, epochs, rate, ..TrainOptions::default() };
             let (model, held_out) = train(rows, options, &mut |step| eprintln!("{step}"));
             fs::write(&out, model.to_bytes()).with_context(|| format!("cannot write {}", out.display()))?;
-            println!("model {} written to {}", model.version(), out.display());
-            println!(
+            say(format!("model {} written to {}", model.version(), out.display()))?;
+            say(format!(
                 "held out: {} rows, macro-F1 {:.3}, temperature {:.2}, threshold {:.2}, coverage {:.3}",
                 held_out.rows, held_out.macro_f1, held_out.temperature, held_out.threshold, held_out.coverage
-            );
+            ))?;
             Ok(())
         }
         ModelCommand::Eval { data, model, json } => {
@@ -87,37 +89,38 @@ pub(crate) fn run(args: ModelArgs) -> Result<()> {
             let rows = labelled_rows(&data, &HashMap::new())?;
             let evaluation = evaluate(&model, &rows);
             if json {
-                println!("{}", serde_json::to_string(&evaluation)?);
+                say(serde_json::to_string(&evaluation)?)?;
             } else {
-                print_evaluation(&evaluation);
+                print_evaluation(&evaluation)?;
             }
             Ok(())
         }
     }
 }
 
-fn print_evaluation(evaluation: &Evaluation) {
-    println!("model {}, {} rows", evaluation.model, evaluation.rows);
-    println!("macro-F1 {:.3}, accuracy {:.3}", evaluation.macro_f1, evaluation.accuracy);
-    println!("{:<12}{:>6}{:>11}{:>8}{:>7}", "label", "rows", "precision", "recall", "F1");
+fn print_evaluation(evaluation: &Evaluation) -> Result<()> {
+    say(format!("model {}, {} rows", evaluation.model, evaluation.rows))?;
+    say(format!("macro-F1 {:.3}, accuracy {:.3}", evaluation.macro_f1, evaluation.accuracy))?;
+    say(format!("{:<12}{:>6}{:>11}{:>8}{:>7}", "label", "rows", "precision", "recall", "F1"))?;
     for figures in &evaluation.labels {
-        println!(
+        say(format!(
             "{:<12}{:>6}{:>11.3}{:>8.3}{:>7.3}",
             figures.label.as_str(),
             figures.rows,
             figures.precision,
             figures.recall,
             figures.f1
-        );
+        ))?;
     }
-    println!(
+    say(format!(
         "calibration error {:.3}; decides on {:.3} of rows, right on {:.3} of those",
         evaluation.calibration_error, evaluation.coverage, evaluation.covered_accuracy
-    );
-    println!("language right on {:.3}", evaluation.language_accuracy);
+    ))?;
+    say(format!("language right on {:.3}", evaluation.language_accuracy))?;
     for (language, rows, accuracy) in &evaluation.languages {
-        println!("  {}: {rows} rows, label right on {accuracy:.3}", language.as_str());
+        say(format!("  {}: {rows} rows, label right on {accuracy:.3}", language.as_str()))?;
     }
+    Ok(())
 }
 
 fn training_rows(folder: &Path, teacher_weight: f32) -> Result<Vec<TrainingRow>> {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use wire::SchemaName;
 
-use crate::cli::{OK, OUTSIDE};
+use crate::cli::{OK, OUTSIDE, say};
 use crate::config::Config;
 use crate::registry::{Registry, RegistryError};
 
@@ -24,9 +24,7 @@ enum SchemasCommand {
 
 pub(crate) fn run(args: SchemasArgs, config: &Config) -> Result<u8> {
     let Some(settings) = &config.registry else {
-        println!(
-            "no registry is configured (registry.url): records are framed in single-object encoding, and nothing is registered"
-        );
+        say("no registry is configured (registry.url): single-object encoding is used, and nothing is registered")?;
         return Ok(OK);
     };
     let registry = Registry::new(settings);
@@ -42,11 +40,11 @@ pub(crate) fn run(args: SchemasArgs, config: &Config) -> Result<u8> {
         match result {
             Ok((fits, what)) => {
                 right &= fits;
-                println!("{subject:<48} {:<18} {what}", schema.as_str());
+                say(format!("{subject:<48} {:<18} {what}", schema.as_str()))?;
             }
             Err(error @ RegistryError::Incompatible { .. }) => {
                 right = false;
-                println!("{subject:<48} {:<18} {error}", schema.as_str());
+                say(format!("{subject:<48} {:<18} {error}", schema.as_str()))?;
             }
             Err(error) => {
                 eprintln!("sinyal: {error}");

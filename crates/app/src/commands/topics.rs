@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 use kafka_io::admin::{Admin, AdminError, TopicInfo, TopicSpec};
 use record::limits;
 
-use crate::cli::{OK, OUTSIDE};
+use crate::cli::{OK, OUTSIDE, say};
 use crate::config::Config;
 use crate::telemetry::start_logging;
 
@@ -64,7 +64,7 @@ pub(crate) fn run(args: TopicsArgs, config: &Config) -> Result<u8> {
             }
         }
     }
-    println!("{}", table(&steps, args.command == TopicsCommand::Apply));
+    say(table(&steps, args.command == TopicsCommand::Apply))?;
     let impossible = steps.iter().any(|(_, step)| matches!(step, Step::Impossible(_)));
     Ok(if impossible { OUTSIDE } else { OK })
 }

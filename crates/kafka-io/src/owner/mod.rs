@@ -4,7 +4,10 @@
 //! works. When a commit fails, or its outcome is unknown, nothing in memory is trusted: see [`Owner::reset`].
 
 mod assignment;
+mod events;
 mod producer;
+mod settings;
+mod state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,173 +15,16 @@ use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
-use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
-use record::{Position, StageName};
+use record::Position;
+use record::stage::{Input, InputPartition, Outputs, Stage, Stop};
 
+use self::events::{judge_error, partition_of, resolve, send_all, take_message};
 use self::producer::{ProducerError, StageProducer};
-use crate::client::{Clock, Connection, Context, Shutdown, is_unauthorized, is_unreachable};
-use crate::queue::{Event, EventQueue, Message};
-
-/// How outputs and positions are committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delivery {
-    /// In one Kafka transaction.
-    ExactlyOnce {
-        /// The id that fences an older incarnation of this replica.
-        transactional_id: String,
-        /// How long the broker lets a transaction stay open, in milliseconds.
-        transaction_timeout_ms: i32,
-    },
-    /// Outputs first, then positions: after a crash some outputs are there twice.
-    AtLeastOnce,
-}
-
-/// How partitions are spread over the replicas of a stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Assignor {
-    /// Moves as few partitions as possible.
-    CooperativeSticky,
-    /// The same partition numbers of all inputs go together.
-    Range,
-}
-
-/// What an owner needs to know.
-#[derive(Debug, Clone)]
-pub struct OwnerConfig {
-    /// Where Kafka is.
-    pub connection: Connection,
-    /// The stage, for log lines.
-    pub stage: StageName,
-    /// The consumer group.
-    pub group_id: String,
-    /// The member's lasting name, for static membership.
-    pub group_instance_id: Option<String>,
-    /// How partitions are spread.
-    pub assignor: Assignor,
-    /// The input topics, in the stage's order.
-    pub inputs: Vec<String>,
-    /// The output topics, in the stage's order.
-    pub outputs: Vec<String>,
-    /// Which of the outputs is the changelog to restore from.
-    pub changelog: Option<usize>,
-    /// Topics whose partitions are the sources of event time; empty if the stage does not ask.
-    pub source_topics: Vec<String>,
-    /// How outputs and positions are committed.
-    pub delivery: Delivery,
-    /// How often to commit, in milliseconds.
-    pub commit_interval_ms: u64,
-    /// What the consumer may prefetch, in bytes.
-    pub prefetch_bytes: usize,
-    /// What the producer may hold, in bytes.
-    pub in_flight_bytes: usize,
-    /// Largest output record, in bytes.
-    pub output_bytes_max: usize,
-    /// After this time without a heartbeat the group goes on without this member, in milliseconds.
-    pub session_timeout_ms: u32,
-}
-
-/// Why an owner waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WaitReason {
-    /// Brokers cannot be reached, or do not take what is sent.
-    Broker(String),
-    /// These topics are not there.
-    Topics(Vec<String>),
-    /// The registry cannot be reached.
-    Registry(String),
-}
-
-/// What an owner does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OwnerState {
-    /// It has no partition yet.
-    Joining,
-    /// It reads the changelog.
-    Restoring {
-        /// Entries read so far.
-        entries: u64,
-        /// The partition number that is being restored.
-        partition: i32,
-    },
-    /// It works.
-    Running,
-    /// It cannot work now, and tries again.
-    Waiting(WaitReason),
-}
-
-/// How an owner stands.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Turn {
-    /// What it does.
-    pub state: OwnerState,
-    /// Records not yet read, by partition.
-    pub lag: Vec<(InputPartition, i64)>,
-    /// Commits since the start.
-    pub commits: u64,
-    /// Duration of the last commit, draining included.
-    pub commit_seconds: f64,
-    /// Records in flight to the brokers.
-    pub in_flight: i32,
-    /// Records handed to the producer since the start.
-    pub produced: u64,
-    /// Records that were gone before they were read, since the start.
-    pub lost: u64,
-    /// Times that everything in memory was given up and read anew, since the start.
-    pub resets: u64,
-}
-
-/// What an owner asks and tells the application, on its own thread.
-pub trait Hooks<S> {
-    /// Asks the registry for a schema.
-    ///
-    /// # Errors
-    /// Words for the log, if the registry cannot be reached now; the owner tries again.
-    fn schema(&mut self, id: u32) -> Result<SchemaLookup, String>;
-
-    /// The owner turned: after every commit, and at least once a second whatever it waits for.
-    fn turned(&mut self, stage: &S, turn: &Turn);
-}
-
-/// Why an owner stopped by itself.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OwnerError {
-    /// The stage cannot go on.
-    #[error(transparent)]
-    Stage(#[from] Stop),
-    /// Another process has the same transactional id and works.
-    #[error(
-        "fenced: another process works as transactional id {transactional_id}; give each instance its own instance.id ({detail})"
-    )]
-    Fenced {
-        /// The id.
-        transactional_id: String,
-        /// The client's words.
-        detail: String,
-    },
-    /// The changelog lacks what the committed position says was done.
-    #[error(
-        "changelog of partition {partition} ends before the committed position {committed} ({recorded}); state is missing. \
-         Restore the changelog topic, or reset the group to rebuild the state from the input"
-    )]
-    MissingState {
-        /// The partition number.
-        partition: i32,
-        /// Committed position.
-        committed: Position,
-        /// What the changelog says.
-        recorded: String,
-    },
-    /// A broker refuses us.
-    #[error("not authorised: {0}")]
-    Unauthorized(String),
-    /// The properties are wrong.
-    #[error("kafka client cannot be made: {0}")]
-    Config(String),
-    /// Nothing can be done about it.
-    #[error("{0}")]
-    Fatal(String),
-}
+use self::settings::make_consumer;
+pub use self::settings::{Assignor, Delivery, OwnerConfig};
+pub use self::state::{Hooks, OwnerError, OwnerState, Turn, WaitReason};
+use crate::client::{Clock, Context, Shutdown, is_unauthorized};
+use crate::queue::{Event, EventQueue};
 
 /// One partition that is owned.
 #[derive(Debug, Clone, Copy)]
@@ -187,6 +33,8 @@ struct Owned {
     position: Position,
     /// What the group has committed.
     committed: Option<Position>,
+    /// The end of the partition when it was last reached: what lies before it and is not shown are markers of transactions.
+    end: Position,
 }
 
 /// Twice fenced within this time means somebody else is at work with our id; once may be the broker giving up on us.
@@ -306,44 +154,6 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
     owner.close(result)
 }
 
-fn make_consumer(config: &OwnerConfig) -> Result<BaseConsumer<Context>, OwnerError> {
-    let kbytes = (config.prefetch_bytes / 1024).max(64).to_string();
-    let fetch_bytes = (config.prefetch_bytes / 4).clamp(65_536, 4_194_304).to_string();
-    let session_timeout = config.session_timeout_ms.to_string();
-    let mut ours = vec![
-        ("group.id", config.group_id.as_str()),
-        ("enable.auto.commit", "false"),
-        ("enable.auto.offset.store", "false"),
-        ("enable.partition.eof", "true"),
-        ("isolation.level", "read_committed"),
-        // A position that is gone is a gap to be counted, not a place to jump to.
-        ("auto.offset.reset", "error"),
-        ("queued.max.messages.kbytes", &kbytes),
-        ("queued.min.messages", "10000"),
-        ("fetch.message.max.bytes", &fetch_bytes),
-        ("fetch.max.bytes", "16777216"),
-        ("fetch.wait.max.ms", "100"),
-        ("fetch.queue.backoff.ms", "10"),
-        ("session.timeout.ms", &session_timeout),
-        ("max.poll.interval.ms", "300000"),
-        (
-            "partition.assignment.strategy",
-            match config.assignor {
-                Assignor::CooperativeSticky => "cooperative-sticky",
-                Assignor::Range => "range",
-            },
-        ),
-    ];
-    if let Some(instance) = &config.group_instance_id {
-        ours.push(("group.instance.id", instance));
-    }
-    config
-        .connection
-        .config(&ours)
-        .create_with_context(Context::new("consumer"))
-        .map_err(|error| OwnerError::Config(error.to_string()))
-}
-
 impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     fn run(&mut self) -> Result<(), OwnerError> {
         if !self.wait_for_topics()? {
@@ -412,6 +222,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 Event::End { topic, partition, offset } => {
                     match partition_of(config, topic, partition).filter(|at| owned.contains_key(at)) {
                         Some(at) => {
+                            if let Some(place) = owned.get_mut(&at) {
+                                place.end = offset;
+                            }
                             stage.step(Input::EndOfPartition(at, offset), outputs).map(|_| ()).map_err(Trouble::from)
                         }
                         None => Ok(()),
@@ -615,7 +428,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 .iter()
                 .filter_map(|(&at, owned)| {
                     let (_, high) = self.queue.cached_watermarks(&self.config.inputs[at.input], at.partition)?;
-                    Some((at, (high - owned.position).max(0)))
+                    Some((at, (high - owned.position.max(owned.end)).max(0)))
                 })
                 .collect();
             self.last_turn = Instant::now();
@@ -644,132 +457,4 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         }
         result.map(|()| stage)
     }
-}
-
-fn partition_of(config: &OwnerConfig, topic: &str, partition: i32) -> Option<InputPartition> {
-    let input = config.inputs.iter().position(|name| name == topic)?;
-    Some(InputPartition { input, partition })
-}
-
-fn take_message<'a, S: Stage>(
-    message: Message<'a>,
-    config: &OwnerConfig,
-    owned: &mut BTreeMap<InputPartition, Owned>,
-    stage: &mut S,
-    outputs: &mut Outputs,
-    blocked: &mut Option<(u32, Message<'a>)>,
-) -> Result<(), Trouble> {
-    let Some(at) = partition_of(config, message.topic, message.partition) else { return Ok(()) };
-    // What was fetched before a partition went, or before its position was set anew, is not ours to process.
-    let Some(place) = owned.get_mut(&at).filter(|owned| message.offset >= owned.position) else { return Ok(()) };
-    let record = InputRecord {
-        from: at,
-        offset: message.offset,
-        timestamp: message.timestamp,
-        key: message.key,
-        value: message.value,
-    };
-    match stage.step(Input::Record(record), outputs)? {
-        Step::Done => place.position = message.offset + 1,
-        Step::NeedsSchema(id) => *blocked = Some((id, message)),
-    }
-    Ok(())
-}
-
-/// Asks the registry until it answers, then gives the record again.
-#[allow(clippy::too_many_arguments)] // The parts of an owner that are borrowed one by one while its queue shows an event.
-fn resolve<'a, S: Stage, H: Hooks<S>>(
-    mut id: u32,
-    message: Message<'a>,
-    config: &OwnerConfig,
-    owned: &mut BTreeMap<InputPartition, Owned>,
-    stage: &mut S,
-    outputs: &mut Outputs,
-    hooks: &mut H,
-    producer: &mut Option<StageProducer>,
-    shutdown: &Shutdown,
-) -> Result<(), Trouble> {
-    let mut last_complaint: Option<Instant> = None;
-    let mut pause = Duration::from_millis(100);
-    let waiting = |detail: String| Turn {
-        state: OwnerState::Waiting(WaitReason::Registry(detail)),
-        lag: Vec::new(),
-        commits: 0,
-        commit_seconds: 0.0,
-        in_flight: 0,
-        produced: 0,
-        lost: 0,
-        resets: 0,
-    };
-    // A transaction that stays open while the registry is away would be ended by the broker: the wait is bounded by a reset.
-    let started = Instant::now();
-    while !shutdown.is_requested() {
-        match hooks.schema(id) {
-            Ok(lookup) => {
-                stage.step(Input::Schema { id, lookup }, outputs)?;
-                let mut blocked = None;
-                take_message(message, config, owned, stage, outputs, &mut blocked)?;
-                send_all(outputs, producer)?;
-                match blocked {
-                    None => return Ok(()),
-                    Some((other, _)) => id = other,
-                }
-            }
-            Err(detail) => {
-                if last_complaint.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
-                    tracing::warn!(detail, schema_id = id, "waiting for the registry; trying again");
-                    last_complaint = Some(Instant::now());
-                }
-                hooks.turned(stage, &waiting(detail.clone()));
-                if let Some(producer) = producer {
-                    producer.poll();
-                }
-                if started.elapsed() > Duration::from_secs(5) {
-                    return Err(Trouble::Reset(format!("the registry does not answer: {detail}")));
-                }
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_secs(1));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn send_all(outputs: &mut Outputs, producer: &mut Option<StageProducer>) -> Result<(), Trouble> {
-    if outputs.is_empty() {
-        return Ok(());
-    }
-    let Some(producer) = producer else {
-        outputs.clear();
-        return Err(Trouble::Reset("no producer".to_owned()));
-    };
-    let mut result = Ok(());
-    for record in outputs.records() {
-        result = producer.send(record);
-        if result.is_err() {
-            break;
-        }
-    }
-    outputs.clear();
-    result.map_err(Trouble::from)
-}
-
-fn judge_error(code: RDKafkaErrorCode, reason: &str, rebalances: &mut Vec<Rebalance>) -> Result<(), Trouble> {
-    match code {
-        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
-            rebalances.push(Rebalance::OutOfRange)
-        }
-        code if is_unauthorized(code) => {
-            return Err(Trouble::Stop(OwnerError::Unauthorized(reason.to_owned())));
-        }
-        RDKafkaErrorCode::FencedInstanceId => {
-            return Err(Trouble::Stop(OwnerError::Fatal(format!(
-                "another member has the same group.instance.id; give each instance its own instance.id ({reason})"
-            ))));
-        }
-        // The client tries again by itself, and says so through its context.
-        code if is_unreachable(Some(code)) => {}
-        _ => tracing::debug!(?code, reason, "consumer reports an error"),
-    }
-    Ok(())
 }

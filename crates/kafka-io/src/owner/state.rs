@@ -1,0 +1,106 @@
+//! How an owner stands, and why it stops.
+
+use record::Position;
+use record::stage::{InputPartition, SchemaLookup, Stop};
+
+/// Why an owner waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitReason {
+    /// Brokers cannot be reached, or do not take what is sent.
+    Broker(String),
+    /// These topics are not there.
+    Topics(Vec<String>),
+    /// The registry cannot be reached.
+    Registry(String),
+}
+
+/// What an owner does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnerState {
+    /// It has no partition yet.
+    Joining,
+    /// It reads the changelog.
+    Restoring {
+        /// Entries read so far.
+        entries: u64,
+        /// The partition number that is being restored.
+        partition: i32,
+    },
+    /// It works.
+    Running,
+    /// It cannot work now, and tries again.
+    Waiting(WaitReason),
+}
+
+/// How an owner stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// What it does.
+    pub state: OwnerState,
+    /// Records not yet read, by partition.
+    pub lag: Vec<(InputPartition, i64)>,
+    /// Commits since the start.
+    pub commits: u64,
+    /// Duration of the last commit, draining included.
+    pub commit_seconds: f64,
+    /// Records in flight to the brokers.
+    pub in_flight: i32,
+    /// Records handed to the producer since the start.
+    pub produced: u64,
+    /// Records that were gone before they were read, since the start.
+    pub lost: u64,
+    /// Times that everything in memory was given up and read anew, since the start.
+    pub resets: u64,
+}
+
+/// What an owner asks and tells the application, on its own thread.
+pub trait Hooks<S> {
+    /// Asks the registry for a schema.
+    ///
+    /// # Errors
+    /// Words for the log, if the registry cannot be reached now; the owner tries again.
+    fn schema(&mut self, id: u32) -> Result<SchemaLookup, String>;
+
+    /// The owner turned: after every commit, and at least once a second whatever it waits for.
+    fn turned(&mut self, stage: &S, turn: &Turn);
+}
+
+/// Why an owner stopped by itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OwnerError {
+    /// The stage cannot go on.
+    #[error(transparent)]
+    Stage(#[from] Stop),
+    /// Another process has the same transactional id and works.
+    #[error(
+        "fenced: another process works as transactional id {transactional_id}; give each instance its own instance.id ({detail})"
+    )]
+    Fenced {
+        /// The id.
+        transactional_id: String,
+        /// The client's words.
+        detail: String,
+    },
+    /// The changelog lacks what the committed position says was done.
+    #[error(
+        "changelog of partition {partition} ends before the committed position {committed} ({recorded}); state is missing. \
+         Restore the changelog topic, or reset the group to rebuild the state from the input"
+    )]
+    MissingState {
+        /// The partition number.
+        partition: i32,
+        /// Committed position.
+        committed: Position,
+        /// What the changelog says.
+        recorded: String,
+    },
+    /// A broker refuses us.
+    #[error("not authorised: {0}")]
+    Unauthorized(String),
+    /// The properties are wrong.
+    #[error("kafka client cannot be made: {0}")]
+    Config(String),
+    /// Nothing can be done about it.
+    #[error("{0}")]
+    Fatal(String),
+}

@@ -1,0 +1,54 @@
+//! A reader that shares no code with the product: confluent-kafka and fastavro in Python.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::{FETCH, cache, need, run, workspace};
+
+/// Reads topics, committed records only, decoded by the schemas of the repository.
+#[derive(Debug)]
+pub struct Reader {
+    python: PathBuf,
+    bootstrap: String,
+}
+
+impl Reader {
+    /// Sets up Python's packages if they are not there yet.
+    ///
+    /// # Errors
+    /// What is missing on this machine.
+    pub fn new(bootstrap: &str) -> Result<Reader> {
+        let _one = FETCH.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        need("python3", "python3-venv")?;
+        let home = cache()?.join("python");
+        let python = home.join("bin/python");
+        if !home.join("complete").exists() {
+            eprintln!("setting up Python's confluent-kafka and fastavro");
+            run(Command::new("python3").args(["-m", "venv"]).arg(&home))
+                .context("python3 -m venv; on Debian: apt-get install -y python3-venv")?;
+            run(Command::new(&python)
+                .args(["-m", "pip", "install", "-q", "confluent-kafka==2.6.1", "fastavro==1.9.7"])
+                .stdin(Stdio::null()))?;
+            std::fs::write(home.join("complete"), "")?;
+        }
+        Ok(Reader { python, bootstrap: bootstrap.to_owned() })
+    }
+
+    /// Every committed record of a topic. `schema` is the name of a file in `schemas/`; without one, values are bytes in
+    /// hexadecimal.
+    ///
+    /// # Errors
+    /// If the topic cannot be read, or a value is not what the schema says.
+    pub fn read(&self, topic: &str, schema: Option<&str>) -> Result<Vec<Value>> {
+        let mut command = Command::new(&self.python);
+        command.arg(workspace().join("tests/independent/read_topic.py")).args([&self.bootstrap, topic]);
+        if let Some(schema) = schema {
+            command.arg(workspace().join("schemas").join(format!("{schema}.avsc")));
+        }
+        let lines = run(&mut command)?;
+        lines.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+}
