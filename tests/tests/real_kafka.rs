@@ -97,8 +97,9 @@ fn what_is_ingested_is_classified_queued_and_counted() {
     let sinyal = sinyal("whole", "");
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
     let recount = Recount::of(&made_up(&sinyal, 11, 4_000)).unwrap();
-    let running = sinyal.start(&["run"]).unwrap();
+    // First what is old, then the service: so no source seems idle that is not.
     sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
+    let running = sinyal.start(&["run"]).unwrap();
     wait_until_classified(&sinyal, &reader, recount.lines);
     check_exactly_once(&sinyal, &reader, &recount);
     assert_eq!(running.terminate().unwrap(), Some(0));

@@ -109,7 +109,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 );
                 // Assigned from now on whatever happens: a reset takes them again.
                 for &at in &partitions {
-                    self.owned.insert(at, Owned { position: Position::MAX, committed: None, end: 0 });
+                    self.owned.insert(at, Owned { position: Position::MAX, committed: None, end: -1 });
                 }
                 self.assign(&partitions, false)
             }
@@ -224,7 +224,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 Some(offset) => offset,
                 None => low,
             };
-            taken.push((at, Owned { position, committed, end: 0 }));
+            taken.push((at, Owned { position, committed, end: -1 }));
         }
         Ok(taken)
     }

@@ -186,6 +186,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.unauthorized()?;
         let interval = Duration::from_millis(self.config.commit_interval_ms);
         self.step(Input::Clock(self.clock.now_ms()))?;
+        self.notice_more()?;
         let mut clock_at = Instant::now();
         while self.rebalances.is_empty() {
             let left = interval.saturating_sub(self.last_commit.elapsed());
@@ -209,6 +210,22 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.refresh_metadata()?;
         self.tell(false);
         Ok(())
+    }
+
+    /// Tells the stage of partitions that have grown beyond the end that was reached. The consumer knows from its last fetch,
+    /// whose records may still wait behind those of other partitions.
+    fn notice_more(&mut self) -> Result<(), Trouble> {
+        let mut behind = Vec::new();
+        for (&at, owned) in &mut self.owned {
+            let reached = owned.position.max(owned.end);
+            let high =
+                self.queue.cached_watermarks(&self.config.inputs[at.input], at.partition).map_or(0, |(_, high)| high);
+            if owned.end >= 0 && high > reached {
+                owned.end = -1;
+                behind.push(at);
+            }
+        }
+        behind.into_iter().try_for_each(|at| self.step(Input::MoreToRead(at)))
     }
 
     /// Takes one event from the queue into the stage; false if there was none.

@@ -376,6 +376,14 @@ impl Stage for ClassifyStage {
             Input::Clock(now) => self.now = now,
             Input::EndOfPartition(partition, position) => self.sources.reached_end(partition, position),
             Input::Flush => self.markers(outputs)?,
+            Input::MoreToRead(partition) => {
+                // Said before the records of other sources that follow: a source that is idle to the readers does not hold
+                // their watermark.
+                if self.sources.fell_behind(partition) {
+                    self.sources.hurry();
+                    self.markers(outputs)?;
+                }
+            }
             Input::Topology { outputs, .. } => {
                 self.classified_partitions = outputs.get(ClassifyStage::CLASSIFIED).copied().flatten();
             }

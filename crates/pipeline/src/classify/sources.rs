@@ -57,6 +57,20 @@ impl Sources {
         self.changed = true;
     }
 
+    /// There is more to read than the end that was reached; true if it was not known.
+    pub(super) fn fell_behind(&mut self, partition: InputPartition) -> bool {
+        let Some(source) = self.by_partition.get_mut(&partition) else { return false };
+        let news = source.caught_up;
+        source.caught_up = false;
+        self.changed |= news;
+        news
+    }
+
+    /// The next marker is due at once: it says what readers must know before the records that follow.
+    pub(super) fn hurry(&mut self) {
+        self.last_marker_at = None;
+    }
+
     /// The marker to be written at this flush, if one is due.
     pub(super) fn marker<'a>(&mut self, now: EpochMs, topics: &'a [Arc<str>]) -> Option<Progress<'a>> {
         if self.by_partition.is_empty() {

@@ -217,7 +217,7 @@ impl Stage for CommunityStage {
                     partition.watermark.advance(now);
                 }
             }
-            Input::EndOfPartition(..) => {}
+            Input::EndOfPartition(..) | Input::MoreToRead(_) => {}
             Input::Flush => {
                 for partition in self.partitions.values_mut() {
                     partition.flush(&mut self.shared, outputs)?;
