@@ -22,7 +22,7 @@ pub struct Decision {
     pub abstained: bool,
     /// The likeliest language; undetermined for a text without letters.
     pub language: Language,
-    /// The text's fingerprint, as [`crate::fingerprint`] gives it; here it costs no second normalisation.
+    /// The text's fingerprint, as [`crate::fingerprint()`] gives it; here it costs no second normalisation.
     pub fingerprint: Option<u64>,
 }
 

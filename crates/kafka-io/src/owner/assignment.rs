@@ -301,6 +301,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             }
         }
         drop(queue);
+        if position < high {
+            // Half a state is none: nothing may be done with it, not even a commit.
+            return Err(Trouble::Reset("asked to end during a restore".to_owned()));
+        }
         self.stage.step(Input::Restored { partition }, &mut self.outputs)?;
         tracing::info!(partition, entries, "state restored");
         Ok(())
