@@ -1,0 +1,61 @@
+//! `cargo xtask bench`: the two stages in memory, on one core. Figures of one run on one machine; never compared by a test.
+#![allow(clippy::print_stdout)] // It is a command-line program.
+
+mod allocations;
+mod stages;
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use crate::stages::{Case, classify_case, community_case};
+
+/// Runs of each case; the first warms up and does not count.
+const RUNS: usize = 6;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let records = 200_000;
+    let mut results = Vec::new();
+    match arguments.first().map(String::as_str) {
+        Some("classify-step") => results.push(measure("classify-step", || classify_case(records))),
+        Some("community-step") => results.push(measure("community-step", || community_case(records))),
+        Some("all") | None => {
+            results.push(measure("classify-step", || classify_case(records)));
+            results.push(measure("community-step", || community_case(records)));
+        }
+        Some(other) => bail!("{other:?}: classify-step, community-step or all is right"),
+    }
+    if arguments.iter().any(|argument| argument == "--json") {
+        println!("{}", json!(results));
+    }
+    Ok(())
+}
+
+fn measure(name: &str, case: impl Fn() -> Case) -> serde_json::Value {
+    let mut rates = Vec::new();
+    let mut allocations = 0.0;
+    let mut output_bytes = 0.0;
+    for run in 0..RUNS {
+        let mut case = case();
+        let before = allocations::count();
+        let start = Instant::now();
+        let done = (case.work)();
+        let seconds = start.elapsed().as_secs_f64();
+        if run == 0 {
+            continue;
+        }
+        rates.push(done.records as f64 / seconds);
+        allocations = (allocations::count() - before) as f64 / done.records as f64;
+        output_bytes = done.output_bytes as f64 / done.records as f64;
+    }
+    rates.sort_by(f64::total_cmp);
+    let (least, median, most) = (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
+    println!(
+        "{name:<16} {median:>9.0} records/s (of {} runs: {least:.0} to {most:.0}), {allocations:.2} allocations and {output_bytes:.0} output bytes a record",
+        rates.len()
+    );
+    json!({ "case": name, "records_per_second": { "min": least, "median": median, "max": most },
+            "allocations_per_record": allocations, "output_bytes_per_record": output_bytes })
+}

@@ -1,0 +1,183 @@
+//! What is measured: each stage with its input made beforehand.
+
+use classify::Classifier;
+use pipeline::{
+    ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage, KeyFormat,
+    Pseudonym,
+};
+use record::stage::{Input, InputPartition, InputRecord, Outputs, Stage};
+use record::{EpochMs, Kind};
+use rules::Routing;
+use sim::{DEFAULT_START, World, WorldConfig};
+use window::WindowSet;
+use wire::{ClassifiedDecoder, Encoder, Framing, RawDecoder, RawEncoder, RawFormat, SchemaName};
+
+/// Work that is ready to be measured.
+pub(crate) struct Case {
+    pub(crate) work: Box<dyn FnMut() -> Done>,
+}
+
+/// What the work came to.
+pub(crate) struct Done {
+    pub(crate) records: usize,
+    pub(crate) output_bytes: usize,
+}
+
+/// A record as it would be read.
+struct Ready {
+    input: usize,
+    now: EpochMs,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+/// Records between two commits of the community stage.
+const COMMIT_EVERY: usize = 20_000;
+
+fn world() -> World {
+    // 10,000 communities by Zipf 1.1 and 100,000 members, as busy as a large platform.
+    let config = WorldConfig {
+        communities: 10_000,
+        zipf: 1.1,
+        members: 100_000,
+        rate_per_second: 300.0,
+        crisis: None,
+        ..WorldConfig::default()
+    };
+    World::new(1, config)
+}
+
+fn raw(records: usize) -> Vec<Ready> {
+    let mut world = world();
+    let mut encoder = RawEncoder::single_object();
+    let ready = (0..records).map(|_| {
+        let sim = world.next_interaction();
+        let mut value = Vec::new();
+        // What the simulator makes fits the schema.
+        let _ = encoder.encode(&sim.interaction, &mut value);
+        let input = usize::from(sim.interaction.kind == Kind::Comment);
+        Ready { input, now: sim.arrival, key: sim.interaction.identity().key().into_bytes(), value }
+    });
+    ready.collect()
+}
+
+fn classify_stage() -> ClassifyStage {
+    let mut stage = ClassifyStage::new(ClassifySettings {
+        inputs: vec![("posts".into(), Kind::Post), ("comments".into(), Kind::Comment)],
+        decoder: RawDecoder::new(RawFormat::Avro, Framing::SingleObject, 1_048_576),
+        encoders: ClassifyEncoders {
+            classified: Encoder::single_object(SchemaName::Classified),
+            queue_item: Encoder::single_object(SchemaName::QueueItem),
+        },
+        classifier: Classifier::embedded(),
+        routing: Routing::standard(),
+        pseudonym: Pseudonym::new(b"a secret for the benchmark", 1)
+            .unwrap_or_else(|| unreachable!("it is long enough")),
+        key_format: KeyFormat::None,
+        future_ms_max: 300_000,
+        dead_letter_value_bytes_max: 1_048_576,
+        keep_text: true,
+    });
+    let mut outputs = Outputs::default();
+    let assigned = [0, 1].map(|input| (InputPartition { input, partition: 0 }, 0));
+    let _ = stage.step(Input::Topology { inputs: &[1, 1], outputs: &[Some(1)] }, &mut outputs);
+    let _ = stage.step(Input::Assigned(&assigned), &mut outputs);
+    stage
+}
+
+/// Decode, classify, encode the outputs.
+pub(crate) fn classify_case(records: usize) -> Case {
+    let input = raw(records);
+    let mut stage = classify_stage();
+    let work = move || {
+        let mut outputs = Outputs::default();
+        let mut output_bytes = 0;
+        for (offset, ready) in input.iter().enumerate() {
+            if offset % 256 == 0 {
+                let _ = stage.step(Input::Clock(ready.now), &mut outputs);
+            }
+            outputs.clear();
+            let record = InputRecord {
+                from: InputPartition { input: ready.input, partition: 0 },
+                offset: offset as i64,
+                timestamp: Some(ready.now),
+                key: Some(&ready.key),
+                value: Some(&ready.value),
+            };
+            let _ = stage.step(Input::Record(record), &mut outputs);
+            output_bytes += outputs.bytes();
+        }
+        Done { records: input.len(), output_bytes }
+    };
+    Case { work: Box::new(work) }
+}
+
+/// Decode, identity, windows, queue states, panes and changelog.
+pub(crate) fn community_case(records: usize) -> Case {
+    let mut input = Vec::with_capacity(records);
+    let mut classify = classify_stage();
+    let mut outputs = Outputs::default();
+    for (offset, ready) in raw(records).into_iter().enumerate() {
+        let _ = classify.step(Input::Clock(ready.now), &mut outputs);
+        outputs.clear();
+        let record = InputRecord {
+            from: InputPartition { input: ready.input, partition: 0 },
+            offset: offset as i64,
+            timestamp: Some(ready.now),
+            key: None,
+            value: Some(&ready.value),
+        };
+        let _ = classify.step(Input::Record(record), &mut outputs);
+        let classified = outputs.records().find(|record| record.output == ClassifyStage::CLASSIFIED);
+        if let Some((key, value)) = classified.and_then(|record| Some((record.key?, record.value?))) {
+            input.push(Ready { input: 0, now: ready.now, key: key.to_vec(), value: value.to_vec() });
+        }
+    }
+    let mut stage = CommunityStage::new(CommunitySettings {
+        classified_topic: "classified".into(),
+        decoder: ClassifiedDecoder::new(Framing::SingleObject),
+        encoders: CommunityEncoders {
+            metrics: Encoder::single_object(SchemaName::CommunityMetrics),
+            queue_item: Encoder::single_object(SchemaName::QueueItem),
+        },
+        windows: WindowSet::standard(),
+        routing: Routing::standard(),
+        disorder_ms: 10_000,
+        hold_ms_max: 300_000,
+        ids_max: 2_000_000,
+        future_ms_max: 300_000,
+        dead_letter_value_bytes_max: 1_048_576,
+        changelog: true,
+    });
+    let from = InputPartition { input: 0, partition: 0 };
+    let mut outputs = Outputs::default();
+    let _ = stage.step(Input::Topology { inputs: &[1], outputs: &[] }, &mut outputs);
+    let _ = stage.step(Input::Clock(DEFAULT_START), &mut outputs);
+    let _ = stage.step(Input::Assigned(&[(from, 0)]), &mut outputs);
+    let work = move || {
+        let mut outputs = Outputs::default();
+        let mut output_bytes = 0;
+        for (offset, ready) in input.iter().enumerate() {
+            if offset % 256 == 0 {
+                let _ = stage.step(Input::Clock(ready.now), &mut outputs);
+            }
+            let record = InputRecord {
+                from,
+                offset: offset as i64,
+                timestamp: Some(ready.now),
+                key: Some(&ready.key),
+                value: Some(&ready.value),
+            };
+            let _ = stage.step(Input::Record(record), &mut outputs);
+            output_bytes += outputs.bytes();
+            outputs.clear();
+            if (offset + 1) % COMMIT_EVERY == 0 {
+                let _ = stage.step(Input::Flush, &mut outputs);
+                output_bytes += outputs.bytes();
+                outputs.clear();
+            }
+        }
+        Done { records: input.len(), output_bytes }
+    };
+    Case { work: Box::new(work) }
+}
