@@ -9,6 +9,30 @@ use serde_json::Value;
 use sinyal_tests::{Kafka, Reader, Recount, Registry, Sinyal, wait_for};
 
 const WINDOWS: [(&str, i64); 4] = [("5m", 300_000), ("1h", 3_600_000), ("24h", 86_400_000), ("7d", 604_800_000)];
+/// The standard windows, open for a day: the tests feed minutes of event time in a second, so that a moment of the machine's
+/// is long in event time. Nothing is late then, and a recount needs no watermark.
+const OPEN_WINDOWS: &str = "
+[[windows]]
+name = \"5m\"
+length_ms = 300000
+slide_ms = 10000
+lateness_ms = 86400000
+[[windows]]
+name = \"1h\"
+length_ms = 3600000
+slide_ms = 60000
+lateness_ms = 86400000
+[[windows]]
+name = \"24h\"
+length_ms = 86400000
+slide_ms = 900000
+lateness_ms = 86400000
+[[windows]]
+name = \"7d\"
+length_ms = 604800000
+slide_ms = 3600000
+lateness_ms = 86400000
+";
 const QUEUES: [&str; 5] = ["complaint", "tip", "experience", "praise", "review"];
 
 fn kafka() -> &'static Kafka {
@@ -94,7 +118,7 @@ fn wait_until_quiet(sinyal: &Sinyal, reader: &Reader) {
 
 #[test]
 fn what_is_ingested_is_classified_queued_and_counted() {
-    let sinyal = sinyal("whole", "");
+    let sinyal = sinyal("whole", OPEN_WINDOWS);
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
     let recount = Recount::of(&made_up(&sinyal, 11, 4_000)).unwrap();
     // First what is old, then the service: so no source seems idle that is not.
@@ -110,7 +134,7 @@ fn what_is_ingested_is_classified_queued_and_counted() {
 
 #[test]
 fn killed_ten_times_nothing_is_lost_and_nothing_is_there_twice() {
-    let sinyal = sinyal("killed", "");
+    let sinyal = sinyal("killed", OPEN_WINDOWS);
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
     let recount = Recount::of(&made_up(&sinyal, 12, 20_000)).unwrap();
     let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "1200"]).unwrap();
@@ -128,7 +152,7 @@ fn killed_ten_times_nothing_is_lost_and_nothing_is_there_twice() {
 
 #[test]
 fn asked_to_end_it_loses_nothing() {
-    let sinyal = sinyal("ended", "");
+    let sinyal = sinyal("ended", OPEN_WINDOWS);
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
     let recount = Recount::of(&made_up(&sinyal, 13, 9_000)).unwrap();
     let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "1500"]).unwrap();
@@ -147,7 +171,7 @@ fn asked_to_end_it_loses_nothing() {
 #[test]
 fn a_broker_that_comes_back_is_worked_with_again() {
     let mut kafka = Kafka::start().unwrap();
-    let sinyal = Sinyal::new(&kafka.bootstrap(), "away", "").unwrap();
+    let sinyal = Sinyal::new(&kafka.bootstrap(), "away", OPEN_WINDOWS).unwrap();
     sinyal.succeed(&["topics", "apply"]).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
     let recount = Recount::of(&made_up(&sinyal, 14, 9_000)).unwrap();

@@ -11,8 +11,8 @@ use record::Position;
 use record::stage::{Input, InputPartition, Stage};
 
 use super::{
-    ASK_TIMEOUT, COMPLAIN_EVERY, Hooks, METADATA_EVERY, Owned, Owner, OwnerError, OwnerState, RETRY_AFTER, Rebalance,
-    Topology, Trouble, WaitReason, partition_of,
+    ASK_TIMEOUT, COMPLAIN_EVERY, Hooks, METADATA_EVERY, METADATA_TIMEOUT, Owned, Owner, OwnerError, OwnerState,
+    RETRY_AFTER, Rebalance, Topology, Trouble, WaitReason, partition_of,
 };
 use crate::client::{Context, is_unauthorized};
 use crate::queue::{Event, EventQueue};
@@ -57,7 +57,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 
     /// Asks for the partition counts of every topic; gives those topics that are not there.
     fn read_topology(&mut self) -> Result<Vec<String>, Trouble> {
-        let metadata = self.consumer.fetch_metadata(None, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
+        let metadata = self.consumer.fetch_metadata(None, METADATA_TIMEOUT).map_err(|error| unanswered(&error))?;
         let count = |name: &String| {
             let topic = metadata.topics().iter().find(|topic| topic.name() == name)?;
             i32::try_from(topic.partitions().len()).ok().filter(|&partitions| partitions > 0)

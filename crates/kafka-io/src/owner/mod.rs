@@ -42,6 +42,8 @@ const FENCED_AGAIN_WITHIN: Duration = Duration::from_secs(60);
 const TURN_EVERY: Duration = Duration::from_secs(1);
 const METADATA_EVERY: Duration = Duration::from_secs(30);
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Short, so that whoever waits for a broker that is not there is told soon.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(3);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
 
