@@ -1,7 +1,9 @@
-//! `cargo xtask bench`: the two stages in memory, on one core. Figures of one run on one machine; never compared by a test.
+//! `cargo xtask bench`: the two stages in memory on one core, and each role end to end on a real Kafka. Figures of one run on
+//! one machine; never compared by a test.
 #![allow(clippy::print_stdout)] // It is a command-line program.
 
 mod allocations;
+mod roles;
 mod stages;
 
 use std::time::Instant;
@@ -9,6 +11,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use serde_json::json;
 
+use crate::roles::measure_roles;
 use crate::stages::{Case, classify_case, community_case};
 
 /// Runs of each case; the first warms up and does not count.
@@ -17,15 +20,18 @@ const RUNS: usize = 6;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let records = 200_000;
+    let role_records = 500_000;
     let mut results = Vec::new();
-    match arguments.first().map(String::as_str) {
+    match arguments.first().map(String::as_str).filter(|argument| *argument != "--json") {
         Some("classify-step") => results.push(measure("classify-step", || classify_case(records))),
         Some("community-step") => results.push(measure("community-step", || community_case(records))),
+        Some("roles") => results = measure_roles(role_records)?,
         Some("all") | None => {
             results.push(measure("classify-step", || classify_case(records)));
             results.push(measure("community-step", || community_case(records)));
+            results.extend(measure_roles(role_records)?);
         }
-        Some(other) => bail!("{other:?}: classify-step, community-step or all is right"),
+        Some(other) => bail!("{other:?}: classify-step, community-step, roles or all is right"),
     }
     if arguments.iter().any(|argument| argument == "--json") {
         println!("{}", json!(results));

@@ -43,7 +43,7 @@ impl Kafka {
              transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
              transaction.state.log.num.partitions=4\nshare.coordinator.state.topic.replication.factor=1\n\
              share.coordinator.state.topic.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n\
-             auto.create.topics.enable=false\nmessage.max.bytes=8388608\n",
+             auto.create.topics.enable=false\n",
             data.display()
         );
         std::fs::write(folder.path().join("server.properties"), settings)?;

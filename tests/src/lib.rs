@@ -14,7 +14,7 @@ pub use kafka::Kafka;
 pub use reader::Reader;
 pub use recount::Recount;
 pub use registry::Registry;
-pub use sinyal::{Ran, Sinyal};
+pub use sinyal::{Ran, Sinyal, Usage};
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -16,11 +17,24 @@ pub struct Sinyal {
     folder: TempDir,
     bootstrap: String,
     prefix: String,
+    started: AtomicUsize,
 }
 
 /// A running service.
 #[derive(Debug)]
-pub struct Ran(Server);
+pub struct Ran {
+    server: Server,
+    log: PathBuf,
+}
+
+/// What a process has used so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Of all its threads, in user and kernel.
+    pub cpu_seconds: f64,
+    /// The most that was resident at once.
+    pub peak_resident_bytes: u64,
+}
 
 impl Sinyal {
     /// A configuration with topics and groups under `prefix`; `more` is further TOML.
@@ -33,12 +47,12 @@ impl Sinyal {
         std::fs::write(folder.path().join("secret"), "a secret for the tests only")?;
         let config = format!(
             "kafka.bootstrap = \"{bootstrap}\"\ntopics.prefix = \"{prefix}.\"\ninstance.id = \"{prefix}\"\n\
-             pseudonym.secret_file = \"{}\"\nhttp.listen = \"\"\nclassify.group_id = \"{prefix}-classify\"\n\
+             pseudonym.secret_file = \"{}\"\nhttp.listen = \"127.0.0.1:0\"\nclassify.group_id = \"{prefix}-classify\"\n\
              community.group_id = \"{prefix}-community\"\n{more}",
             folder.path().join("secret").display()
         );
         std::fs::write(folder.path().join("sinyal.toml"), config)?;
-        Ok(Sinyal { folder, bootstrap: bootstrap.to_owned(), prefix: prefix.to_owned() })
+        Ok(Sinyal { folder, bootstrap: bootstrap.to_owned(), prefix: prefix.to_owned(), started: AtomicUsize::new(0) })
     }
 
     /// A topic of this configuration by its default name.
@@ -84,18 +98,28 @@ impl Sinyal {
     /// # Errors
     /// If it cannot be started.
     pub fn start(&self, arguments: &[&str]) -> Result<Ran> {
-        let log = std::fs::File::options().create(true).append(true).open(self.file("sinyal.log"))?;
+        let path = self.log_file(self.started.fetch_add(1, Ordering::Relaxed));
+        let log = std::fs::File::create(&path)?;
         let mut command = self.command(arguments)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        Ok(Ran(Server::start(command)?))
+        Ok(Ran { server: Server::start(command)?, log: path })
     }
 
     /// What the background commands have logged.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.file("sinyal.log")).unwrap_or_default()
+        let logs = (0..self.started.load(Ordering::Relaxed)).map(|number| self.log_file(number));
+        logs.map(|path| std::fs::read_to_string(path).unwrap_or_default()).collect()
     }
 
-    fn command(&self, arguments: &[&str]) -> Result<Command> {
+    fn log_file(&self, number: usize) -> PathBuf {
+        self.file(&format!("sinyal-{number}.log"))
+    }
+
+    /// The binary with these arguments and this configuration, to be run by the caller.
+    ///
+    /// # Errors
+    /// If the binary cannot be built.
+    pub fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary()?);
         command.args(arguments).env("SINYAL_CONFIG", self.file("sinyal.toml")).current_dir(self.folder.path());
         Ok(command)
@@ -105,7 +129,7 @@ impl Sinyal {
 impl Ran {
     /// Ends it at once.
     pub fn kill(mut self) {
-        self.0.kill();
+        self.server.kill();
     }
 
     /// Asks it to end; gives its exit code.
@@ -113,18 +137,50 @@ impl Ran {
     /// # Errors
     /// If it has not ended within half a minute.
     pub fn terminate(mut self) -> Result<Option<i32>> {
-        self.0.signal(libc::SIGTERM);
+        self.server.signal(libc::SIGTERM);
         let mut status = None;
         wait_for("the service to end", Duration::from_secs(30), || {
-            status = self.0.0.try_wait()?;
+            status = self.server.0.try_wait()?;
             Ok(status.is_some())
         })?;
         Ok(status.and_then(|status| status.code()))
     }
 
+    /// What it shows under `/metrics`.
+    ///
+    /// # Errors
+    /// If it serves nothing yet.
+    pub fn metrics(&self) -> Result<String> {
+        let log = std::fs::read_to_string(&self.log)?;
+        // The port is any that is free: the log names it.
+        let line = log.lines().find(|line| line.contains("http is served")).context("nothing is served yet")?;
+        let line: serde_json::Value = serde_json::from_str(line)?;
+        let bound = line["fields"]["bound"].as_str().context("an address")?;
+        Ok(ureq::get(format!("http://{bound}/metrics")).call()?.body_mut().read_to_string()?)
+    }
+
+    /// What it has used so far, as Linux counts.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn usage(&self) -> Result<Usage> {
+        let process = PathBuf::from(format!("/proc/{}", self.server.0.id()));
+        let stat = std::fs::read_to_string(process.join("stat"))?;
+        // The name in parentheses may hold anything: fields are counted from behind it; utime and stime are fields 14 and 15.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).context("a count of ticks");
+        // SAFETY: sysconf reads a constant of the system.
+        #[allow(unsafe_code)]
+        let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+        let status = std::fs::read_to_string(process.join("status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
+        let peak_kib: u64 = peak.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(Usage { cpu_seconds: (ticks(11)? + ticks(12)?) / ticks_per_second, peak_resident_bytes: peak_kib * 1024 })
+    }
+
     /// True while it runs.
     pub fn is_running(&mut self) -> bool {
-        matches!(self.0.0.try_wait(), Ok(None))
+        matches!(self.server.0.try_wait(), Ok(None))
     }
 }
 

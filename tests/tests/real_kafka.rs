@@ -228,7 +228,15 @@ fn poison_becomes_dead_letters_and_stops_nothing() {
     )
     .unwrap();
     let large = BTreeMap::from([("max.message.bytes".to_owned(), "8000000".to_owned())]);
+    let kept = BTreeMap::from([("retention.ms".to_owned(), "86400000".to_owned())]);
+    sinyal.succeed(&["check"]).unwrap();
+    admin.alter_config(&posts, &kept).unwrap();
     admin.alter_config(&posts, &large).unwrap();
+    assert_eq!(admin.config(&posts).unwrap()["retention.ms"], "86400000", "what was set before stays");
+    let checked = sinyal.output(&["check"]).unwrap();
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(3), "{said}");
+    assert!(said.contains("larger records become dead letters"), "{said}");
     let huge = vec![b'a'; 5_000_000];
     for value in [&valid[..valid.len() - 5], &unknown, &not_utf8, &huge, b"{}", &valid] {
         feed.send(&posts, Some(b"k"), Some(value), None).unwrap();

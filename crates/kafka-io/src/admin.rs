@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, AlterConfig, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -120,6 +120,14 @@ impl Admin {
     /// # Errors
     /// If no broker answers, or one refuses.
     pub fn config(&self, topic: &str) -> Result<BTreeMap<String, String>, AdminError> {
+        self.config_where(topic, |_| true)
+    }
+
+    fn config_where(
+        &self,
+        topic: &str,
+        wanted: impl Fn(&ConfigSource) -> bool,
+    ) -> Result<BTreeMap<String, String>, AdminError> {
         let options = AdminOptions::new().request_timeout(Some(self.timeout));
         let specifier = ResourceSpecifier::Topic(topic);
         let resources =
@@ -128,7 +136,7 @@ impl Admin {
         for resource in resources {
             let resource =
                 resource.map_err(|code| AdminError::Refused { topic: topic.to_owned(), detail: code.to_string() })?;
-            for entry in resource.entries {
+            for entry in resource.entries.into_iter().filter(|entry| wanted(&entry.source)) {
                 if let Some(value) = entry.value {
                     config.insert(entry.name, value);
                 }
@@ -160,13 +168,17 @@ impl Admin {
         self.outcome(topic, wait(self.client.create_partitions([&new], &options)))
     }
 
-    /// Sets a topic's configuration; what is not named goes back to the broker's defaults.
+    /// Sets a part of a topic's configuration; what somebody else has set stays as it is.
     ///
     /// # Errors
     /// If no broker answers, or one refuses.
     pub fn alter_config(&self, topic: &str, config: &BTreeMap<String, String>) -> Result<(), AdminError> {
+        // This call of Kafka's sets all that is not named back to the broker's defaults, and the client has no other: so what
+        // is set on the topic is named too.
+        let mut whole = self.config_where(topic, |source| matches!(source, ConfigSource::DynamicTopic))?;
+        whole.extend(config.clone());
         let mut alter = AlterConfig::new(ResourceSpecifier::Topic(topic));
-        for (name, value) in config {
+        for (name, value) in &whole {
             alter = alter.set(name, value);
         }
         let options = self.options();

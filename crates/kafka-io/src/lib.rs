@@ -15,4 +15,6 @@ mod queue;
 pub mod reader;
 
 pub use client::{Clock, Connection, Shutdown, SystemClock};
-pub use owner::{Assignor, Delivery, Hooks, OwnerConfig, OwnerError, OwnerState, Turn, WaitReason, run_owner};
+pub use owner::{
+    Assignor, Delivery, Hooks, OwnerConfig, OwnerError, OwnerState, STEPS_PER_SAMPLE, Turn, WaitReason, run_owner,
+};

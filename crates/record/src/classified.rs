@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ContentKind, Direction, EpochMs, Identity, Kind, Label, Language, Position, ReachBand, Role, Tier, Version,
+    ContentKinds, Direction, EpochMs, Identity, Kind, Label, Language, Position, ReachBand, Role, Tier, Version,
 };
 
 /// One value of the classified topic: the union of the schema, in its order.
@@ -70,7 +70,7 @@ pub struct ClassifiedInteraction<'a> {
     pub model: Cow<'a, str>,
     #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub queue: Option<Cow<'a, str>>,
-    pub content_kinds: Cow<'a, [ContentKind]>,
+    pub content_kinds: ContentKinds,
     pub fingerprint: Option<i64>,
     #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub text: Option<Cow<'a, str>>,

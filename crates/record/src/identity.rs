@@ -69,7 +69,12 @@ impl Identity<'_> {
 
 /// Appends one key part, percent-encoded: UTF-8, all but RFC 3986 unreserved characters as upper-case `%XX`.
 pub fn encode_part(part: &str, key: &mut String) {
-    key.extend(utf8_percent_encode(part, RESERVED));
+    // Most ids need no escape at all.
+    if part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)) {
+        key.push_str(part);
+    } else {
+        key.extend(utf8_percent_encode(part, RESERVED));
+    }
 }
 
 /// A key of several parts: each percent-encoded, joined by `|`.

@@ -5,6 +5,7 @@
 
 mod borrowed;
 mod classified;
+mod content_kinds;
 mod dead_letter;
 mod identity;
 mod interaction;
@@ -17,6 +18,7 @@ mod response;
 pub mod stage;
 
 pub use classified::{ClassifiedInteraction, ClassifiedRecord, Progress, SourceProgress};
+pub use content_kinds::ContentKinds;
 pub use dead_letter::{Disposition, Reason, StageName, header};
 pub use identity::{Identity, Kind, decode_key, encode_key, encode_part};
 pub use interaction::{Author, ContentKind, Direction, Interaction, Media, ReachBand, Role, Version};

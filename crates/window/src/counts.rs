@@ -1,6 +1,6 @@
 //! What is counted: a vector that can be added and subtracted.
 
-use record::{ContentKind, Direction, Kind, Label};
+use record::{ContentKind, ContentKinds, Direction, Kind, Label};
 use serde::{Deserialize, Serialize};
 
 /// Numbers of interactions, by dimension. Each dimension but `late` and `missed` is of the interactions that are counted.
@@ -28,22 +28,17 @@ impl Counts {
     /// The counts of one interaction.
     ///
     /// ```
-    /// use record::{ContentKind, Direction, Kind, Label};
-    /// let counts = window::Counts::of(Label::Tip, Direction::MemberToAll, Kind::Post, &[ContentKind::Text], false);
+    /// use record::{ContentKind, ContentKinds, Direction, Kind, Label};
+    /// let text: ContentKinds = [ContentKind::Text].into_iter().collect();
+    /// let counts = window::Counts::of(Label::Tip, Direction::MemberToAll, Kind::Post, text, false);
     /// assert_eq!((counts.interactions, counts.by_label[Label::Tip.index()]), (1, 1));
     /// ```
-    pub fn of(
-        label: Label,
-        direction: Direction,
-        kind: Kind,
-        content_kinds: &[ContentKind],
-        abstained: bool,
-    ) -> Counts {
+    pub fn of(label: Label, direction: Direction, kind: Kind, content_kinds: ContentKinds, abstained: bool) -> Counts {
         let mut counts = Counts { interactions: 1, abstained: i64::from(abstained), ..Counts::default() };
         counts.by_label[label.index()] = 1;
         counts.by_direction[direction as usize] = 1;
         counts.by_kind[kind as usize] = 1;
-        for &content_kind in content_kinds {
+        for content_kind in content_kinds.iter() {
             counts.by_content_kind[content_kind as usize] = 1;
         }
         counts

@@ -27,7 +27,7 @@ fn counts(variant: u8) -> Counts {
         Label::ALL[at % Label::ALL.len()],
         Direction::ALL[at % Direction::ALL.len()],
         Kind::ALL[at % Kind::ALL.len()],
-        &ContentKind::ALL[..at % (ContentKind::ALL.len() + 1)],
+        ContentKind::ALL.into_iter().take(at % (ContentKind::ALL.len() + 1)).collect(),
         variant.is_multiple_of(3),
     )
 }
@@ -290,7 +290,7 @@ fn counts_every_dimension_and_takes_each_back() {
             Label::Praise,
             Direction::BrandToAll,
             Kind::Comment,
-            &[ContentKind::Video, ContentKind::Text],
+            [ContentKind::Video, ContentKind::Text].into_iter().collect(),
             true,
         ),
         2,

@@ -93,7 +93,7 @@ fn classified() -> ClassifiedInteraction<'static> {
         tier: Tier::Fast,
         model: "fast-1".into(),
         queue: Some("complaint".into()),
-        content_kinds: Cow::Borrowed(&[ContentKind::Text, ContentKind::Photo]),
+        content_kinds: [ContentKind::Text, ContentKind::Photo].into_iter().collect(),
         fingerprint: Some(-7),
         text: Some("kok belum sampai juga ya".into()),
         text_truncated: false,

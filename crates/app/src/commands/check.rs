@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use classify::Model;
 use kafka_io::admin::Admin;
+use record::limits;
 
 use crate::cli::{OK, OUTSIDE, say};
 use crate::commands::{schemas, topics};
@@ -84,6 +85,7 @@ fn check_kafka(config: &Config, findings: &mut Findings) -> Result<()> {
         }
         Err(error) => findings.say("topics", Err(error.to_string())),
     }
+    check_sizes(&admin, config, findings);
     // What the community stage reads together must be cut alike, whatever the configuration asks for.
     let count = |name: &str| known.iter().find(|topic| topic.name == name).map(|topic| topic.partitions);
     let names =
@@ -103,6 +105,34 @@ fn check_kafka(config: &Config, findings: &mut Findings) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What a batch of one record needs besides its key and value, at least (Kafka's message format, version 2).
+const BATCH_HEADER_BYTES: usize = 61 + 7;
+
+/// A dead letter holds the whole raw record: what a raw topic lets in must fit.
+fn check_sizes(admin: &Admin, config: &Config, findings: &mut Findings) {
+    let bytes = |topic: &str| -> Option<usize> { admin.config(topic).ok()?.get("max.message.bytes")?.parse().ok() };
+    let Some(dead_letters) = bytes(&config.topics.dead_letters) else { return };
+    for topic in [&config.topics.posts_raw, &config.topics.comments_raw] {
+        // The limit is on a batch, whose own header takes some of it.
+        let Some(raw) = bytes(topic).map(|bytes| bytes.saturating_sub(BATCH_HEADER_BYTES)) else { continue };
+        let limit = config.raw_record_bytes_max;
+        let room = dead_letters.saturating_sub(limits::DEAD_LETTER_EXTRA_BYTES);
+        findings.say(
+            &format!("size of records in {topic}"),
+            if raw > limit {
+                Err(format!(
+                    "it lets in {raw} bytes, limits.raw_record_bytes is {limit}: larger records become dead letters, cut to \
+                     {limit} bytes; set limits.raw_record_bytes = {raw}, or the topic's max.message.bytes to {limit}"
+                ))
+            } else if raw > room {
+                Err(format!("it lets in {raw} bytes; {} takes {room}: `sinyal topics apply` sets it", config.topics.dead_letters))
+            } else {
+                Ok(format!("at most {raw} bytes; dead letters may hold {room}"))
+            },
+        );
+    }
 }
 
 fn check_registry(config: &Config, findings: &mut Findings) {

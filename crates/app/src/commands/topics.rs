@@ -76,11 +76,17 @@ pub(crate) fn plan(admin: &Admin, config: &Config) -> Result<Vec<(TopicSpec, Ste
     for spec in desired(config) {
         let step = match known.iter().find(|topic| topic.name == spec.name) {
             None => Step::Create,
-            Some(topic) => compare(&spec, topic, &admin.config(&spec.name)?),
+            Some(topic) => compare(&spec, topic, &admin.config(&spec.name)?, is_read_together(config, &spec.name)),
         };
         steps.push((spec, step));
     }
     Ok(steps)
+}
+
+/// Whether the community stage reads it: with more partitions its communities would live on others than their state.
+fn is_read_together(config: &Config, name: &str) -> bool {
+    let topics = &config.topics;
+    [&topics.classified, &topics.corrections, &topics.actions, &topics.changelog].into_iter().any(|of| of == name)
 }
 
 /// The topics that the configuration asks for.
@@ -119,10 +125,17 @@ pub(crate) fn desired(config: &Config) -> Vec<TopicSpec> {
     specs
 }
 
-fn compare(spec: &TopicSpec, topic: &TopicInfo, settings: &BTreeMap<String, String>) -> Step {
+fn compare(spec: &TopicSpec, topic: &TopicInfo, settings: &BTreeMap<String, String>, read_together: bool) -> Step {
     if topic.partitions > spec.partitions {
         return Step::Impossible(format!(
             "it has {} partitions and {} are configured; Kafka cannot take partitions away: configure {}",
+            topic.partitions, spec.partitions, topic.partitions
+        ));
+    }
+    if topic.partitions < spec.partitions && read_together {
+        return Step::Impossible(format!(
+            "it has {} partitions and {} are configured; with more, communities would move away from their state: configure \
+             {}, or begin anew under another topics.prefix",
             topic.partitions, spec.partitions, topic.partitions
         ));
     }
@@ -189,12 +202,22 @@ mod tests {
 
     #[test]
     fn a_topic_is_compared() {
-        let spec = &desired(&config(""))[3];
+        let specs = desired(&config(""));
+        let spec = specs.iter().find(|spec| spec.name == "social.queue.state").unwrap();
         let topic = |partitions| TopicInfo { name: spec.name.clone(), partitions, replication: 1 };
-        assert_eq!(compare(spec, &topic(6), &spec.config), Step::Fits);
-        assert_eq!(compare(spec, &topic(2), &spec.config), Step::Grow { from: 2 });
-        assert!(matches!(compare(spec, &topic(9), &spec.config), Step::Impossible(_)));
+        assert_eq!(compare(spec, &topic(3), &spec.config, false), Step::Fits);
+        assert_eq!(compare(spec, &topic(2), &spec.config, false), Step::Grow { from: 2 });
+        assert!(matches!(compare(spec, &topic(2), &spec.config, true), Step::Impossible(_)));
+        assert!(matches!(compare(spec, &topic(9), &spec.config, false), Step::Impossible(_)));
         let other = BTreeMap::from([("cleanup.policy".to_owned(), "delete".to_owned())]);
-        assert_eq!(compare(spec, &topic(6), &other), Step::Set(vec![("cleanup.policy".into(), "delete".into())]));
+        let set = Step::Set(vec![("cleanup.policy".into(), "delete".into())]);
+        assert_eq!(compare(spec, &topic(3), &other, false), set);
+    }
+
+    #[test]
+    fn what_the_community_stage_reads_does_not_grow() {
+        let config = config("");
+        assert!(is_read_together(&config, "social.interactions.classified"));
+        assert!(!is_read_together(&config, "social.posts.raw"));
     }
 }

@@ -1,9 +1,9 @@
 //! Prometheus metrics. Labels are bounded: stages, topics, partitions, outcomes, reasons; never communities or people.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use kafka_io::Turn;
+use kafka_io::{STEPS_PER_SAMPLE, Turn};
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     produced: IntCounterVec,
     commits: IntCounterVec,
     commit_seconds: HistogramVec,
+    step_seconds: HistogramVec,
     in_flight: IntGaugeVec,
     lag: IntGaugeVec,
     lost: IntCounterVec,
@@ -35,6 +36,8 @@ pub(crate) struct Metrics {
     panes: IntCounterVec,
     /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
     seen: Arc<Mutex<HashMap<String, u64>>>,
+    /// The partitions of each stage when it was last looked at.
+    owned: Arc<Mutex<HashMap<&'static str, HashSet<(String, i32)>>>>,
 }
 
 impl Metrics {
@@ -52,6 +55,10 @@ impl Metrics {
         };
         let float =
             |name: &str, help: &str, labels: &[&str]| register(&registry, GaugeVec::new(Opts::new(name, help), labels));
+        let histogram = |name: &str, help: &str, buckets: &[f64]| {
+            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+            register(&registry, HistogramVec::new(options, &["stage"]))
+        };
         let partition = &["stage", "topic", "partition"][..];
         Metrics {
             consumed: counter("consumed_records_total", "Records taken from an input partition.", partition),
@@ -63,12 +70,16 @@ impl Metrics {
             dead_letters: counter("dead_letters_total", "Dead letters by reason.", &["stage", "reason"]),
             produced: counter("produced_records_total", "Records handed to the producer.", &["stage"]),
             commits: counter("commits_total", "Commits of outputs and positions.", &["stage"]),
-            commit_seconds: {
-                let buckets = vec![0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
-                let options =
-                    HistogramOpts::new("commit_seconds", "Duration of a commit, draining included.").buckets(buckets);
-                register(&registry, HistogramVec::new(options, &["stage"]))
-            },
+            commit_seconds: histogram(
+                "commit_seconds",
+                "Duration of a commit, draining included.",
+                &[0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0],
+            ),
+            step_seconds: histogram(
+                "step_seconds",
+                &format!("How long the stage took for a record; one record in {STEPS_PER_SAMPLE} is timed."),
+                &[2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2, 1e-1, 1.0],
+            ),
             in_flight: gauge("in_flight_records", "Records handed over and not acknowledged yet.", &["stage"]),
             lag: gauge("lag_records", "Records of an input partition not read yet.", partition),
             lost: counter("lost_records_total", "Records that were gone before they were read.", &["stage"]),
@@ -96,6 +107,7 @@ impl Metrics {
             panes: counter("panes_total", "Panes emitted.", &["partition"]),
             registry,
             seen: Arc::default(),
+            owned: Arc::default(),
         }
     }
 
@@ -108,16 +120,17 @@ impl Metrics {
     pub(crate) fn owner<S: Stage>(&self, stage: StageName, topics: &[String], shown: &S, turn: &Turn) {
         let stage_name = stage.as_str();
         let mut balanced = true;
-        let mut owned: Vec<InputPartition> = Vec::new();
+        let topic = |at: InputPartition| topics.get(at.input).map_or("", String::as_str);
+        let mut owned = HashSet::new();
         shown.ledgers(&mut |at, ledger| {
             balanced &= ledger.is_balanced();
-            owned.push(at);
-            self.ledger(stage_name, topics.get(at.input).map_or("", String::as_str), at.partition, ledger);
+            owned.insert((topic(at).to_owned(), at.partition));
+            self.ledger(stage_name, topic(at), at.partition, ledger);
         });
+        self.forget_partitions(stage, owned);
         self.balanced.with_label_values(&[stage_name]).set(i64::from(balanced));
-        for (at, lag) in &turn.lag {
-            let topic = topics.get(at.input).map_or("", String::as_str);
-            self.lag.with_label_values(&[stage_name, topic, &at.partition.to_string()]).set(*lag);
+        for &(at, lag) in &turn.lag {
+            self.lag.with_label_values(&[stage_name, topic(at), &at.partition.to_string()]).set(lag);
         }
         self.in_flight.with_label_values(&[stage_name]).set(i64::from(turn.in_flight));
         self.add_up(&self.produced, &[stage_name], turn.produced);
@@ -125,8 +138,29 @@ impl Metrics {
             let histogram: Histogram = self.commit_seconds.with_label_values(&[stage_name]);
             histogram.observe(turn.commit_seconds);
         }
+        let steps = self.step_seconds.with_label_values(&[stage_name]);
+        turn.step_seconds.iter().for_each(|&seconds| steps.observe(seconds));
         self.add_up(&self.lost, &[stage_name], turn.lost);
         self.add_up(&self.resets, &[stage_name], turn.resets);
+    }
+
+    /// What is measured of a partition that went to another replica is that one's to tell.
+    fn forget_partitions(&self, stage: StageName, owned: HashSet<(String, i32)>) {
+        let Ok(mut shown) = self.owned.lock() else { return };
+        let before = shown.insert(stage.as_str(), owned).unwrap_or_default();
+        for (topic, partition) in before.difference(&shown[stage.as_str()]) {
+            let partition = partition.to_string();
+            // A gauge that was never set is not there to be removed.
+            let _ = self.lag.remove_label_values(&[stage.as_str(), topic, &partition]);
+            if stage == StageName::Community {
+                for gauge in [&self.watermark_delay_seconds, &self.watermark_seconds] {
+                    let _ = gauge.remove_label_values(&[&partition]);
+                }
+                for gauge in [&self.ids, &self.communities] {
+                    let _ = gauge.remove_label_values(&[&partition]);
+                }
+            }
+        }
     }
 
     /// Takes in dead letters by reason.

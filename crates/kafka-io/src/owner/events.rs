@@ -51,21 +51,12 @@ pub(super) fn resolve<'a, S: Stage, H: Hooks<S>>(
     stage: &mut S,
     outputs: &mut Outputs,
     hooks: &mut H,
+    turn: &mut Turn,
     producer: &mut Option<StageProducer>,
     shutdown: &Shutdown,
 ) -> Result<(), Trouble> {
     let mut last_complaint: Option<Instant> = None;
     let mut pause = Duration::from_millis(100);
-    let waiting = |detail: String| Turn {
-        state: OwnerState::Waiting(WaitReason::Registry(detail)),
-        lag: Vec::new(),
-        commits: 0,
-        commit_seconds: 0.0,
-        in_flight: 0,
-        produced: 0,
-        lost: 0,
-        resets: 0,
-    };
     // A transaction that stays open while the registry is away would be ended by the broker: the wait is bounded by a reset.
     let started = Instant::now();
     while !shutdown.is_requested() {
@@ -76,7 +67,10 @@ pub(super) fn resolve<'a, S: Stage, H: Hooks<S>>(
                 take_message(message, config, owned, stage, outputs, &mut blocked)?;
                 send_all(outputs, producer)?;
                 match blocked {
-                    None => return Ok(()),
+                    None => {
+                        turn.state = OwnerState::Running;
+                        return Ok(());
+                    }
                     Some((other, _)) => id = other,
                 }
             }
@@ -85,7 +79,9 @@ pub(super) fn resolve<'a, S: Stage, H: Hooks<S>>(
                     tracing::warn!(detail, schema_id = id, "waiting for the registry; trying again");
                     last_complaint = Some(Instant::now());
                 }
-                hooks.turned(stage, &waiting(detail.clone()));
+                turn.state = OwnerState::Waiting(WaitReason::Registry(detail.clone()));
+                hooks.turned(stage, turn);
+                turn.step_seconds.clear();
                 if let Some(producer) = producer {
                     producer.poll();
                 }

@@ -22,7 +22,7 @@ use self::events::{judge_error, partition_of, resolve, send_all, take_message};
 use self::producer::{ProducerError, StageProducer};
 use self::settings::make_consumer;
 pub use self::settings::{Assignor, Delivery, OwnerConfig};
-pub use self::state::{Hooks, OwnerError, OwnerState, Turn, WaitReason};
+pub use self::state::{Hooks, OwnerError, OwnerState, STEPS_PER_SAMPLE, Turn, WaitReason};
 use crate::client::{Clock, Context, Shutdown, is_unauthorized};
 use crate::queue::{Event, EventQueue};
 
@@ -39,6 +39,8 @@ struct Owned {
 
 /// Twice fenced within this time means somebody else is at work with our id; once may be the broker giving up on us.
 const FENCED_AGAIN_WITHIN: Duration = Duration::from_secs(60);
+/// Most samples of step time between two turns.
+const STEP_SAMPLES_MAX: usize = 1_024;
 const TURN_EVERY: Duration = Duration::from_secs(1);
 const METADATA_EVERY: Duration = Duration::from_secs(30);
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,7 +69,11 @@ pub(crate) struct Owner<S, H> {
     last_complaint: Option<Instant>,
     fenced_at: Option<Instant>,
     turn: Turn,
+    /// Records that the stage was given.
+    steps: u64,
     produced_before: u64,
+    /// Records handed to the producers before this one.
+    produced_by_others: u64,
 }
 
 /// Partition counts.
@@ -135,17 +141,10 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
         last_metadata: now,
         last_complaint: None,
         fenced_at: None,
-        turn: Turn {
-            state: OwnerState::Joining,
-            lag: Vec::new(),
-            commits: 0,
-            commit_seconds: 0.0,
-            in_flight: 0,
-            produced: 0,
-            lost: 0,
-            resets: 0,
-        },
+        turn: Turn::default(),
+        steps: 0,
         produced_before: 0,
+        produced_by_others: 0,
         config,
         stage,
         hooks,
@@ -232,12 +231,21 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 
     /// Takes one event from the queue into the stage; false if there was none.
     fn take_event(&mut self, timeout: Duration) -> Result<bool, Trouble> {
-        let Owner { queue, stage, outputs, owned, rebalances, config, producer, hooks, shutdown, .. } = self;
+        let Owner { queue, stage, outputs, owned, rebalances, config, producer, hooks, shutdown, turn, steps, .. } =
+            self;
         let mut result = Ok(());
         let any = queue.poll(timeout, &mut |event| {
             let mut blocked = None;
             let taken = match event {
-                Event::Message(message) => take_message(message, config, owned, stage, outputs, &mut blocked),
+                Event::Message(message) => {
+                    let timed = steps.is_multiple_of(STEPS_PER_SAMPLE).then(Instant::now);
+                    *steps += 1;
+                    let taken = take_message(message, config, owned, stage, outputs, &mut blocked);
+                    if let Some(timed) = timed.filter(|_| turn.step_seconds.len() < STEP_SAMPLES_MAX) {
+                        turn.step_seconds.push(timed.elapsed().as_secs_f64());
+                    }
+                    taken
+                }
                 Event::End { topic, partition, offset } => {
                     match partition_of(config, topic, partition).filter(|at| owned.contains_key(at)) {
                         Some(at) => {
@@ -265,7 +273,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             }
             // The record lies in the event's memory: the registry is asked while it does.
             if let (Some((id, message)), Ok(())) = (blocked.take(), &result) {
-                result = resolve(id, message, config, owned, stage, outputs, hooks, producer, shutdown);
+                result = resolve(id, message, config, owned, stage, outputs, hooks, turn, producer, shutdown);
             }
         });
         result.map(|()| any)
@@ -357,6 +365,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         while let Some(detail) = pending.take() {
             self.turn.state = OwnerState::Waiting(WaitReason::Broker(detail));
             if let Some(producer) = self.producer.take() {
+                self.produced_by_others += producer.produced;
                 producer.abandon();
             }
             let partitions: Vec<InputPartition> = self.owned.keys().copied().collect();
@@ -454,9 +463,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         }
         if let Some(producer) = &self.producer {
             self.turn.in_flight = producer.in_flight();
-            self.turn.produced = producer.produced;
+            self.turn.produced = self.produced_by_others + producer.produced;
         }
         self.hooks.turned(&self.stage, &self.turn);
+        self.turn.step_seconds.clear();
     }
 
     /// Leaves the group, in bounded time: the consumer's drop may hang (rust-rdkafka #453), and nothing depends on it.

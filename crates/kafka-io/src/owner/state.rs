@@ -15,9 +15,10 @@ pub enum WaitReason {
 }
 
 /// What an owner does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum OwnerState {
     /// It has no partition yet.
+    #[default]
     Joining,
     /// It reads the changelog.
     Restoring {
@@ -32,8 +33,11 @@ pub enum OwnerState {
     Waiting(WaitReason),
 }
 
+/// Of so many records one is timed: two looks at the clock for each would be felt on the hot path.
+pub const STEPS_PER_SAMPLE: u64 = 64;
+
 /// How an owner stands.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Turn {
     /// What it does.
     pub state: OwnerState,
@@ -43,6 +47,8 @@ pub struct Turn {
     pub commits: u64,
     /// Duration of the last commit, draining included.
     pub commit_seconds: f64,
+    /// How long the stage took for a record, in seconds: one in [`STEPS_PER_SAMPLE`] since the last turn.
+    pub step_seconds: Vec<f64>,
     /// Records in flight to the brokers.
     pub in_flight: i32,
     /// Records handed to the producer since the start.

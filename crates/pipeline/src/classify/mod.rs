@@ -15,8 +15,8 @@ use std::sync::Arc;
 use ::classify::{Classifier, Decision};
 use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
 use record::{
-    ClassifiedInteraction, ClassifiedRecord, ContentKind, EpochMs, Interaction, Kind, Label, Language, Ledger, Outcome,
-    Position, QueueStatus, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
+    ClassifiedInteraction, ClassifiedRecord, ContentKind, ContentKinds, EpochMs, Interaction, Kind, Label, Language,
+    Ledger, Outcome, Position, QueueStatus, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
 };
 use rules::{Routed, Routing, direction_of};
 use wire::{DecodeError, Encoder, RawDecoder};
@@ -286,7 +286,6 @@ impl ClassifyStage {
         let author_role = role_of(&interaction.author);
         let routed = self.routing.route(decision.label, decision.abstained, author_role, interaction.deleted);
         let (text, cut) = text_of(interaction, self.keep_text);
-        let (content_kinds, content_kind_count) = content_kinds(interaction);
         let queue = match routed {
             Routed::Queue(route) => Some(route),
             Routed::Unqueued => None,
@@ -330,7 +329,7 @@ impl ClassifyStage {
             tier,
             model: Cow::Borrowed(self.classifier.model_version()),
             queue: queue.map(|route| Cow::Borrowed(&*route.queue.spec.name)),
-            content_kinds: Cow::Borrowed(&content_kinds[..content_kind_count]),
+            content_kinds: content_kinds(interaction),
             fingerprint: decision.fingerprint.map(u64::cast_signed),
             text: text.map(Cow::Borrowed),
             text_truncated: cut || interaction.text.len() > limits::CLASSIFIED_TEXT_BYTES,
@@ -452,19 +451,12 @@ fn text_of<'a>(interaction: &'a Interaction<'_>, keep_text: bool) -> (Option<&'a
     (Some(&text[..end]), true)
 }
 
-/// The content kinds of an interaction, each once, in the order of [`ContentKind::ALL`].
-fn content_kinds(interaction: &Interaction<'_>) -> ([ContentKind; ContentKind::ALL.len()], usize) {
-    let mut kinds = ContentKind::ALL;
-    let mut count = 0;
-    for kind in ContentKind::ALL {
-        let present = match kind {
-            ContentKind::Text => !interaction.text.trim().is_empty(),
-            kind => interaction.media.iter().any(|media| media.kind == kind),
-        };
-        if present {
-            kinds[count] = kind;
-            count += 1;
-        }
+/// The content kinds of an interaction.
+fn content_kinds(interaction: &Interaction<'_>) -> ContentKinds {
+    let mut kinds: ContentKinds =
+        interaction.media.iter().map(|media| media.kind).filter(|&kind| kind != ContentKind::Text).collect();
+    if !interaction.text.trim().is_empty() {
+        kinds.insert(ContentKind::Text);
     }
-    (kinds, count)
+    kinds
 }

@@ -4,9 +4,11 @@
 //! data: only this program reads them. The partition of an entry is the input partition whose state it is.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::io::Write;
 
 use record::stage::{OutputWriter, Outputs};
-use record::{Direction, EpochMs, Label, Position, Version, decode_key};
+use record::{ContentKinds, Direction, EpochMs, Label, Position, Version, decode_key};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use window::{StateKey, StateValue};
@@ -65,7 +67,7 @@ impl<'a> StoredId<'a> {
             digest: entry.digest,
             label: entry.label as u8,
             direction: entry.direction as u8,
-            content_kinds: entry.content_kinds,
+            content_kinds: entry.content_kinds.bits(),
             flags: flag(entry.abstained, ABSTAINED)
                 | flag(entry.deleted, DELETED)
                 | flag(entry.counted, COUNTED)
@@ -82,7 +84,7 @@ impl<'a> StoredId<'a> {
             digest: self.digest,
             label: *Label::ALL.get(usize::from(self.label))?,
             direction: *Direction::ALL.get(usize::from(self.direction))?,
-            content_kinds: self.content_kinds,
+            content_kinds: ContentKinds::from_bits(self.content_kinds),
             abstained: self.flags & ABSTAINED != 0,
             deleted: self.flags & DELETED != 0,
             counted: self.flags & COUNTED != 0,
@@ -135,7 +137,7 @@ pub(super) struct ChangelogWriter<'a> {
 
 impl ChangelogWriter<'_> {
     pub(super) fn meta(&mut self, meta: &Meta<'_>) {
-        self.entry("meta").value_with(|bytes| write(meta, bytes));
+        self.entry(format_args!("meta")).value_with(|bytes| write(meta, bytes));
     }
 
     pub(super) fn segment<'a>(
@@ -145,27 +147,29 @@ impl ChangelogWriter<'_> {
         slots: &[SlotId],
         stored: impl Fn(SlotId) -> StoredId<'a>,
     ) {
-        self.entry(&format!("ids|{segment}")).value_with(|bytes| write(&(queues, SegmentOf { slots, stored }), bytes));
+        self.entry(format_args!("ids|{segment}"))
+            .value_with(|bytes| write(&(queues, SegmentOf { slots, stored }), bytes));
     }
 
     pub(super) fn remove_segment(&mut self, segment: u64) {
-        self.entry(&format!("ids|{segment}"));
+        self.entry(format_args!("ids|{segment}"));
     }
 
     /// `community` is the community id as a key part, percent-encoded.
     pub(super) fn windows(&mut self, community: &str, key: StateKey, value: Option<&StateValue>) {
-        let key = match key {
-            StateKey::Slice { level, start } => format!("slice|{community}|{level}|{start}"),
-            StateKey::Pane { window, end } => format!("pane|{community}|{window}|{end}"),
+        let writer = match key {
+            StateKey::Slice { level, start } => self.entry(format_args!("slice|{community}|{level}|{start}")),
+            StateKey::Pane { window, end } => self.entry(format_args!("pane|{community}|{window}|{end}")),
         };
-        let writer = self.entry(&key);
         if let Some(value) = value {
             writer.value_with(|bytes| write(value, bytes));
         }
     }
 
-    fn entry(&mut self, key: &str) -> OutputWriter<'_> {
-        self.outputs.push(self.output).partition(self.partition).key(key.as_bytes())
+    fn entry(&mut self, key: fmt::Arguments<'_>) -> OutputWriter<'_> {
+        let writer = self.outputs.push(self.output).partition(self.partition);
+        // Writing into memory cannot fail.
+        writer.key_with(|bytes| bytes.write_fmt(key).unwrap_or_default())
     }
 }
 

@@ -1,12 +1,14 @@
 //! What a partition emits before a commit: due panes, what leaves the index, and the changelog.
 
+use std::fmt::Write;
+
 use record::stage::{Outputs, Stop};
-use record::{EpochMs, Identity};
+use record::{EpochMs, Identity, encode_part};
 
 use super::changelog::{ChangelogWriter, Meta, SEGMENT_ENTRIES_MAX, StoredId};
 use super::identity::SlotId;
 use super::panes::row;
-use super::partition::{Partition, SegmentUse};
+use super::partition::{Community, Partition, SegmentUse};
 use super::{CommunityStage, Shared};
 use crate::encode;
 
@@ -45,13 +47,18 @@ impl Partition {
                 continue;
             };
             let Shared { windows, encoders, now, .. } = shared;
-            let id = community.id.clone();
-            let community_key = Partition::community_key(&id);
-            community.windows.emit(windows, watermark, &mut |pane| {
+            let key = &mut self.text_key;
+            key.clear();
+            encode_part(&community.id, key);
+            let community_part = key.len();
+            let Community { id, windows: of_community, .. } = community;
+            of_community.emit(windows, watermark, &mut |pane| {
                 let name = &windows.specs()[pane.window].name;
-                let key = format!("{community_key}|{name}|{}", pane.end);
-                let metrics = row(&id, name, &pane, watermark, *now);
-                let encoded = encode(&mut encoders.metrics, &metrics, CommunityStage::METRICS, &key, outputs);
+                key.truncate(community_part);
+                // Writing into memory cannot fail.
+                write!(key, "|{name}|{}", pane.end).unwrap_or_default();
+                let metrics = row(id, name, &pane, watermark, *now);
+                let encoded = encode(&mut encoders.metrics, &metrics, CommunityStage::METRICS, key, outputs);
                 panes += 1;
                 if result.is_ok() {
                     result = encoded;
@@ -147,7 +154,7 @@ impl Partition {
             return;
         }
         let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
-        write_slices(&mut self.communities, &self.touched, &mut writer);
+        write_slices(&mut self.communities, &self.touched, &mut self.text_key, &mut writer);
         self.drop_idle_communities();
         self.write_segments(&mut ChangelogWriter {
             outputs,
@@ -233,14 +240,16 @@ impl Partition {
 }
 
 fn write_slices(
-    communities: &mut [Option<super::partition::Community>],
+    communities: &mut [Option<Community>],
     touched: &[u32],
+    community_key: &mut String,
     writer: &mut ChangelogWriter<'_>,
 ) {
     for &number in touched {
         let Some(community) = communities[number as usize].as_mut() else { continue };
-        let community_key = Partition::community_key(&community.id);
-        community.windows.take_changed(&mut |key, value| writer.windows(&community_key, key, value.as_ref()));
+        community_key.clear();
+        encode_part(&community.id, community_key);
+        community.windows.take_changed(&mut |key, value| writer.windows(community_key, key, value.as_ref()));
         community.touched = false;
     }
 }

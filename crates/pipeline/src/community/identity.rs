@@ -1,7 +1,9 @@
 //! The index of identities: which interactions a partition knows, in which version, and what they count for.
 
+use std::ops::{Index, IndexMut};
+
 use hashbrown::HashTable;
-use record::{Direction, EpochMs, Kind, Label, Version};
+use record::{ContentKinds, Direction, EpochMs, Kind, Label, Version};
 
 /// What is known of one interaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,8 +14,7 @@ pub(super) struct Entry {
     pub(super) digest: [u8; 16],
     pub(super) label: Label,
     pub(super) direction: Direction,
-    /// A bit per content kind, in the order of [`record::ContentKind::ALL`].
-    pub(super) content_kinds: u8,
+    pub(super) content_kinds: ContentKinds,
     pub(super) abstained: bool,
     /// It was taken back; only its version is of interest.
     pub(super) deleted: bool,
@@ -56,8 +57,42 @@ pub(super) type SlotId = u32;
 pub(super) struct IdentityIndex {
     hasher: ahash::RandomState,
     table: HashTable<SlotId>,
-    slots: Vec<Slot>,
+    slots: Slots,
     free: Vec<SlotId>,
+}
+
+/// Slots in blocks: millions of them grow without being moved, which would stop the partition for as long as that takes.
+#[derive(Debug, Default)]
+struct Slots(Vec<Vec<Slot>>);
+
+/// Slots of one block.
+const BLOCK: usize = 4_096;
+
+impl Slots {
+    fn push(&mut self, slot: Slot) -> SlotId {
+        if self.0.last().is_none_or(|block| block.len() == BLOCK) {
+            self.0.push(Vec::with_capacity(BLOCK));
+        }
+        let at = self.0.len() - 1;
+        let block = &mut self.0[at];
+        block.push(slot);
+        // The bound on entries is far below the range of the id: see `CommunitySettings::ids_max`.
+        (at * BLOCK + block.len() - 1) as SlotId
+    }
+}
+
+impl Index<SlotId> for Slots {
+    type Output = Slot;
+
+    fn index(&self, id: SlotId) -> &Slot {
+        &self.0[id as usize / BLOCK][id as usize % BLOCK]
+    }
+}
+
+impl IndexMut<SlotId> for Slots {
+    fn index_mut(&mut self, id: SlotId) -> &mut Slot {
+        &mut self.0[id as usize / BLOCK][id as usize % BLOCK]
+    }
 }
 
 impl IdentityIndex {
@@ -67,15 +102,15 @@ impl IdentityIndex {
 
     pub(super) fn find(&self, key: &[u8]) -> Option<SlotId> {
         let hash = self.hasher.hash_one(key);
-        self.table.find(hash, |&slot| *self.slots[slot as usize].key == *key).copied()
+        self.table.find(hash, |&slot| *self.slots[slot].key == *key).copied()
     }
 
     pub(super) fn slot(&self, slot: SlotId) -> &Slot {
-        &self.slots[slot as usize]
+        &self.slots[slot]
     }
 
     pub(super) fn slot_mut(&mut self, slot: SlotId) -> &mut Slot {
-        &mut self.slots[slot as usize]
+        &mut self.slots[slot]
     }
 
     /// Adds an entry whose key is not there yet.
@@ -83,32 +118,28 @@ impl IdentityIndex {
         let slot = Slot { key: key.into(), entry, segment: None, changed: false };
         let id = match self.free.pop() {
             Some(id) => {
-                self.slots[id as usize] = slot;
+                self.slots[id] = slot;
                 id
             }
-            None => {
-                self.slots.push(slot);
-                // The bound on entries is far below the range of the id: see `CommunitySettings::ids_max`.
-                (self.slots.len() - 1) as SlotId
-            }
+            None => self.slots.push(slot),
         };
         let IdentityIndex { hasher, table, slots, .. } = self;
-        table.insert_unique(hasher.hash_one(key), id, |&id| hasher.hash_one(&*slots[id as usize].key));
+        table.insert_unique(hasher.hash_one(key), id, |&id| hasher.hash_one(&*slots[id].key));
         id
     }
 
     pub(super) fn remove(&mut self, id: SlotId) {
-        let hash = self.hasher.hash_one(&*self.slots[id as usize].key);
+        let hash = self.hasher.hash_one(&*self.slots[id].key);
         if let Ok(found) = self.table.find_entry(hash, |&candidate| candidate == id) {
             found.remove();
-            self.slots[id as usize].key = Box::default();
+            self.slots[id].key = Box::default();
             self.free.push(id);
         }
     }
 
     /// Every entry.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SlotId, &Slot)> {
-        self.table.iter().map(|&id| (id, &self.slots[id as usize]))
+        self.table.iter().map(|&id| (id, &self.slots[id]))
     }
 }
 
@@ -141,7 +172,7 @@ mod tests {
             digest: [0; 16],
             label: Label::Tip,
             direction: Direction::Unknown,
-            content_kinds: 0,
+            content_kinds: ContentKinds::default(),
             abstained: false,
             deleted: false,
             counted: true,

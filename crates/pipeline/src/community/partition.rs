@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use record::stage::{InputRecord, Outputs, Stop};
-use record::{
-    ClassifiedInteraction, ContentKind, EpochMs, Label, Ledger, Outcome, Position, QueueItem, QueueStatus, encode_part,
-};
+use record::{ClassifiedInteraction, EpochMs, Ledger, Outcome, Position, QueueItem, QueueStatus};
 use rules::QueueSpec;
 use window::{Applied, Change, CommunityWindows, Counts, WindowSet};
 
@@ -70,7 +68,7 @@ pub(super) struct Partition {
     pub(super) swept_to: Option<EpochMs>,
     pub(super) panes: u64,
     key: Vec<u8>,
-    text_key: String,
+    pub(super) text_key: String,
 }
 
 impl Partition {
@@ -209,7 +207,7 @@ impl Partition {
             digest: digest_of(&interaction.content_digest),
             label: interaction.label,
             direction: interaction.direction,
-            content_kinds: interaction.content_kinds.iter().fold(0, |bits, &kind| bits | 1 << kind as u8),
+            content_kinds: interaction.content_kinds,
             abstained: interaction.abstained,
             deleted: interaction.deleted,
             counted: false,
@@ -338,29 +336,13 @@ impl Partition {
         *position = (*position).max(record.offset + 1);
         self.moved = true;
     }
-
-    /// A community id as a key part.
-    pub(super) fn community_key(community_id: &str) -> String {
-        let mut key = String::with_capacity(community_id.len());
-        encode_part(community_id, &mut key);
-        key
-    }
 }
 
 /// Stands for the queue of what waits in none.
 const NO_QUEUE: &str = "none";
 
 fn counts_of(kind: record::Kind, entry: &Entry) -> Counts {
-    let mut kinds = ContentKind::ALL;
-    let mut count = 0;
-    for kind in ContentKind::ALL {
-        if entry.content_kinds & 1 << kind as u8 != 0 {
-            kinds[count] = kind;
-            count += 1;
-        }
-    }
-    let label: Label = entry.label;
-    Counts::of(label, entry.direction, kind, &kinds[..count], entry.abstained)
+    Counts::of(entry.label, entry.direction, kind, entry.content_kinds, entry.abstained)
 }
 
 /// The first 16 bytes of a digest in hex; what is not hex is taken as zero, which a comparison of two equal ones bears.

@@ -1,13 +1,13 @@
 //! Against an obvious recount: a list of everything that was applied, summed up anew for each pane.
 
 use proptest::prelude::*;
-use record::{Direction, Kind, Label};
+use record::{ContentKinds, Direction, Kind, Label};
 
 use super::*;
 use crate::WindowSpec;
 
 fn tip() -> Counts {
-    Counts::of(Label::Tip, Direction::Unknown, Kind::Post, &[], false)
+    Counts::of(Label::Tip, Direction::Unknown, Kind::Post, ContentKinds::default(), false)
 }
 
 fn small_set() -> WindowSet {
