@@ -5,7 +5,7 @@ use pipeline::{
     ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage, KeyFormat,
     Pseudonym,
 };
-use record::stage::{Input, InputPartition, InputRecord, Outputs, Stage};
+use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage};
 use record::{EpochMs, Kind};
 use rules::Routing;
 use sim::{DEFAULT_START, World, WorldConfig};
@@ -103,6 +103,7 @@ pub(crate) fn classify_case(records: usize) -> Case {
                 timestamp: Some(ready.now),
                 key: Some(&ready.key),
                 value: Some(&ready.value),
+                headers: InputHeaders::default(),
             };
             let _ = stage.step(Input::Record(record), &mut outputs);
             output_bytes += outputs.bytes();
@@ -126,6 +127,7 @@ pub(crate) fn community_case(records: usize) -> Case {
             timestamp: Some(ready.now),
             key: None,
             value: Some(&ready.value),
+            headers: InputHeaders::default(),
         };
         let _ = classify.step(Input::Record(record), &mut outputs);
         let classified = outputs.records().find(|record| record.output == ClassifyStage::CLASSIFIED);
@@ -167,6 +169,7 @@ pub(crate) fn community_case(records: usize) -> Case {
                 timestamp: Some(ready.now),
                 key: Some(&ready.key),
                 value: Some(&ready.value),
+                headers: InputHeaders::default(),
             };
             let _ = stage.step(Input::Record(record), &mut outputs);
             output_bytes += outputs.bytes();

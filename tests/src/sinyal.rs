@@ -155,7 +155,7 @@ impl Ran {
         // The port is any that is free: the log names it.
         let line = log.lines().find(|line| line.contains("http is served")).context("nothing is served yet")?;
         let line: serde_json::Value = serde_json::from_str(line)?;
-        let bound = line["fields"]["bound"].as_str().context("an address")?;
+        let bound = line["bound"].as_str().context("an address")?;
         Ok(ureq::get(format!("http://{bound}/metrics")).call()?.body_mut().read_to_string()?)
     }
 

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
+use std::marker::PhantomData;
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use rdkafka::error::{IsError, RDKafkaErrorCode};
 use crate::client::Context;
 
 /// A message as it lies in librdkafka's memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Message<'a> {
     pub(crate) topic: &'a str,
     pub(crate) partition: i32,
@@ -25,10 +26,43 @@ pub(crate) struct Message<'a> {
     pub(crate) timestamp: Option<i64>,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: Option<&'a [u8]>,
+    pub(crate) headers: MessageHeaders<'a>,
+}
+
+/// A message's headers, read only where they are asked for.
+#[derive(Clone, Copy)]
+pub(crate) enum MessageHeaders<'a> {
+    /// They lie in librdkafka's memory, for as long as the message does.
+    Live(*const sys::rd_kafka_message_t, PhantomData<&'a [u8]>),
+    Kept(&'a dyn Fn(&mut dyn FnMut(&str, &[u8]))),
+}
+
+impl MessageHeaders<'_> {
+    /// Shows each, in order; a name that is not UTF-8 with replacement characters, a null value as an empty one.
+    pub(crate) fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
+        let message = match self {
+            MessageHeaders::Kept(each) => return each(see),
+            MessageHeaders::Live(message, _) => *message,
+        };
+        // SAFETY: the message is live for the lifetime of this value, and so are its headers, which belong to it.
+        unsafe {
+            let mut headers = std::ptr::null_mut();
+            if sys::rd_kafka_message_headers(message, &mut headers).is_error() {
+                return;
+            }
+            for at in 0.. {
+                let (mut name, mut value, mut size) = (std::ptr::null(), std::ptr::null(), 0);
+                if sys::rd_kafka_header_get_all(headers, at, &mut name, &mut value, &mut size).is_error() {
+                    return;
+                }
+                let value = if value.is_null() { &[][..] } else { slice::from_raw_parts(value.cast::<u8>(), size) };
+                see(&CStr::from_ptr(name).to_string_lossy(), value);
+            }
+        }
+    }
 }
 
 /// One event.
-#[derive(Debug)]
 pub(crate) enum Event<'a> {
     Message(Message<'a>),
     /// The partition's end was reached; the next offset to come.
@@ -191,6 +225,7 @@ unsafe fn message_of<'a>(message: *mut sys::rd_kafka_message_t, found: &'a sys::
             timestamp: known.then_some(timestamp),
             key: bytes(found.key, found.key_len),
             value: bytes(found.payload, found.len),
+            headers: MessageHeaders::Live(message, PhantomData),
         }
     }
 }

@@ -35,31 +35,45 @@ impl DeadLetters {
         self.origin.clear();
         // Writing to a String cannot fail.
         let _ = write!(self.origin, "{topic}:{}:{}", record.from.partition, record.offset);
+        // Its own time is now: retention is by it, and an old record would be gone before anybody has looked at it.
         let mut writer = outputs.push(self.output);
-        if let Some(timestamp) = record.timestamp {
-            writer = writer.timestamp(timestamp);
-        }
         // A key is bounded like the value: together they stay below what the dead-letter topic takes.
-        let key = record.key.map(|key| &key[..key.len().min(MOST_KEY_BYTES)]);
-        if let Some(key) = key {
-            writer = writer.key(key);
+        if let Some(key) = record.key {
+            writer = writer.key(&key[..key.len().min(KEY_BYTES_MAX)]);
         }
         if let Some(value) = record.value {
             writer = writer.value(&value[..value.len().min(self.value_bytes_max)]);
         }
-        writer = writer
-            .header(header::ORIGIN, self.origin.as_bytes())
-            .header(header::STAGE, self.stage.as_str().as_bytes())
-            .header(header::REASON, reason.as_str().as_bytes())
-            .header(header::DISPOSITION, reason.disposition().as_str().as_bytes())
-            .header(header::DETAIL, detail.as_bytes());
-        if let Some(value) = record.value
-            && value.len() > self.value_bytes_max
-        {
-            let digest = hex(&Sha256::digest(value));
-            writer
-                .header(header::ORIGINAL_SIZE, value.len().to_string().as_bytes())
-                .header(header::ORIGINAL_SHA256, digest.as_bytes());
+        let mut writer = Some(writer);
+        let mut add = |name: &str, value: &[u8]| writer = writer.take().map(|writer| writer.header(name, value));
+        let (mut bytes, mut left_out) = (0, 0_usize);
+        record.headers.each(&mut |name, value| {
+            bytes += name.len() + value.len();
+            // Those of an earlier dead letter would be taken for these.
+            if name.starts_with("sinyal.") {
+            } else if bytes <= HEADER_BYTES_MAX {
+                add(name, value);
+            } else {
+                left_out += 1;
+            }
+        });
+        add(header::ORIGIN, self.origin.as_bytes());
+        add(header::STAGE, self.stage.as_str().as_bytes());
+        add(header::REASON, reason.as_str().as_bytes());
+        add(header::DISPOSITION, reason.disposition().as_str().as_bytes());
+        add(header::DETAIL, detail.as_bytes());
+        if let Some(timestamp) = record.timestamp {
+            add(header::ORIGINAL_TIMESTAMP, timestamp.to_string().as_bytes());
+        }
+        if left_out > 0 {
+            add(header::ORIGINAL_HEADERS_LEFT_OUT, left_out.to_string().as_bytes());
+        }
+        if let Some(key) = record.key.filter(|key| key.len() > KEY_BYTES_MAX) {
+            add(header::ORIGINAL_KEY_SIZE, key.len().to_string().as_bytes());
+        }
+        if let Some(value) = record.value.filter(|value| value.len() > self.value_bytes_max) {
+            add(header::ORIGINAL_SIZE, value.len().to_string().as_bytes());
+            add(header::ORIGINAL_SHA256, hex(&Sha256::digest(value)).as_bytes());
         }
     }
 
@@ -70,7 +84,9 @@ impl DeadLetters {
 }
 
 /// Longest key that is kept, in bytes.
-const MOST_KEY_BYTES: usize = 16_384;
+const KEY_BYTES_MAX: usize = 16_384;
+/// Most bytes of original headers that are kept.
+const HEADER_BYTES_MAX: usize = 16_384;
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The headers that a dead letter carries beside its original ones.
+/// The headers that a dead letter carries beside its original ones. Original ones named `sinyal.*` are replaced by these.
 pub mod header {
     /// `topic:partition:offset` of the record as it was read.
     pub const ORIGIN: &str = "sinyal.origin";
@@ -14,9 +14,15 @@ pub mod header {
     pub const DISPOSITION: &str = "sinyal.disposition";
     /// What exactly was wrong, in words, without content of the record.
     pub const DETAIL: &str = "sinyal.detail";
-    /// Present when the bytes were cut to fit: the original size in bytes.
+    /// The Kafka time of the record as it was read, in epoch milliseconds, where it had one.
+    pub const ORIGINAL_TIMESTAMP: &str = "sinyal.original-timestamp";
+    /// Present when original headers beyond the first 16 KiB were left out: how many.
+    pub const ORIGINAL_HEADERS_LEFT_OUT: &str = "sinyal.original-headers-left-out";
+    /// Present when the key was cut to fit: its original size in bytes.
+    pub const ORIGINAL_KEY_SIZE: &str = "sinyal.original-key-size";
+    /// Present when the value was cut to fit: its original size in bytes.
     pub const ORIGINAL_SIZE: &str = "sinyal.original-size";
-    /// Present when the bytes were cut to fit: the SHA-256 of the original value, in hex.
+    /// Present when the value was cut to fit: the SHA-256 of the original value, in hex.
     pub const ORIGINAL_SHA256: &str = "sinyal.original-sha256";
 }
 

@@ -30,6 +30,36 @@ pub struct InputRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value.
     pub value: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: InputHeaders<'a>,
+}
+
+/// The headers of a record as it was read, in order. Reading them takes time: only a dead letter asks.
+#[derive(Clone, Copy, Default)]
+pub struct InputHeaders<'a>(Option<&'a ReadHeaders<'a>>);
+
+/// Shows each header to its argument, in order.
+type ReadHeaders<'a> = dyn Fn(&mut dyn FnMut(&str, &[u8])) + 'a;
+
+impl<'a> InputHeaders<'a> {
+    /// Headers that `read` shows, each to its argument.
+    pub fn read_by(read: &'a ReadHeaders<'a>) -> InputHeaders<'a> {
+        InputHeaders(Some(read))
+    }
+
+    /// Shows each.
+    pub fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
+        if let Some(read) = self.0 {
+            read(see);
+        }
+    }
+}
+
+// By hand: headers may hold anything.
+impl fmt::Debug for InputHeaders<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InputHeaders").finish_non_exhaustive()
+    }
 }
 
 /// What the registry said of a schema id that a stage asked for.
@@ -87,7 +117,8 @@ pub enum Input<'a> {
         /// What the registry said.
         lookup: SchemaLookup,
     },
-    /// A commit follows: emit what is due (panes, markers, changelog entries).
+    /// A commit follows: emit what is due (panes, markers, changelog entries). Given again for as long as the answer is
+    /// [`Step::More`], and nothing else in between.
     Flush,
     /// The partitions go to another owner; what they did is committed. Forget them.
     Revoked(&'a [InputPartition]),
@@ -102,6 +133,8 @@ pub enum Step {
     Done,
     /// The record was not taken in: it must be given again, unchanged, after [`Input::Schema`] for this id.
     NeedsSchema(u32),
+    /// Of [`Input::Flush`]: there is more to emit once these outputs are taken.
+    More,
 }
 
 /// Why a stage cannot go on at all: the process must stop and say so.
@@ -159,15 +192,18 @@ pub struct OutputRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// The value; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
-    headers: &'a [(&'static str, usize, usize)],
+    headers: &'a [HeaderSpan],
     bytes: &'a [u8],
 }
 
 impl<'a> OutputRecord<'a> {
     /// The headers, in order.
-    pub fn headers(&self) -> impl ExactSizeIterator<Item = (&'static str, &'a [u8])> + use<'a> {
+    pub fn headers(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let bytes = self.bytes;
-        self.headers.iter().map(move |&(name, start, end)| (name, &bytes[start..end]))
+        self.headers.iter().map(move |&HeaderSpan { start, name_end, end }| {
+            // It was written from a string.
+            (std::str::from_utf8(&bytes[start..name_end]).unwrap_or_default(), &bytes[name_end..end])
+        })
     }
 }
 
@@ -198,7 +234,15 @@ impl fmt::Debug for OutputRecord<'_> {
 pub struct Outputs {
     bytes: Vec<u8>,
     spans: Vec<OutputSpan>,
-    headers: Vec<(&'static str, usize, usize)>,
+    headers: Vec<HeaderSpan>,
+}
+
+/// A header's name, then its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct HeaderSpan {
+    start: usize,
+    name_end: usize,
+    end: usize,
 }
 
 impl Outputs {
@@ -313,11 +357,13 @@ impl OutputWriter<'_> {
     }
 
     /// Adds a header.
-    pub fn header(mut self, name: &'static str, value: &[u8]) -> Self {
+    pub fn header(mut self, name: &str, value: &[u8]) -> Self {
         let start = self.outputs.bytes.len();
+        self.outputs.bytes.extend_from_slice(name.as_bytes());
+        let name_end = self.outputs.bytes.len();
         self.outputs.bytes.extend_from_slice(value);
         let end = self.outputs.bytes.len();
-        self.outputs.headers.push((name, start, end));
+        self.outputs.headers.push(HeaderSpan { start, name_end, end });
         self.span().headers.1 += 1;
         self
     }

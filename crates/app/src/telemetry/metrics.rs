@@ -61,7 +61,11 @@ impl Metrics {
         };
         let partition = &["stage", "topic", "partition"][..];
         Metrics {
-            consumed: counter("consumed_records_total", "Records taken from an input partition.", partition),
+            consumed: counter(
+                "consumed_records_total",
+                "Records taken from an input partition; those given up and read again count again.",
+                partition,
+            ),
             outcomes: counter(
                 "outcome_records_total",
                 "What became of them; per partition they add up to the consumed ones.",
@@ -88,7 +92,11 @@ impl Metrics {
                 "Times that everything not committed was given up and read again.",
                 &["stage"],
             ),
-            balanced: gauge("ledger_balanced", "1 if every consumed record has exactly one outcome.", &["stage"]),
+            balanced: gauge(
+                "ledger_balanced",
+                "1 if every record that a stage was given has exactly one outcome.",
+                &["stage"],
+            ),
             classified: counter("classified_total", "Classified interactions by label.", &["label"]),
             queued: counter("queued_total", "Items by queue, as routed.", &["queue"]),
             abstained: counter("abstained_total", "Interactions of which the classifier was unsure.", &[]),
@@ -123,7 +131,8 @@ impl Metrics {
         let topic = |at: InputPartition| topics.get(at.input).map_or("", String::as_str);
         let mut owned = HashSet::new();
         shown.ledgers(&mut |at, ledger| {
-            balanced &= ledger.is_balanced();
+            let given = turn.given.iter().find(|(of, _)| *of == at).map_or(0, |&(_, given)| given);
+            balanced &= ledger.is_balanced() && ledger.consumed() == given;
             owned.insert((topic(at).to_owned(), at.partition));
             self.ledger(stage_name, topic(at), at.partition, ledger);
         });
@@ -150,6 +159,7 @@ impl Metrics {
         let before = shown.insert(stage.as_str(), owned).unwrap_or_default();
         for (topic, partition) in before.difference(&shown[stage.as_str()]) {
             let partition = partition.to_string();
+            self.begin_anew(stage.as_str(), topic, &partition);
             // A gauge that was never set is not there to be removed.
             let _ = self.lag.remove_label_values(&[stage.as_str(), topic, &partition]);
             if stage == StageName::Community {
@@ -161,6 +171,13 @@ impl Metrics {
                 }
             }
         }
+    }
+
+    /// The ledger of a partition that comes again begins with nothing.
+    fn begin_anew(&self, stage: &str, topic: &str, partition: &str) {
+        let Ok(mut seen) = self.seen.lock() else { return };
+        let labels = format!("|{stage}|{topic}|{partition}");
+        seen.retain(|key, _| !(key.ends_with(&labels) || key.contains(&format!("{labels}|"))));
     }
 
     /// Takes in dead letters by reason.

@@ -12,7 +12,7 @@ use record::stage::{Input, InputPartition, Stage};
 
 use super::{
     ASK_TIMEOUT, COMPLAIN_EVERY, Hooks, METADATA_EVERY, METADATA_TIMEOUT, Owned, Owner, OwnerError, OwnerState,
-    RETRY_AFTER, Rebalance, Topology, Trouble, WaitReason, partition_of,
+    RETRY_AFTER, Rebalance, Topology, Trouble, UNKNOWN, WaitReason, partition_of,
 };
 use crate::client::{Context, is_unauthorized};
 use crate::queue::{Event, EventQueue};
@@ -107,11 +107,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                     partitions = partitions.len(),
                     "partitions assigned"
                 );
-                // Assigned from now on whatever happens: a reset takes them again.
-                for &at in &partitions {
-                    self.owned.insert(at, Owned { position: Position::MAX, committed: None, end: -1 });
-                }
-                self.assign(&partitions, false)
+                self.own(&partitions);
+                self.assign(&partitions)
             }
             Rebalance::Revoke(partitions) => {
                 let partitions = self.input_partitions(&partitions);
@@ -140,26 +137,43 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         }
     }
 
-    /// Takes partitions that are assigned already from what is committed, after a reset.
-    pub(super) fn take_again(&mut self, partitions: &[InputPartition]) -> Result<(), Trouble> {
-        let still: Vec<InputPartition> = partitions.iter().copied().filter(|at| self.owned.contains_key(at)).collect();
-        if still.is_empty() {
+    /// Answers what the group has asked for while nothing in memory was trusted: what it took is gone without a commit, what
+    /// it gave is ours and read from what is committed.
+    pub(super) fn settle_rebalances(&mut self) -> Result<(), Trouble> {
+        for rebalance in std::mem::take(&mut self.rebalances) {
+            match rebalance {
+                Rebalance::Assign(partitions) => self.own(&self.input_partitions(&partitions)),
+                Rebalance::Revoke(partitions) => {
+                    let partitions = self.input_partitions(&partitions);
+                    self.owned.retain(|at, _| !partitions.contains(at));
+                    self.unassign(&partitions)?;
+                }
+                // Every position is read anew.
+                Rebalance::OutOfRange => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes every partition that is owned from what is committed, after a reset.
+    pub(super) fn take_again(&mut self) -> Result<(), Trouble> {
+        if self.owned.is_empty() {
             self.turn.state = OwnerState::Joining;
             return Ok(());
         }
-        self.unassign(&still)?;
-        // What was fetched before must not be taken for what comes from the new positions.
-        let rebalances = &mut self.rebalances;
-        while self.queue.poll(Duration::from_millis(20), &mut |event| match event {
-            Event::Assign(partitions) => rebalances.push(Rebalance::Assign(partitions)),
-            Event::Revoke(partitions) => rebalances.push(Rebalance::Revoke(partitions)),
-            _ => {}
-        }) {}
-        self.assign(&still, true)
+        let partitions: Vec<InputPartition> = self.owned.keys().copied().collect();
+        self.assign(&partitions)
     }
 
-    fn assign(&mut self, partitions: &[InputPartition], again: bool) -> Result<(), Trouble> {
-        if partitions.is_empty() && !again {
+    /// Ours from now on, whatever happens: until its position is known nothing is read of it or committed.
+    fn own(&mut self, partitions: &[InputPartition]) {
+        for &at in partitions {
+            self.owned.insert(at, Owned { position: UNKNOWN, committed: None, end: -1, given: 0 });
+        }
+    }
+
+    fn assign(&mut self, partitions: &[InputPartition]) -> Result<(), Trouble> {
+        if partitions.is_empty() {
             return self.acknowledge(partitions);
         }
         let taken = self.positions(partitions)?;
@@ -224,7 +238,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 Some(offset) => offset,
                 None => low,
             };
-            taken.push((at, Owned { position, committed, end: -1 }));
+            taken.push((at, Owned { position, committed, end: -1, given: 0 }));
         }
         Ok(taken)
     }
@@ -312,25 +326,55 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 
     /// Tells the group that partitions are taken, and from where.
     fn acknowledge(&mut self, partitions: &[InputPartition]) -> Result<(), Trouble> {
-        let mut list = TopicPartitionList::new();
-        let cooperative = matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        for (at, owned) in &self.owned {
-            // The eager protocol replaces the whole assignment; the cooperative one adds to it.
-            if !cooperative || partitions.contains(at) {
-                list.add_partition_offset(&self.config.inputs[at.input], at.partition, Offset::Offset(owned.position))
-                    .map_err(|error| Trouble::Stop(OwnerError::Fatal(error.to_string())))?;
+        if !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+            // The eager protocol replaces the whole assignment, and drops what was fetched before.
+            let all: Vec<InputPartition> = self.owned.keys().copied().collect();
+            let all = self.offsets(&all)?;
+            self.consumer.assign(&all).map_err(|error| unanswered(&error))?;
+            // A partition may stay paused over an assignment (librdkafka #5591).
+            return self.consumer.resume(&all).map_err(|error| unanswered(&error));
+        }
+        // The cooperative one adds to it. What is assigned already is read anew from its position: to unassign it first would
+        // answer a revocation that may be on its way, for other partitions than it asks for.
+        let assigned = self.assigned()?;
+        let (again, new): (Vec<InputPartition>, Vec<InputPartition>) =
+            partitions.iter().partition(|at| assigned.contains(at));
+        if !again.is_empty() {
+            let again = self.offsets(&again)?;
+            let sought = self.consumer.seek_partitions(again, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
+            for element in sought.elements() {
+                element.error().map_err(|error| unanswered(&error))?;
             }
         }
-        let result = if cooperative { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
-        result.map_err(|error| unanswered(&error))?;
-        // A partition may stay paused over an assignment (librdkafka #5591).
-        self.consumer.resume(&list).map_err(|error| unanswered(&error))
+        let new = self.offsets(&new)?;
+        self.consumer.incremental_assign(&new).map_err(|error| unanswered(&error))?;
+        self.consumer.resume(&new).map_err(|error| unanswered(&error))
     }
 
+    fn offsets(&self, partitions: &[InputPartition]) -> Result<TopicPartitionList, Trouble> {
+        let mut list = TopicPartitionList::new();
+        for at in partitions {
+            let position = self.owned.get(at).map_or(UNKNOWN, |owned| owned.position);
+            list.add_partition_offset(&self.config.inputs[at.input], at.partition, Offset::Offset(position))
+                .map_err(|error| Trouble::Stop(OwnerError::Fatal(error.to_string())))?;
+        }
+        Ok(list)
+    }
+
+    /// What the client has as assigned, which is not all that is owned while an assignment is not acknowledged.
+    fn assigned(&self) -> Result<BTreeSet<InputPartition>, Trouble> {
+        let assigned = self.consumer.assignment().map_err(|error| unanswered(&error))?;
+        let elements = assigned.elements();
+        let at = elements.iter().filter_map(|element| partition_of(&self.config, element.topic(), element.partition()));
+        Ok(at.collect())
+    }
+
+    /// Lets partitions go. It is the answer to a revocation even where there is none of them left to let go.
     fn unassign(&mut self, partitions: &[InputPartition]) -> Result<(), Trouble> {
         let result = if matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+            let assigned = self.assigned()?;
             let mut list = TopicPartitionList::new();
-            for at in partitions {
+            for at in partitions.iter().filter(|at| assigned.contains(at)) {
                 list.add_partition(&self.config.inputs[at.input], at.partition);
             }
             self.consumer.incremental_unassign(&list)

@@ -3,98 +3,144 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
-use record::stage::{Input, InputPartition, InputRecord, Outputs, Stage, Step};
+use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 
 use super::producer::StageProducer;
-use super::{COMPLAIN_EVERY, Hooks, Owned, OwnerConfig, OwnerError, OwnerState, Rebalance, Trouble, Turn, WaitReason};
-use crate::client::{Shutdown, is_unauthorized, is_unreachable};
-use crate::queue::Message;
+use super::{COMPLAIN_EVERY, Hooks, Owned, Owner, OwnerConfig, OwnerError, OwnerState, Rebalance, Trouble, WaitReason};
+use crate::client::{Context, is_unauthorized, is_unreachable};
+use crate::queue::{Message, MessageHeaders};
 
 pub(super) fn partition_of(config: &OwnerConfig, topic: &str, partition: i32) -> Option<InputPartition> {
     let input = config.inputs.iter().position(|name| name == topic)?;
     Some(InputPartition { input, partition })
 }
 
-pub(super) fn take_message<'a, S: Stage>(
-    message: Message<'a>,
+/// A message that outlives its event.
+pub(super) struct KeptMessage {
+    topic: String,
+    partition: i32,
+    offset: i64,
+    timestamp: Option<i64>,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+impl KeptMessage {
+    fn of(message: &Message<'_>) -> KeptMessage {
+        let mut headers = Vec::new();
+        message.headers.each(&mut |name, value| headers.push((name.to_owned(), value.to_vec())));
+        KeptMessage {
+            topic: message.topic.to_owned(),
+            partition: message.partition,
+            offset: message.offset,
+            timestamp: message.timestamp,
+            key: message.key.map(<[u8]>::to_vec),
+            value: message.value.map(<[u8]>::to_vec),
+            headers,
+        }
+    }
+}
+
+pub(super) fn take_message<S: Stage>(
+    message: Message<'_>,
     config: &OwnerConfig,
     owned: &mut BTreeMap<InputPartition, Owned>,
     stage: &mut S,
     outputs: &mut Outputs,
-    blocked: &mut Option<(u32, Message<'a>)>,
+    blocked: &mut Option<(u32, KeptMessage)>,
 ) -> Result<(), Trouble> {
     let Some(at) = partition_of(config, message.topic, message.partition) else { return Ok(()) };
     // What was fetched before a partition went, or before its position was set anew, is not ours to process.
     let Some(place) = owned.get_mut(&at).filter(|owned| message.offset >= owned.position) else { return Ok(()) };
+    let headers = |see: &mut dyn FnMut(&str, &[u8])| message.headers.each(see);
     let record = InputRecord {
         from: at,
         offset: message.offset,
         timestamp: message.timestamp,
         key: message.key,
         value: message.value,
+        headers: InputHeaders::read_by(&headers),
     };
     match stage.step(Input::Record(record), outputs)? {
-        Step::Done => place.position = message.offset + 1,
-        Step::NeedsSchema(id) => *blocked = Some((id, message)),
-    }
-    Ok(())
-}
-
-/// Asks the registry until it answers, then gives the record again.
-#[allow(clippy::too_many_arguments)] // The parts of an owner that are borrowed one by one while its queue shows an event.
-pub(super) fn resolve<'a, S: Stage, H: Hooks<S>>(
-    mut id: u32,
-    message: Message<'a>,
-    config: &OwnerConfig,
-    owned: &mut BTreeMap<InputPartition, Owned>,
-    stage: &mut S,
-    outputs: &mut Outputs,
-    hooks: &mut H,
-    turn: &mut Turn,
-    producer: &mut Option<StageProducer>,
-    shutdown: &Shutdown,
-) -> Result<(), Trouble> {
-    let mut last_complaint: Option<Instant> = None;
-    let mut pause = Duration::from_millis(100);
-    // A transaction that stays open while the registry is away would be ended by the broker: the wait is bounded by a reset.
-    let started = Instant::now();
-    while !shutdown.is_requested() {
-        match hooks.schema(id) {
-            Ok(lookup) => {
-                stage.step(Input::Schema { id, lookup }, outputs)?;
-                let mut blocked = None;
-                take_message(message, config, owned, stage, outputs, &mut blocked)?;
-                send_all(outputs, producer)?;
-                match blocked {
-                    None => {
-                        turn.state = OwnerState::Running;
-                        return Ok(());
-                    }
-                    Some((other, _)) => id = other,
-                }
-            }
-            Err(detail) => {
-                if last_complaint.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
-                    tracing::warn!(detail, schema_id = id, "waiting for the registry; trying again");
-                    last_complaint = Some(Instant::now());
-                }
-                turn.state = OwnerState::Waiting(WaitReason::Registry(detail.clone()));
-                hooks.turned(stage, turn);
-                turn.step_seconds.clear();
-                if let Some(producer) = producer {
-                    producer.poll();
-                }
-                if started.elapsed() > Duration::from_secs(5) {
-                    return Err(Trouble::Reset(format!("the registry does not answer: {detail}")));
-                }
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_secs(1));
-            }
+        Step::NeedsSchema(id) => *blocked = Some((id, KeptMessage::of(&message))),
+        Step::Done | Step::More => {
+            place.position = message.offset + 1;
+            place.given += 1;
         }
     }
     Ok(())
 }
+
+impl<S: Stage, H: Hooks<S>> Owner<S, H> {
+    /// Asks the registry until it answers, then gives the record again. While it is away, nothing is left uncommitted.
+    pub(super) fn resolve(&mut self, mut id: u32, record: &KeptMessage) -> Result<(), Trouble> {
+        let mut last_complaint: Option<Instant> = None;
+        let mut pause = Duration::from_millis(100);
+        let started = Instant::now();
+        while !self.shutdown.is_requested() {
+            let detail = match self.hooks.schema(id) {
+                Ok(lookup) => {
+                    self.step(Input::Schema { id, lookup })?;
+                    match self.give_again(record)? {
+                        None => {
+                            self.turn.state = OwnerState::Running;
+                            return Ok(());
+                        }
+                        Some(other) => id = other,
+                    }
+                    continue;
+                }
+                Err(detail) => detail,
+            };
+            if last_complaint.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
+                tracing::warn!(detail, schema_id = id, "waiting for the registry; trying again");
+                if last_complaint.is_none() {
+                    // A transaction that stays open would be ended by the broker.
+                    self.commit()?;
+                }
+                last_complaint = Some(Instant::now());
+            }
+            self.turn.state = OwnerState::Waiting(WaitReason::Registry(detail.clone()));
+            self.tell(true);
+            // The group waits for us to answer a rebalance, which is heard of in a reset.
+            if started.elapsed() > REGISTRY_PATIENCE {
+                return Err(Trouble::Reset(format!("the registry does not answer: {detail}")));
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+        // It is not taken in, and what follows it must not be either.
+        self.unfinished = true;
+        Ok(())
+    }
+
+    /// Gives a kept record to the stage; the id of the schema that it still needs, if it does.
+    fn give_again(&mut self, record: &KeptMessage) -> Result<Option<u32>, Trouble> {
+        let headers = |see: &mut dyn FnMut(&str, &[u8])| {
+            record.headers.iter().for_each(|(name, value)| see(name, value));
+        };
+        let message = Message {
+            topic: &record.topic,
+            partition: record.partition,
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: MessageHeaders::Kept(&headers),
+        };
+        let mut blocked = None;
+        let Owner { config, owned, stage, outputs, producer, .. } = self;
+        take_message(message, config, owned, stage, outputs, &mut blocked)?;
+        send_all(outputs, producer)?;
+        Ok(blocked.map(|(id, _)| id))
+    }
+}
+
+/// How long the registry may be away before everything is read anew.
+const REGISTRY_PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn send_all(outputs: &mut Outputs, producer: &mut Option<StageProducer>) -> Result<(), Trouble> {
     if outputs.is_empty() {
@@ -118,19 +164,26 @@ pub(super) fn send_all(outputs: &mut Outputs, producer: &mut Option<StageProduce
 pub(super) fn judge_error(
     code: RDKafkaErrorCode,
     reason: &str,
+    consumer: &BaseConsumer<Context>,
     rebalances: &mut Vec<Rebalance>,
 ) -> Result<(), Trouble> {
+    // What the client calls fatal hides its cause.
+    let (code, reason) = match (code, consumer.client().fatal_error()) {
+        (RDKafkaErrorCode::Fatal, Some((cause, reason))) => (cause, reason),
+        _ => (code, reason.to_owned()),
+    };
     match code {
         RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
             rebalances.push(Rebalance::OutOfRange)
         }
-        code if is_unauthorized(code) => {
-            return Err(Trouble::Stop(OwnerError::Unauthorized(reason.to_owned())));
-        }
+        code if is_unauthorized(code) => return Err(Trouble::Stop(OwnerError::Unauthorized(reason))),
         RDKafkaErrorCode::FencedInstanceId => {
             return Err(Trouble::Stop(OwnerError::Fatal(format!(
                 "another member has the same group.instance.id; give each instance its own instance.id ({reason})"
             ))));
+        }
+        _ if consumer.client().fatal_error().is_some() => {
+            return Err(Trouble::Stop(OwnerError::Fatal(format!("the consumer cannot go on: {reason}"))));
         }
         // The client tries again by itself, and says so through its context.
         code if is_unreachable(Some(code)) => {}

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use record::Position;
-use record::stage::{Input, InputPartition, Outputs, Stage, Stop};
+use record::stage::{Input, InputPartition, Outputs, Stage, Step, Stop};
 
-use self::events::{judge_error, partition_of, resolve, send_all, take_message};
+use self::events::{judge_error, partition_of, send_all, take_message};
 use self::producer::{ProducerError, StageProducer};
 use self::settings::make_consumer;
 pub use self::settings::{Assignor, Delivery, OwnerConfig};
@@ -35,7 +35,12 @@ struct Owned {
     committed: Option<Position>,
     /// The end of the partition when it was last reached: what lies before it and is not shown are markers of transactions.
     end: Position,
+    /// Records that the stage was given since the partition was assigned.
+    given: u64,
 }
+
+/// The position of a partition that is owned but not read yet.
+const UNKNOWN: Position = Position::MAX;
 
 /// Twice fenced within this time means somebody else is at work with our id; once may be the broker giving up on us.
 const FENCED_AGAIN_WITHIN: Duration = Duration::from_secs(60);
@@ -71,6 +76,8 @@ pub(crate) struct Owner<S, H> {
     turn: Turn,
     /// Records that the stage was given.
     steps: u64,
+    /// A record waits for the registry and the end was asked for: no later one may be taken.
+    unfinished: bool,
     produced_before: u64,
     /// Records handed to the producers before this one.
     produced_by_others: u64,
@@ -143,6 +150,7 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
         fenced_at: None,
         turn: Turn::default(),
         steps: 0,
+        unfinished: false,
         produced_before: 0,
         produced_by_others: 0,
         config,
@@ -181,7 +189,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 
     /// One round: rebalances, then records until the next commit is due, then the commit.
     fn work(&mut self) -> Result<(), Trouble> {
-        for rebalance in std::mem::take(&mut self.rebalances) {
+        // One by one: what a reset interrupts is settled by it.
+        while !self.rebalances.is_empty() {
+            let rebalance = self.rebalances.remove(0);
             self.rebalance(rebalance)?;
         }
         self.unauthorized()?;
@@ -198,7 +208,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 self.step(Input::Clock(self.clock.now_ms()))?;
                 clock_at = Instant::now();
             }
-            if !self.take_event(left.min(Duration::from_millis(20)))? && self.shutdown.is_requested() {
+            let any = self.take_event(left.min(Duration::from_millis(20)))?;
+            if (!any || self.unfinished) && self.shutdown.is_requested() {
                 break;
             }
             if let Some(producer) = &self.producer {
@@ -231,11 +242,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 
     /// Takes one event from the queue into the stage; false if there was none.
     fn take_event(&mut self, timeout: Duration) -> Result<bool, Trouble> {
-        let Owner { queue, stage, outputs, owned, rebalances, config, producer, hooks, shutdown, turn, steps, .. } =
-            self;
+        let Owner { queue, stage, outputs, owned, rebalances, config, producer, consumer, turn, steps, .. } = self;
         let mut result = Ok(());
+        let mut blocked = None;
         let any = queue.poll(timeout, &mut |event| {
-            let mut blocked = None;
             let taken = match event {
                 Event::Message(message) => {
                     let timed = steps.is_multiple_of(STEPS_PER_SAMPLE).then(Instant::now);
@@ -265,23 +275,35 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                     rebalances.push(Rebalance::Revoke(partitions));
                     Ok(())
                 }
-                Event::Error { code, reason } => judge_error(code, &reason, rebalances),
+                Event::Error { code, reason } => judge_error(code, &reason, consumer, rebalances),
             };
             let sent = taken.and_then(|()| send_all(outputs, producer));
             if result.is_ok() {
                 result = sent;
             }
-            // The record lies in the event's memory: the registry is asked while it does.
-            if let (Some((id, message)), Ok(())) = (blocked.take(), &result) {
-                result = resolve(id, message, config, owned, stage, outputs, hooks, turn, producer, shutdown);
-            }
         });
-        result.map(|()| any)
+        result?;
+        if let Some((id, record)) = blocked {
+            self.resolve(id, &record)?;
+        }
+        Ok(any)
     }
 
     fn step(&mut self, input: Input<'_>) -> Result<(), Trouble> {
         self.stage.step(input, &mut self.outputs)?;
         send_all(&mut self.outputs, &mut self.producer)
+    }
+
+    /// What the stage emits before a commit, a bounded part at a time.
+    fn flush(&mut self) -> Result<(), Trouble> {
+        loop {
+            let step = self.stage.step(Input::Flush, &mut self.outputs)?;
+            send_all(&mut self.outputs, &mut self.producer)?;
+            if step != Step::More {
+                return Ok(());
+            }
+            self.tell(false);
+        }
     }
 
     /// Commits what was done since the last commit.
@@ -290,13 +312,17 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         if self.owned.is_empty() {
             return Ok(());
         }
+        if self.consumer.assignment_lost() {
+            return Err(Trouble::Reset("partitions were lost".to_owned()));
+        }
         self.step(Input::Clock(self.clock.now_ms()))?;
-        self.step(Input::Flush)?;
+        self.flush()?;
         let Some(producer) = self.producer.as_mut() else { return Ok(()) };
-        producer.drain()?;
+        let until = Instant::now() + producer.patience();
+        producer.drain(until)?;
         let mut positions = TopicPartitionList::new();
         for (at, owned) in &self.owned {
-            if owned.committed != Some(owned.position) {
+            if owned.position != UNKNOWN && owned.committed != Some(owned.position) {
                 let offset = rdkafka::Offset::Offset(owned.position);
                 positions
                     .add_partition_offset(&self.config.inputs[at.input], at.partition, offset)
@@ -311,7 +337,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             let Some(group) = self.consumer.group_metadata() else {
                 return Err(Trouble::Reset("the consumer has no group".to_owned()));
             };
-            producer.commit(&positions, &group)?;
+            producer.commit(&positions, &group, until)?;
         } else if positions.count() > 0
             && let Err(error) = self.consumer.commit(&positions, CommitMode::Sync)
         {
@@ -324,7 +350,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             return Ok(());
         }
         self.produced_before = producer.produced;
-        for owned in self.owned.values_mut() {
+        for owned in self.owned.values_mut().filter(|owned| owned.position != UNKNOWN) {
             owned.committed = Some(owned.position);
         }
         self.turn.commits += 1;
@@ -378,7 +404,11 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 self.owned.clear();
                 return Ok(());
             }
-            match self.take_again(&partitions) {
+            if self.consumer.assignment_lost() {
+                // The group says which are gone: that is to be heard before positions are asked for.
+                self.wait(RETRY_AFTER)?;
+            }
+            match self.settle_rebalances().and_then(|()| self.take_again()) {
                 Ok(()) => {}
                 Err(Trouble::Stop(error)) => return Err(error),
                 Err(Trouble::Reset(detail) | Trouble::Fenced(detail)) => {
@@ -417,20 +447,27 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         let end = Instant::now() + time;
         let mut refused = None;
         while Instant::now() < end && !self.shutdown.is_requested() {
-            let rebalances = &mut self.rebalances;
-            self.queue.poll(Duration::from_millis(50), &mut |event| match event {
+            let Owner { queue, rebalances, consumer, .. } = &mut *self;
+            queue.poll(Duration::from_millis(50), &mut |event| match event {
                 Event::Assign(partitions) => rebalances.push(Rebalance::Assign(partitions)),
                 Event::Revoke(partitions) => rebalances.push(Rebalance::Revoke(partitions)),
-                Event::Error { code, reason } if is_unauthorized(code) => refused = Some(reason),
+                Event::Error { code, reason } => {
+                    if let Err(Trouble::Stop(error)) = judge_error(code, &reason, consumer, rebalances) {
+                        refused = Some(error);
+                    }
+                }
                 _ => {}
             });
             self.tell(false);
         }
-        refused.map_or(Ok(()), |reason| Err(OwnerError::Unauthorized(reason)))
+        refused.map_or(Ok(()), Err)
     }
 
     fn unauthorized(&self) -> Result<(), Trouble> {
         let context = self.consumer.client().context();
+        if let Some(reason) = self.producer.as_ref().and_then(StageProducer::take_unauthorized) {
+            return Err(Trouble::Stop(OwnerError::Unauthorized(reason)));
+        }
         match context.unauthorized.lock().ok().and_then(|mut unauthorized| unauthorized.take()) {
             Some(reason) => Err(Trouble::Stop(OwnerError::Unauthorized(reason))),
             None => Ok(()),
@@ -461,6 +498,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 .collect();
             self.last_turn = Instant::now();
         }
+        self.turn.given.clear();
+        self.turn.given.extend(self.owned.iter().map(|(&at, owned)| (at, owned.given)));
         if let Some(producer) = &self.producer {
             self.turn.in_flight = producer.in_flight();
             self.turn.produced = self.produced_by_others + producer.produced;

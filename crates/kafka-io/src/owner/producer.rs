@@ -1,7 +1,6 @@
 //! The owner's producer: what a stage emits, in transactions or idempotently.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -30,8 +29,7 @@ pub(super) enum ProducerError {
 #[derive(Debug)]
 pub(super) struct DeliveryContext {
     inner: Context,
-    failed: AtomicU64,
-    first_failure: Mutex<Option<String>>,
+    first_failure: Mutex<Option<KafkaError>>,
 }
 
 impl ClientContext for DeliveryContext {
@@ -49,9 +47,8 @@ impl ProducerContext for DeliveryContext {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
-            self.failed.fetch_add(1, Ordering::Relaxed);
             if let Ok(mut first) = self.first_failure.lock() {
-                first.get_or_insert_with(|| error.to_string());
+                first.get_or_insert_with(|| error.clone());
             }
         }
     }
@@ -92,15 +89,11 @@ impl StageProducer {
                 Duration::from_millis(u64::try_from(*transaction_timeout_ms).unwrap_or(10_000))
             }
             Delivery::AtLeastOnce => {
-                ours.push(("message.timeout.ms", "60000"));
-                Duration::from_secs(60)
+                ours.push(("message.timeout.ms", "12000"));
+                Duration::from_secs(10)
             }
         };
-        let context = DeliveryContext {
-            inner: Context::new("producer"),
-            failed: AtomicU64::new(0),
-            first_failure: Mutex::default(),
-        };
+        let context = DeliveryContext { inner: Context::new("producer"), first_failure: Mutex::default() };
         let producer = config
             .connection
             .config(&ours)
@@ -171,20 +164,27 @@ impl StageProducer {
     }
 
     /// Waits until everything sent is delivered. By hand and not by `flush`, which waits in steps of 100 ms.
-    pub(super) fn drain(&self) -> Result<(), ProducerError> {
-        let start = Instant::now();
+    pub(super) fn drain(&self, until: Instant) -> Result<(), ProducerError> {
         while self.producer.in_flight_count() > 0 {
-            if start.elapsed() > self.patience {
+            if Instant::now() > until {
                 return Err(ProducerError::Reset("deliveries do not come to an end".to_owned()));
             }
             self.producer.poll(Duration::from_millis(1));
         }
-        let context = self.producer.context();
-        if context.failed.load(Ordering::Relaxed) > 0 {
-            let first = context.first_failure.lock().ok().and_then(|first| first.clone());
-            return Err(ProducerError::Reset(format!("a record was not delivered: {}", first.unwrap_or_default())));
+        match self.producer.context().first_failure.lock().ok().and_then(|first| first.clone()) {
+            Some(error) => Err(self.judge(&error)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// How long brokers may take for what was sent, and again for a commit.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// What a broker said when it refused us, once.
+    pub(super) fn take_unauthorized(&self) -> Option<String> {
+        self.producer.context().inner.unauthorized.lock().ok()?.take()
     }
 
     /// Commits what was sent together with the positions.
@@ -192,15 +192,16 @@ impl StageProducer {
         &mut self,
         positions: &TopicPartitionList,
         group: &ConsumerGroupMetadata,
+        until: Instant,
     ) -> Result<(), ProducerError> {
+        // All steps of a commit share one patience, so that a role which waits for brokers turns again in bounded time.
+        let left = || until.saturating_duration_since(Instant::now()).max(Duration::from_millis(500));
         if !self.in_transaction {
             self.producer.begin_transaction().map_err(|error| self.judge(&error))?;
             self.in_transaction = true;
         }
-        self.producer
-            .send_offsets_to_transaction(positions, group, self.patience)
-            .map_err(|error| self.judge(&error))?;
-        self.producer.commit_transaction(self.patience).map_err(|error| self.judge(&error))?;
+        self.producer.send_offsets_to_transaction(positions, group, left()).map_err(|error| self.judge(&error))?;
+        self.producer.commit_transaction(left()).map_err(|error| self.judge(&error))?;
         self.in_transaction = false;
         Ok(())
     }
@@ -238,6 +239,11 @@ impl StageProducer {
                 RDKafkaErrorCode::MessageSizeTooLarge => {
                     return ProducerError::Stop(OwnerError::Fatal(format!(
                         "an output is larger than the broker takes: {text}"
+                    )));
+                }
+                RDKafkaErrorCode::InvalidTimestamp => {
+                    return ProducerError::Stop(OwnerError::Fatal(format!(
+                        "a broker refuses the time of an output; its topic's message.timestamp settings are too narrow: {text}"
                     )));
                 }
                 code if is_unauthorized(code) => return ProducerError::Stop(OwnerError::Unauthorized(text)),

@@ -43,6 +43,8 @@ pub struct Turn {
     pub state: OwnerState,
     /// Records not yet read, by partition.
     pub lag: Vec<(InputPartition, i64)>,
+    /// Records that the stage was given, by partition, since it was assigned: what its ledger must have as consumed.
+    pub given: Vec<(InputPartition, u64)>,
     /// Commits since the start.
     pub commits: u64,
     /// Duration of the last commit, draining included.

@@ -197,7 +197,8 @@ impl ClassifyStage {
         let (outcome, event_time) = match result {
             Ok(interaction) => {
                 self.emit(&interaction, &record, &topic, outputs)?;
-                (Outcome::Classified, Some(interaction.created_at))
+                // A retraction may come at any time; a null value has no event time but that of its coming.
+                (Outcome::Classified, (!interaction.deleted).then_some(interaction.created_at))
             }
             Err((reason, detail)) => {
                 self.dead_letters.emit(record, &topic, reason, &detail, outputs);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use record::stage::{Outputs, Stop};
+use record::stage::{Outputs, Step, Stop};
 use record::{EpochMs, Identity, encode_part};
 
 use super::changelog::{ChangelogWriter, Meta, SEGMENT_ENTRIES_MAX, StoredId};
@@ -16,30 +16,37 @@ use crate::encode;
 const META_INTERVAL_MS: i64 = 1_000;
 /// How far event time goes on between two sweeps of the index.
 const SWEEP_INTERVAL_MS: i64 = 3_600_000;
-/// Most identities that leave in one flush.
+/// Identities that leave in one flush where there is no need for more.
 const LEAVING_MAX: usize = 5_000;
+/// When the outputs of one part of a flush have so many bytes, the next part begins.
+const FLUSH_BYTES: usize = 4 << 20;
 
 impl Partition {
-    /// Emits what is due.
-    pub(super) fn flush(&mut self, shared: &mut Shared, outputs: &mut Outputs) -> Result<(), Stop> {
-        let before = self.watermark.value();
+    /// Emits what is due, a bounded part at a time: [`Step::More`] until it is all out.
+    pub(super) fn flush(&mut self, shared: &mut Shared, outputs: &mut Outputs) -> Result<Step, Stop> {
         self.watermark.advance(shared.now);
-        let mut emitted = false;
         if let Some(watermark) = self.watermark.value() {
-            emitted = self.emit_panes(watermark, shared, outputs)?;
+            if self.emit_panes(watermark, shared, outputs)? == Step::More {
+                return Ok(Step::More);
+            }
             self.sweep(watermark, shared);
         }
         self.bound_index(shared);
-        emitted |= self.let_leave(outputs);
-        self.write_changelog(shared, outputs, emitted, before);
-        Ok(())
+        let left = self.let_leave(shared, outputs);
+        self.write_changelog(shared, outputs, left);
+        Ok(Step::Done)
     }
 
-    fn emit_panes(&mut self, watermark: EpochMs, shared: &mut Shared, outputs: &mut Outputs) -> Result<bool, Stop> {
+    fn emit_panes(&mut self, watermark: EpochMs, shared: &mut Shared, outputs: &mut Outputs) -> Result<Step, Stop> {
         let mut result = Ok(());
         let mut panes = 0;
+        let mut step = Step::Done;
         while let Some(&(end, number)) = self.due.first() {
             if end > watermark {
+                break;
+            }
+            if outputs.bytes() > FLUSH_BYTES {
+                step = Step::More;
                 break;
             }
             let Some(community) = self.communities[number as usize].as_mut() else {
@@ -74,7 +81,8 @@ impl Partition {
             }
         }
         self.panes += panes;
-        result.map(|()| panes > 0)
+        self.moved |= panes > 0;
+        result.map(|()| step)
     }
 
     /// Raises the low mark to the horizon, and finds what is below it.
@@ -117,13 +125,20 @@ impl Partition {
         }
     }
 
-    /// Removes entries below the low mark, with the state of their queue items.
-    fn let_leave(&mut self, outputs: &mut Outputs) -> bool {
-        let mut any = false;
-        for _ in 0..LEAVING_MAX {
+    /// Removes entries below the low mark, with the state of their queue items: some at a time, but never fewer than are
+    /// beyond the bound.
+    fn let_leave(&mut self, shared: &Shared, outputs: &mut Outputs) -> bool {
+        let (mut any, mut any_changed) = (false, false);
+        let at_once = LEAVING_MAX.max(self.index.len().saturating_sub(shared.ids_max));
+        for _ in 0..at_once {
             let Some(id) = self.leaving.pop_front() else { break };
-            any = true;
             let slot = self.index.slot(id);
+            // An edit may have moved it since it was found.
+            if self.low_mark.is_none_or(|low_mark| slot.entry.event_time >= low_mark) {
+                continue;
+            }
+            any = true;
+            any_changed |= slot.changed;
             if let Some(segment) = slot.segment {
                 release(&mut self.segments, segment);
             }
@@ -133,22 +148,23 @@ impl Partition {
                 let identity = Identity { community_id: community_id.into(), kind, id: interaction_id.into() };
                 outputs.push(CommunityStage::QUEUE_STATE).key(identity.key().as_bytes());
             }
-            if slot.changed {
-                self.changed.retain(|&changed| changed != id);
-            }
             self.index.remove(id);
+        }
+        if any_changed {
+            let index = &self.index;
+            self.changed.retain(|&id| index.is_taken(id));
         }
         any
     }
 
-    fn write_changelog(&mut self, shared: &Shared, outputs: &mut Outputs, emitted: bool, before: Option<EpochMs>) {
+    fn write_changelog(&mut self, shared: &Shared, outputs: &mut Outputs, left: bool) {
         if !shared.changelog {
             self.forget_changes();
             return;
         }
-        let watermark_moved = self.watermark.value() != before;
+        let watermark_moved = self.watermark.value() != self.written_watermark;
         let meta_due = shared.now.saturating_sub(self.meta_written_at) >= META_INTERVAL_MS;
-        let worked = self.moved || emitted || !self.changed.is_empty();
+        let worked = self.moved || left || !self.changed.is_empty();
         let only_watermark = watermark_moved && meta_due;
         if !worked && !only_watermark {
             return;
@@ -171,6 +187,7 @@ impl Partition {
         };
         ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number }.meta(&meta);
         self.meta_written_at = shared.now;
+        self.written_watermark = self.watermark.value();
         self.moved = false;
     }
 

@@ -137,6 +137,11 @@ impl IdentityIndex {
         }
     }
 
+    /// Whether the slot holds an entry.
+    pub(super) fn is_taken(&self, slot: SlotId) -> bool {
+        !self.slots[slot].key.is_empty()
+    }
+
     /// Every entry.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SlotId, &Slot)> {
         self.table.iter().map(|&id| (id, &self.slots[id]))

@@ -9,15 +9,14 @@ mod identity;
 mod panes;
 mod partition;
 mod restore;
+mod validate;
 mod watermark;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
-use record::{
-    ClassifiedRecord, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, limits, partition_for_key,
-};
+use record::{ClassifiedRecord, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, partition_for_key};
 use rules::Routing;
 use window::WindowSet;
 use wire::{ClassifiedDecoder, DecodeError, Encoder};
@@ -220,7 +219,9 @@ impl Stage for CommunityStage {
             Input::EndOfPartition(..) | Input::MoreToRead(_) => {}
             Input::Flush => {
                 for partition in self.partitions.values_mut() {
-                    partition.flush(&mut self.shared, outputs)?;
+                    if partition.flush(&mut self.shared, outputs)? == Step::More {
+                        return Ok(Step::More);
+                    }
                 }
             }
             Input::Topology { inputs, .. } => self.input_partitions = inputs.first().copied().unwrap_or(0),
@@ -297,14 +298,15 @@ fn decode<'a>(
         Err(DecodeError::NeedsSchema(id)) => return Decoded::NeedsSchema(id),
         Err(DecodeError::Reject(rejection)) => return Decoded::Refused(rejection.reason, rejection.detail),
     };
-    let ClassifiedRecord::ClassifiedInteraction(interaction) = &decoded else { return Decoded::Record(decoded) };
-    // A time of another producer that is far ahead would push the watermark, and everything else would be late.
-    let created_at = interaction.created_at;
-    if created_at < limits::EARLIEST_EVENT_MS {
-        return Decoded::Refused(Reason::ImpossibleTime, format!("created_at is {created_at}, before the year 2000"));
+    let valid = match &decoded {
+        ClassifiedRecord::ClassifiedInteraction(interaction) => validate::interaction(interaction, latest),
+        ClassifiedRecord::Progress(progress) => validate::progress(progress, latest),
+    };
+    if let Err((reason, detail)) = valid {
+        return Decoded::Refused(reason, detail);
     }
-    if created_at > latest {
-        return Decoded::Refused(Reason::FutureTime, format!("created_at is {created_at}, after {latest}"));
+    if matches!(decoded, ClassifiedRecord::Progress(_)) {
+        return Decoded::Record(decoded);
     }
     if partitions > 0 {
         // A community lives on one partition: elsewhere it would be counted twice.

@@ -65,6 +65,8 @@ pub(super) struct Partition {
     /// Something was processed since the last flush.
     pub(super) moved: bool,
     pub(super) meta_written_at: EpochMs,
+    /// The watermark that the changelog has.
+    pub(super) written_watermark: Option<EpochMs>,
     pub(super) swept_to: Option<EpochMs>,
     pub(super) panes: u64,
     key: Vec<u8>,
@@ -94,6 +96,7 @@ impl Partition {
             // The first flush writes down where the partition begins.
             moved: true,
             meta_written_at: EpochMs::MIN,
+            written_watermark: None,
             swept_to: None,
             panes: 0,
             key: Vec::new(),
@@ -110,7 +113,8 @@ impl Partition {
     ) -> Result<Outcome, Stop> {
         let topic = &interaction.origin_topic;
         let (partition, offset) = (interaction.origin_partition, interaction.origin_offset);
-        self.watermark.heard(topic, partition, offset, interaction.created_at, shared.now);
+        let event_time = (!interaction.deleted).then_some(interaction.created_at);
+        self.watermark.heard(topic, partition, offset, event_time, shared.now);
         let mut key = std::mem::take(&mut self.key);
         write_key(&interaction.community_id, interaction.kind, &interaction.id, &mut key);
         let found = self.index.find(&key);

@@ -31,6 +31,7 @@ impl Partition {
                 self.low_mark = meta.low_mark;
                 self.next_segment = meta.next_segment;
                 self.watermark.restore(meta.sources.into_owned(), meta.watermark, shared.now);
+                self.written_watermark = meta.watermark;
             }
             // A position is never removed: without it everything else would be of no use.
             (EntryKey::Meta, None) => return Err(named("removed".to_owned())),

@@ -7,6 +7,11 @@
 use record::{EpochMs, Position, Progress};
 use serde::{Deserialize, Serialize};
 
+/// Most raw topics; there are two, and more where they were renamed.
+const TOPICS_MAX: usize = 8;
+/// Most partitions of one raw topic.
+const PARTITIONS_MAX: i32 = 10_000;
+
 /// What is known of one source. Part of the changelog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Source {
@@ -69,24 +74,32 @@ impl Watermark {
     pub(super) fn know(&mut self, topics: &[(String, i32)], now: EpochMs) {
         for (topic, partitions) in topics {
             for partition in 0..*partitions {
-                self.source(topic, partition, now);
+                // Beyond the bound there is nothing to be known of.
+                let _ = self.source(topic, partition, now);
             }
         }
     }
 
-    /// A record of the source was read.
-    pub(super) fn heard(&mut self, topic: &str, partition: i32, offset: i64, event_time: EpochMs, now: EpochMs) {
-        let source = self.source(topic, partition, now);
-        source.position = offset + 1;
+    /// A record of the source was read; a retraction says nothing of event time.
+    pub(super) fn heard(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        event_time: Option<EpochMs>,
+        now: EpochMs,
+    ) {
+        let Some(source) = self.source(topic, partition, now) else { return };
+        source.position = offset.saturating_add(1);
         source.caught_up = false;
-        source.largest_event_time = source.largest_event_time.max(Some(event_time));
+        source.largest_event_time = source.largest_event_time.max(event_time);
         source.heard_at = now;
     }
 
     /// A marker was read.
     pub(super) fn heard_progress(&mut self, progress: &Progress<'_>, now: EpochMs) {
         for said in &progress.sources {
-            let source = self.source(&said.topic, said.partition, now);
+            let Some(source) = self.source(&said.topic, said.partition, now) else { continue };
             source.position = said.position;
             source.caught_up = said.caught_up;
             source.largest_event_time = source.largest_event_time.max(said.largest_event_time);
@@ -122,7 +135,7 @@ impl Watermark {
         }
         self.idle = None;
         if !held {
-            self.value = self.value.max(least.map(|least| least - self.disorder_ms));
+            self.value = self.value.max(least.map(|least| least.saturating_sub(self.disorder_ms)));
         }
     }
 
@@ -135,15 +148,21 @@ impl Watermark {
             None => {
                 // The last source to become idle is, at the latest, the one with the largest event time: whichever of them
                 // was last, nothing behind that one holds the watermark any more.
-                self.value = self.value.max(largest.map(|largest| largest - self.disorder_ms));
+                self.value = self.value.max(largest.map(|largest| largest.saturating_sub(self.disorder_ms)));
                 self.idle = self.value.map(|from| Idle { since: now, from });
             }
         }
     }
 
-    fn source(&mut self, topic: &str, partition: i32, now: EpochMs) -> &mut Source {
+    /// A source, which is added if it is new; `None` for what cannot be one of ours: another producer's word must not make
+    /// the table grow without a bound.
+    fn source(&mut self, topic: &str, partition: i32, now: EpochMs) -> Option<&mut Source> {
+        if !(0..PARTITIONS_MAX).contains(&partition) {
+            return None;
+        }
         let at = match self.topics.iter().position(|known| known.name == topic) {
             Some(at) => at,
+            None if self.topics.len() >= TOPICS_MAX => return None,
             None => {
                 self.topics.push(Topic { name: topic.to_owned(), sources: Vec::new() });
                 self.topics.len() - 1
@@ -165,7 +184,7 @@ impl Watermark {
                 }
             }
         };
-        &mut sources[at]
+        sources.get_mut(at)
     }
 }
 
@@ -195,16 +214,16 @@ mod tests {
     #[test]
     fn is_the_least_of_the_sources_and_never_goes_back() {
         let mut watermark = of_two();
-        watermark.heard("raw", 0, 0, 500, 0);
+        watermark.heard("raw", 0, 0, Some(500), 0);
         watermark.advance(0);
         assert_eq!(watermark.value(), None, "source 1 was never heard from");
-        watermark.heard("raw", 1, 0, 300, 0);
+        watermark.heard("raw", 1, 0, Some(300), 0);
         watermark.advance(0);
         assert_eq!(watermark.value(), Some(290));
-        watermark.heard("raw", 1, 1, 200, 0);
+        watermark.heard("raw", 1, 1, Some(200), 0);
         watermark.advance(0);
         assert_eq!(watermark.value(), Some(290));
-        watermark.heard("raw", 1, 2, 900, 0);
+        watermark.heard("raw", 1, 2, Some(900), 0);
         watermark.advance(0);
         assert_eq!(watermark.value(), Some(490));
     }
@@ -212,7 +231,7 @@ mod tests {
     #[test]
     fn an_idle_source_does_not_hold_it() {
         let mut watermark = of_two();
-        watermark.heard("raw", 0, 0, 500, 0);
+        watermark.heard("raw", 0, 0, Some(500), 0);
         watermark.heard_progress(&marker(&[(1, None, true)]), 0);
         watermark.advance(0);
         assert_eq!(watermark.value(), Some(490));
@@ -228,7 +247,7 @@ mod tests {
         assert_eq!(watermark.value(), Some(740));
         watermark.advance(7_100);
         assert_eq!(watermark.value(), Some(740), "a clock set back does not move it back");
-        watermark.heard("raw", 1, 10, 600, 7_300);
+        watermark.heard("raw", 1, 10, Some(600), 7_300);
         watermark.advance(9_000);
         assert_eq!(watermark.value(), Some(740), "a source that works again holds it");
     }
@@ -245,10 +264,10 @@ mod tests {
     #[test]
     fn a_silent_source_holds_it_for_a_time_only() {
         let mut watermark = of_two();
-        watermark.heard("raw", 0, 0, 500, 1_000);
+        watermark.heard("raw", 0, 0, Some(500), 1_000);
         watermark.advance(1_000);
         assert_eq!(watermark.value(), None);
-        watermark.heard("raw", 0, 1, 600, 1_500);
+        watermark.heard("raw", 0, 1, Some(600), 1_500);
         watermark.advance(1_500);
         assert_eq!(watermark.value(), Some(590), "source 1 was silent for longer than it may hold");
     }

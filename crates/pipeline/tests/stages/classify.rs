@@ -1,7 +1,7 @@
 //! The classify stage alone: what each record becomes.
 
 use pipeline::{ClassifyStage, KeyFormat};
-use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step};
+use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step};
 use record::{Author, ContentKind, Interaction, Kind, Media, Outcome, Role, header};
 use wire::{Encoder, Framing, RawEncoder, RawFormat, SchemaName};
 
@@ -36,7 +36,14 @@ impl Bench {
     }
 
     fn give(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Vec<(usize, Kept)> {
-        let record = InputRecord { from: FROM, offset: self.offset, timestamp: Some(NOW), key, value };
+        let record = InputRecord {
+            from: FROM,
+            offset: self.offset,
+            timestamp: Some(NOW),
+            key,
+            value,
+            headers: InputHeaders::default(),
+        };
         let (step, outputs) = self.step(Input::Record(record));
         assert_eq!(step, Step::Done);
         self.offset += 1;
@@ -177,7 +184,14 @@ fn the_registry_is_asked_before_the_record_is_taken() {
         comments: Encoder::confluent(SchemaName::Comment, 43),
     };
     encoder.encode(&post("1", "c", NOW, "halo"), &mut value).unwrap();
-    let record = InputRecord { from: FROM, offset: 0, timestamp: None, key: None, value: Some(&value) };
+    let record = InputRecord {
+        from: FROM,
+        offset: 0,
+        timestamp: None,
+        key: None,
+        value: Some(&value),
+        headers: InputHeaders::default(),
+    };
     assert_eq!(bench.step(Input::Record(record)), (Step::NeedsSchema(42), Vec::new()));
     assert_eq!(bench.count(Outcome::Classified), 0);
     let lookup = SchemaLookup::Found(SchemaName::Post.text().to_owned());
@@ -209,7 +223,14 @@ fn a_comment_needs_its_post() {
     let from = InputPartition { input: 1, partition: 0 };
     let mut value = Vec::new();
     RawEncoder::Json.encode(&comment, &mut value).unwrap();
-    let record = InputRecord { from, offset: 0, timestamp: None, key: None, value: Some(&value) };
+    let record = InputRecord {
+        from,
+        offset: 0,
+        timestamp: None,
+        key: None,
+        value: Some(&value),
+        headers: InputHeaders::default(),
+    };
     let (_, outputs) = bench.step(Input::Record(record));
     assert_eq!(outputs[0].1.headers[header::REASON], "missing_field");
     assert!(outputs[0].1.headers[header::DETAIL].contains("post_id"));

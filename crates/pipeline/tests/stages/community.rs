@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pipeline::KeyFormat;
 use proptest::prelude::*;
-use record::stage::{Input, InputPartition, InputRecord, Outputs, Stage};
+use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage};
 use record::{EpochMs, Interaction, Label, Ledger, Outcome, Version};
 use window::{WindowSet, WindowSpec};
 use wire::{Framing, RawFormat, SchemaName};
@@ -37,7 +37,14 @@ impl Whole {
         let offset = self.offsets[&from];
         self.offsets.insert(from, offset + 1);
         let value = avro(interaction);
-        let record = InputRecord { from, offset, timestamp: Some(now), key: None, value: Some(&value) };
+        let record = InputRecord {
+            from,
+            offset,
+            timestamp: Some(now),
+            key: None,
+            value: Some(&value),
+            headers: InputHeaders::default(),
+        };
         self.classify_step(Input::Clock(now));
         let outputs = self.classify_step(Input::Record(record));
         self.side.append(&outputs);
@@ -71,8 +78,9 @@ impl Whole {
         sum
     }
 
+    /// Where event time stands; before all time where nothing but retractions came.
     fn watermark(&self) -> EpochMs {
-        self.side.stage.status().filter_map(|status| status.watermark).min().unwrap()
+        self.side.stage.status().filter_map(|status| status.watermark).min().unwrap_or(EpochMs::MIN)
     }
 }
 

@@ -7,7 +7,7 @@ use pipeline::{
     ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage, KeyFormat,
     Pseudonym,
 };
-use record::stage::{Input, InputPartition, InputRecord, Outputs, Stage, Step};
+use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 use record::{Author, EpochMs, Interaction, Kind, Role, partition_for_key};
 use rules::Routing;
 use serde_json::Value;
@@ -214,6 +214,7 @@ impl CommunitySide {
                     timestamp: Some(self.now),
                     key: kept.key.as_deref(),
                     value: kept.value.as_deref(),
+                    headers: InputHeaders::default(),
                 };
                 self.step(Input::Record(record));
                 self.positions.insert(partition, offset + 1);
