@@ -163,6 +163,44 @@ fn each_bad_record_is_a_dead_letter_with_its_reason_and_stops_nothing() {
 }
 
 #[test]
+fn a_dead_letter_keeps_headers_and_says_what_was_cut() {
+    let mut bench = Bench::avro();
+    let read = |see: &mut dyn FnMut(&str, &[u8])| {
+        see("traceparent", b"00-1");
+        see("sinyal.reason", b"of an earlier time");
+        see("blob", &[7; 20_000]);
+    };
+    let key = vec![b'k'; 20_000];
+    let record = InputRecord {
+        from: FROM,
+        offset: 0,
+        timestamp: Some(NOW),
+        key: Some(&key),
+        value: Some(b"{}"),
+        headers: InputHeaders::read_by(&read),
+    };
+    let (_, outputs) = bench.step(Input::Record(record));
+    let letter = &outputs[0].1;
+    assert_eq!(letter.headers["traceparent"], "00-1");
+    assert_eq!(letter.headers[header::REASON], "wrong_framing", "the one of now");
+    assert_eq!(letter.headers[header::ORIGINAL_HEADERS_LEFT_OUT], "1");
+    assert!(!letter.headers.contains_key("blob"));
+    assert_eq!(letter.headers[header::ORIGINAL_TIMESTAMP], NOW.to_string());
+    assert_eq!((letter.key.as_ref().unwrap().len(), &*letter.headers[header::ORIGINAL_KEY_SIZE]), (16_384, "20000"));
+}
+
+#[test]
+fn a_retraction_does_not_move_event_time() {
+    let mut bench = Bench::new(RawFormat::Avro, Framing::SingleObject, KeyFormat::Identity);
+    let old = NOW - 86_400_000;
+    bench.give(None, Some(&avro(&post("1", "c", old, "halo"))));
+    bench.give(Some(b"c|post|1"), None);
+    let (_, markers) = bench.step(Input::Flush);
+    let marker = decoded(SchemaName::Classified, markers[0].1.value.as_ref().unwrap());
+    assert_eq!(marker["sources"][0]["largest_event_time"], old);
+}
+
+#[test]
 fn a_null_value_retracts_where_keys_name_identity() {
     let mut bench = Bench::new(RawFormat::Avro, Framing::SingleObject, KeyFormat::Identity);
     let outputs = bench.give(Some(b"warga%20depok|post|7"), None);

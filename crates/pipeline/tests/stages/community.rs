@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use pipeline::KeyFormat;
 use proptest::prelude::*;
-use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage};
-use record::{EpochMs, Interaction, Label, Ledger, Outcome, Version};
+use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
+use record::{
+    ClassifiedInteraction, ClassifiedRecord, EpochMs, Interaction, Label, Ledger, Outcome, Progress, SourceProgress,
+    Version,
+};
 use window::{WindowSet, WindowSpec};
-use wire::{Framing, RawFormat, SchemaName};
+use wire::{ClassifiedDecoder, Encoder, Framing, RawFormat, SchemaName};
 
 use crate::world::{CommunitySide, Kept, NOW, avro, classify_stage, decoded, keep, post};
 
@@ -374,6 +377,96 @@ fn a_record_in_another_partition_than_its_keys_is_a_dead_letter() {
     let ledger = whole.ledger();
     assert_eq!((ledger.count(Outcome::Applied), ledger.count(Outcome::DeadLettered)), (1, 4));
     assert_eq!(whole.side.left.dead_letters, 4);
+}
+
+#[test]
+fn another_producer_cannot_fill_the_state_or_move_event_time() {
+    let mut whole = Whole::new(WindowSet::standard(), 1_000);
+    whole.raw(0, &post("1", "c", NOW, TEXTS[0]), NOW);
+    whole.settle(NOW);
+    let watermark = whole.watermark();
+    let (&partition, log) = whole.side.log.iter().find(|(_, log)| log.iter().any(|kept| kept.key.is_some())).unwrap();
+    let good = log.iter().find(|kept| kept.key.is_some()).unwrap().clone();
+    let mut encoder = Encoder::single_object(SchemaName::Classified);
+    let mut encoded = |record: &ClassifiedRecord<'_>| {
+        let mut value = Vec::new();
+        encoder.encode(record, &mut value).unwrap();
+        value
+    };
+    let marker = |at: EpochMs, topic: &'static str, partition: i32| {
+        let source = SourceProgress {
+            topic: topic.into(),
+            partition,
+            position: 1,
+            largest_event_time: Some(at),
+            caught_up: true,
+        };
+        ClassifiedRecord::Progress(Progress { at: NOW, sources: vec![source] })
+    };
+    let mut foreign = vec![
+        encoded(&marker(253_370_764_800_000, "posts", 0)),
+        encoded(&marker(EpochMs::MIN + 1, "posts", 0)),
+        encoded(&marker(NOW, "posts", i32::MAX)),
+    ];
+    foreign.extend((0..100).map(|number| encoded(&marker(NOW, "elsewhere", number))));
+    let value = good.value.clone().unwrap();
+    let mut decoder = ClassifiedDecoder::new(Framing::SingleObject);
+    let ClassifiedRecord::ClassifiedInteraction(known) = decoder.decode(&value).unwrap() else { panic!("not one") };
+    let long = ClassifiedInteraction { id: "i".repeat(600_000).into(), ..known };
+    foreign.push(encoded(&ClassifiedRecord::ClassifiedInteraction(long)));
+    for value in foreign {
+        whole.side.log.get_mut(&partition).unwrap().push(Kept { value: Some(value), ..good.clone() });
+    }
+    whole.settle(NOW);
+    let ledger = whole.ledger();
+    assert_eq!(ledger.count(Outcome::DeadLettered), 3, "{ledger:?}");
+    assert_eq!(whole.watermark(), watermark);
+    let largest = whole.side.left.changelog.values().map(Vec::len).max().unwrap();
+    assert!(largest < 10_000, "{largest} bytes in one entry of the changelog");
+}
+
+#[test]
+fn a_large_flush_comes_in_parts() {
+    let mut whole = Whole::new(WindowSet::standard(), 100_000);
+    for number in 0..5_000_i64 {
+        whole.raw(0, &post("1", &format!("community {number}"), NOW, TEXTS[1]), NOW);
+    }
+    whole.settle(NOW);
+    let later = NOW + 8 * 86_400_000;
+    whole.classify_step(Input::Clock(later));
+    for partition in 0..3 {
+        whole.side.log.get_mut(&partition).unwrap().push(marker_of_all_idle(later));
+    }
+    whole.side.now = later;
+    whole.side.read();
+    let (mut parts, mut most) = (1, 0);
+    loop {
+        let mut outputs = Outputs::default();
+        let step = whole.side.stage.step(Input::Flush, &mut outputs).unwrap();
+        most = most.max(outputs.bytes());
+        if step == Step::Done {
+            break;
+        }
+        parts += 1;
+    }
+    assert!(parts > 1 && most < 6 << 20, "{parts} parts, at most {most} bytes");
+}
+
+/// A marker that says of every source that it has caught up, having seen an event at `at`.
+fn marker_of_all_idle(at: EpochMs) -> Kept {
+    let sources = ["posts", "comments"].into_iter().flat_map(|topic| {
+        (0..2).map(move |partition| SourceProgress {
+            topic: topic.into(),
+            partition,
+            position: 100_000,
+            largest_event_time: Some(at),
+            caught_up: true,
+        })
+    });
+    let record = ClassifiedRecord::Progress(Progress { at, sources: sources.collect() });
+    let mut value = Vec::new();
+    Encoder::single_object(SchemaName::Classified).encode(&record, &mut value).unwrap();
+    Kept { partition: None, key: None, value: Some(value), headers: BTreeMap::new() }
 }
 
 #[test]

@@ -229,7 +229,7 @@ impl CommunitySide {
 
     /// Flushes and commits.
     pub(crate) fn commit(&mut self) {
-        self.step(Input::Flush);
+        while self.step(Input::Flush) == Step::More {}
         self.left.take(&std::mem::take(&mut self.uncommitted));
         self.committed = self.positions.clone();
     }
@@ -273,9 +273,11 @@ impl CommunitySide {
         }
     }
 
-    fn step(&mut self, input: Input<'_>) {
+    fn step(&mut self, input: Input<'_>) -> Step {
         let mut outputs = Outputs::default();
-        assert_eq!(self.stage.step(input, &mut outputs).unwrap(), Step::Done);
+        let step = self.stage.step(input, &mut outputs).unwrap();
+        assert!(!matches!(step, Step::NeedsSchema(_)));
         self.uncommitted.extend(keep(&outputs));
+        step
     }
 }
