@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use kafka_io::Connection;
 use kafka_io::admin::Admin;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{FETCH, Server, cache, free_port, need, run, wait_for};
@@ -14,6 +15,7 @@ use crate::{FETCH, Server, cache, free_port, need, run, wait_for};
 const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>sinyal</groupId><artifactId>tests</artifactId><version>1</version><dependencies>
 <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>4.3.1</version></dependency>
+<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>4.3.1</version></dependency>
 <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
 </dependencies></project>"#;
 
@@ -62,6 +64,34 @@ impl Kafka {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The first and the next offset of a partition.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn offsets(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
+        Ok(self.admin()?.offsets(topic, partition)?)
+    }
+
+    /// Deletes the records of a partition before an offset, as retention would.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn delete_records(&self, topic: &str, partition: i32, before: i64) -> Result<()> {
+        let file = self.folder.path().join("delete.json");
+        let partition = json!({ "topic": topic, "partition": partition, "offset": before });
+        std::fs::write(&file, json!({ "version": 1, "partitions": [partition] }).to_string())?;
+        let mut command = java(&fetch()?);
+        command.args(["org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", &self.bootstrap()]);
+        run(command.arg("--offset-json-file").arg(&file))?;
+        Ok(())
+    }
+
+    fn admin(&self) -> Result<Admin> {
+        let connection =
+            Connection { bootstrap: self.bootstrap(), client_id: "tests".to_owned(), properties: Vec::new() };
+        Ok(Admin::new(&connection, Duration::from_secs(2))?)
+    }
+
     /// Ends the broker; its data stay.
     pub fn stop(&mut self) {
         self.server = None;
@@ -78,9 +108,7 @@ impl Kafka {
         command.arg("kafka.Kafka").arg(self.folder.path().join("server.properties"));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.server = Some(Server::start(command)?);
-        let connection =
-            Connection { bootstrap: self.bootstrap(), client_id: "tests".to_owned(), properties: Vec::new() };
-        let admin = Admin::new(&connection, Duration::from_secs(2))?;
+        let admin = self.admin()?;
         wait_for("Kafka", Duration::from_secs(60), || Ok(admin.topics().is_ok()))
     }
 }
@@ -95,7 +123,7 @@ fn java(jars: &std::path::Path) -> Command {
 fn fetch() -> Result<PathBuf> {
     let _one = FETCH.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     need("java", "default-jre-headless")?;
-    let jars = cache()?.join("kafka-4.3.1");
+    let jars = cache()?.join("kafka-4.3.1-tools");
     if jars.join("complete").exists() {
         return Ok(jars);
     }

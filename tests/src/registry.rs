@@ -60,6 +60,21 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Tries to register a schema, as a JSON body; gives the answer's status.
+    ///
+    /// # Errors
+    /// If the registry does not answer.
+    pub fn register(&self, subject: &str, body: &str) -> Result<u16> {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let answer = agent
+            .post(format!("{}/subjects/{subject}/versions", self.url()))
+            .header("Content-Type", "application/vnd.schemaregistry.v1+json")
+            .send(body)?;
+        Ok(answer.status().as_u16())
+    }
+}
+
 fn fetch() -> Result<PathBuf> {
     let _one = FETCH.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     need("java", "default-jre-headless")?;

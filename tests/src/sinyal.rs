@@ -75,7 +75,16 @@ impl Sinyal {
     /// # Errors
     /// If it cannot be started.
     pub fn output(&self, arguments: &[&str]) -> Result<Output> {
-        Ok(self.command(arguments)?.stdin(Stdio::null()).output()?)
+        self.output_with(arguments, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn output_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output> {
+        let mut command = self.command(arguments)?;
+        Ok(command.envs(variables.iter().copied()).stdin(Stdio::null()).output()?)
     }
 
     /// Runs a command that must succeed; gives its standard output.
@@ -98,9 +107,18 @@ impl Sinyal {
     /// # Errors
     /// If it cannot be started.
     pub fn start(&self, arguments: &[&str]) -> Result<Ran> {
+        self.start_with(arguments, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Ran> {
         let path = self.log_file(self.started.fetch_add(1, Ordering::Relaxed));
         let log = std::fs::File::create(&path)?;
         let mut command = self.command(arguments)?;
+        command.envs(variables.iter().copied());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(Ran { server: Server::start(command)?, log: path })
     }
@@ -157,6 +175,31 @@ impl Ran {
         let line: serde_json::Value = serde_json::from_str(line)?;
         let bound = line["bound"].as_str().context("an address")?;
         Ok(ureq::get(format!("http://{bound}/metrics")).call()?.body_mut().read_to_string()?)
+    }
+
+    /// How often a role has committed; 0 while nothing is served yet.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn committed(&mut self, role: &str) -> Result<u64> {
+        ensure!(self.is_running(), "it has ended: {}", std::fs::read_to_string(&self.log)?);
+        let metrics = self.metrics().unwrap_or_default();
+        let name = format!("sinyal_commits_total{{stage=\"{role}\"}} ");
+        Ok(metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap_or(0))
+    }
+
+    /// Waits until it ends by itself; gives its exit code.
+    ///
+    /// # Errors
+    /// If it has not ended within `timeout`.
+    pub fn wait(&mut self, timeout: Duration) -> Result<Option<i32>> {
+        wait_for("the service to end by itself", timeout, || Ok(!self.is_running()))?;
+        Ok(self.server.0.try_wait()?.and_then(|status| status.code()))
+    }
+
+    /// Stops its threads, as a machine that hangs would, or lets them go on.
+    pub fn freeze(&self, frozen: bool) {
+        self.server.signal(if frozen { libc::SIGSTOP } else { libc::SIGCONT });
     }
 
     /// What it has used so far, as Linux counts.

@@ -236,6 +236,10 @@ unsafe fn list(list: *mut sys::rd_kafka_topic_partition_list_t) -> Vec<(String, 
     // SAFETY: a live list holds `cnt` elements, each with a C string for its topic.
     unsafe {
         let Some(list) = list.as_ref() else { return Vec::new() };
+        if list.elems.is_null() {
+            // Of an empty list nothing is allocated: a cooperative rebalance may give none.
+            return Vec::new();
+        }
         let elements = slice::from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0));
         elements
             .iter()

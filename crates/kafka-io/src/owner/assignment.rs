@@ -272,8 +272,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         let reader: BaseConsumer<Context> =
             config.create_with_context(Context::new("restore")).map_err(|error| unanswered(&error))?;
         let reader = Arc::new(reader);
-        let (low, high) =
-            reader.fetch_watermarks(&topic, partition, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
+        let (low, high) = self.log_end(&topic, partition)?;
         let mut assignment = TopicPartitionList::new();
         assignment
             .add_partition_offset(&topic, partition, Offset::Beginning)
@@ -322,6 +321,16 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.stage.step(Input::Restored { partition }, &mut self.outputs)?;
         tracing::info!(partition, entries, "state restored");
         Ok(())
+    }
+
+    /// The first offset and the high watermark. A client that reads committed records would be told the end of what is
+    /// committed, which may lie before records that the group's committed position already covers: a commit shows in one
+    /// partition after the other.
+    fn log_end(&self, topic: &str, partition: i32) -> Result<(Position, Position), Trouble> {
+        let config = self.config.connection.config(&[("isolation.level", "read_uncommitted")]);
+        let asker: BaseConsumer<Context> =
+            config.create_with_context(Context::new("ends")).map_err(|error| unanswered(&error))?;
+        asker.fetch_watermarks(topic, partition, ASK_TIMEOUT).map_err(|error| unanswered(&error))
     }
 
     /// Tells the group that partitions are taken, and from where.

@@ -178,9 +178,10 @@ pub(super) fn judge_error(
         }
         code if is_unauthorized(code) => return Err(Trouble::Stop(OwnerError::Unauthorized(reason))),
         RDKafkaErrorCode::FencedInstanceId => {
-            return Err(Trouble::Stop(OwnerError::Fatal(format!(
-                "another member has the same group.instance.id; give each instance its own instance.id ({reason})"
-            ))));
+            return Err(Trouble::Stop(OwnerError::Fenced {
+                id: "the same group.instance.id".to_owned(),
+                detail: reason,
+            }));
         }
         _ if consumer.client().fatal_error().is_some() => {
             return Err(Trouble::Stop(OwnerError::Fatal(format!("the consumer cannot go on: {reason}"))));

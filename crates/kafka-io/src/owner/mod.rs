@@ -46,6 +46,8 @@ const UNKNOWN: Position = Position::MAX;
 const FENCED_AGAIN_WITHIN: Duration = Duration::from_secs(60);
 /// Most samples of step time between two turns.
 const STEP_SAMPLES_MAX: usize = 1_024;
+/// Longer than between two heartbeats (`heartbeat.interval.ms`, 3 s), whose answers tell a member that it was replaced.
+const FENCED_PAUSE: Duration = Duration::from_secs(4);
 const TURN_EVERY: Duration = Duration::from_secs(1);
 const METADATA_EVERY: Duration = Duration::from_secs(30);
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -367,12 +369,18 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 let again = self.fenced_at.is_some_and(|at| at.elapsed() < FENCED_AGAIN_WITHIN);
                 self.fenced_at = Some(Instant::now());
                 if again {
-                    let transactional_id = match &self.config.delivery {
-                        Delivery::ExactlyOnce { transactional_id, .. } => transactional_id.clone(),
-                        Delivery::AtLeastOnce => String::new(),
+                    let id = match &self.config.delivery {
+                        Delivery::ExactlyOnce { transactional_id, .. } => {
+                            format!("transactional id {transactional_id}")
+                        }
+                        Delivery::AtLeastOnce => "the same name".to_owned(),
                     };
-                    return Err(OwnerError::Fenced { transactional_id, detail });
+                    return Err(OwnerError::Fenced { id, detail });
                 }
+                // A namesake has taken our place in the group too: that is heard of before a new producer of ours fences
+                // its in turn, and both of us stop.
+                self.turn.state = OwnerState::Waiting(WaitReason::Broker(detail.clone()));
+                self.wait(FENCED_PAUSE)?;
                 detail
             }
         };

@@ -79,13 +79,11 @@ pub enum OwnerError {
     /// The stage cannot go on.
     #[error(transparent)]
     Stage(#[from] Stop),
-    /// Another process has the same transactional id and works.
-    #[error(
-        "fenced: another process works as transactional id {transactional_id}; give each instance its own instance.id ({detail})"
-    )]
+    /// Another process has the same name and works.
+    #[error("fenced: another process works under {id}; give each instance its own instance.id ({detail})")]
     Fenced {
-        /// The id.
-        transactional_id: String,
+        /// The name, and what it is.
+        id: String,
         /// The client's words.
         detail: String,
     },

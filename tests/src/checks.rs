@@ -1,0 +1,137 @@
+//! What the tests on a real Kafka have in common: a configuration, a made-up input, and what must be true in the end.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::recount::Window;
+use crate::{Kafka, Reader, Recount, Sinyal, wait_for};
+
+/// The standard windows.
+pub(crate) const WINDOWS: [Window; 4] =
+    [("5m", 300_000, 10_000), ("1h", 3_600_000, 60_000), ("24h", 86_400_000, 900_000), ("7d", 604_800_000, 3_600_000)];
+
+/// The queues that there are by default.
+pub(crate) const QUEUES: [&str; 5] = ["complaint", "tip", "experience", "praise", "review"];
+
+/// The standard windows in a configuration, open for a day: the tests feed minutes of event time in a second, so that a moment
+/// of the machine's is long in event time. Nothing is late then, and a recount needs no watermark.
+pub fn open_windows() -> String {
+    let window = |(name, length_ms, slide_ms): Window| {
+        format!(
+            "[[windows]]\nname = \"{name}\"\nlength_ms = {length_ms}\nslide_ms = {slide_ms}\nlateness_ms = 86400000\n"
+        )
+    };
+    WINDOWS.into_iter().map(window).collect()
+}
+
+/// The Kafka that the tests of one process share.
+///
+/// # Panics
+/// If it cannot be started.
+pub fn kafka() -> &'static Kafka {
+    static KAFKA: OnceLock<Kafka> = OnceLock::new();
+    KAFKA.get_or_init(|| match Kafka::start() {
+        Ok(kafka) => kafka,
+        Err(error) => panic!("no Kafka: {error:#}"),
+    })
+}
+
+/// A configuration on the shared Kafka, its topics made.
+///
+/// # Errors
+/// If they cannot be.
+pub fn sinyal(prefix: &str, more: &str) -> Result<Sinyal> {
+    let sinyal = Sinyal::new(&kafka().bootstrap(), prefix, more)?;
+    sinyal.succeed(&["topics", "apply"])?;
+    Ok(sinyal)
+}
+
+/// Makes up an input, leaves it as `input.jsonl`, and recounts it.
+///
+/// # Errors
+/// If a command fails.
+pub fn made_up(sinyal: &Sinyal, seed: u32, interactions: u32) -> Result<Recount> {
+    let lines = sinyal.succeed(&["sim", "--seed", &seed.to_string(), "--interactions", &interactions.to_string()])?;
+    std::fs::write(sinyal.file("input.jsonl"), &lines)?;
+    let mut texts = String::new();
+    for (number, line) in lines.lines().enumerate() {
+        let line: Value = serde_json::from_str(line)?;
+        texts += &json!({ "id": number, "text": line["text"].as_str().unwrap_or_default() }).to_string();
+        texts.push('\n');
+    }
+    std::fs::write(sinyal.file("texts.jsonl"), texts)?;
+    Recount::of(&lines, &sinyal.succeed(&["classify", "--json", "texts.jsonl"])?)
+}
+
+/// How often each raw record stands in these topics.
+///
+/// # Errors
+/// If an origin is not whole.
+pub fn by_origin(records: &[Value]) -> Result<BTreeMap<(String, i64, i64), usize>> {
+    let mut origins = BTreeMap::new();
+    for record in records.iter().map(|record| &record["value"]).filter(|value| value["origin_topic"].is_string()) {
+        let number = |field: &str| record[field].as_i64().context("a number");
+        let topic = record["origin_topic"].as_str().unwrap_or_default().to_owned();
+        *origins.entry((topic, number("origin_partition")?, number("origin_offset")?)).or_default() += 1;
+    }
+    Ok(origins)
+}
+
+/// Every raw record is classified once, the queues hold what a recount says, and so does every pane.
+///
+/// # Errors
+/// What is not so.
+pub fn check_exactly_once(sinyal: &Sinyal, reader: &Reader, recount: &Recount) -> Result<()> {
+    let classified = reader.read(&sinyal.topic("social.interactions.classified"), Some("Classified"))?;
+    let origins = by_origin(&classified)?;
+    ensure!(origins.len() == recount.lines, "{} of {} raw records are classified", origins.len(), recount.lines);
+    ensure!(origins.values().all(|&times| times == 1), "a raw record is classified twice");
+    for queue in QUEUES {
+        let items = reader.read(&sinyal.topic(&format!("social.queue.{queue}")), Some("QueueItem"))?;
+        ensure!(by_origin(&items)?.values().all(|&times| times == 1), "queue {queue}: an item is there twice");
+        recount.check_queue(queue, &items)?;
+    }
+    check_rows(sinyal, reader, recount)
+}
+
+/// Every pane is what a recount says.
+///
+/// # Errors
+/// Those that are not.
+pub fn check_rows(sinyal: &Sinyal, reader: &Reader, recount: &Recount) -> Result<()> {
+    let rows = reader.read(&sinyal.topic("social.community.metrics"), Some("CommunityMetrics"))?;
+    let panes = recount.check_rows(&rows, &WINDOWS)?;
+    ensure!(panes > 1_000, "only {panes} panes could be compared");
+    Ok(())
+}
+
+/// How many raw records are classified.
+///
+/// # Errors
+/// If the topic cannot be read.
+pub fn classified(sinyal: &Sinyal, reader: &Reader) -> Result<usize> {
+    let records = reader.read(&sinyal.topic("social.interactions.classified"), Some("Classified"))?;
+    Ok(by_origin(&records)?.len())
+}
+
+/// Waits until everything is classified, and event time has caught up with what was read: no more rows come.
+///
+/// # Errors
+/// If it takes too long.
+pub fn wait_until_done(sinyal: &Sinyal, reader: &Reader, recount: &Recount) -> Result<()> {
+    wait_for("everything to be classified", Duration::from_secs(120), || {
+        Ok(classified(sinyal, reader)? >= recount.lines)
+    })?;
+    let mut before = 0;
+    wait_for("the rows to be complete", Duration::from_secs(120), || {
+        let now = reader.read(&sinyal.topic("social.community.metrics"), Some("CommunityMetrics"))?.len();
+        let quiet = now == before && now > 0;
+        before = now;
+        std::thread::sleep(Duration::from_secs(2));
+        Ok(quiet)
+    })
+}

@@ -1,0 +1,147 @@
+//! Several processes on a real Kafka: partitions that move, a zombie, a namesake, state that is missing.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use sinyal_tests::checks::{
+    by_origin, check_exactly_once, check_rows, classified, kafka, made_up, open_windows, sinyal, wait_until_done,
+};
+use sinyal_tests::{Ran, Reader, Sinyal, wait_for};
+
+/// The same service as another replica.
+fn replica(sinyal: &Sinyal, name: &str) -> Ran {
+    sinyal.start_with(&["run"], &[("SINYAL__INSTANCE__ID", name)]).unwrap()
+}
+
+#[test]
+fn partitions_move_between_replicas_and_nothing_is_lost_or_twice() {
+    let sinyal = sinyal(
+        "moved",
+        &format!("kafka.session_timeout_ms = 6000\nkafka.transaction_timeout_ms = 3000\n{}", open_windows()),
+    )
+    .unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let recount = made_up(&sinyal, 21, 24_000).unwrap();
+    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "1000"]).unwrap();
+    let mut first = replica(&sinyal, "moved-a");
+    wait_for("the first to work", Duration::from_secs(30), || Ok(first.committed("community")? > 1)).unwrap();
+    // One comes, and takes its share.
+    let mut second = replica(&sinyal, "moved-b");
+    wait_for("the second to work", Duration::from_secs(60), || Ok(second.committed("community")? > 1)).unwrap();
+    // One goes in order, one goes without a word.
+    assert_eq!(first.terminate().unwrap(), Some(0), "{}", sinyal.log());
+    let mut third = replica(&sinyal, "moved-c");
+    wait_for("the third to work", Duration::from_secs(60), || Ok(third.committed("community")? > 1)).unwrap();
+    second.kill();
+    wait_for("the feed to end", Duration::from_secs(120), || Ok(!feeding.is_running())).unwrap();
+    wait_until_done(&sinyal, &reader, &recount).unwrap();
+    check_exactly_once(&sinyal, &reader, &recount).unwrap();
+    assert!(third.is_running(), "{}", sinyal.log());
+    assert_eq!(third.terminate().unwrap(), Some(0));
+}
+
+#[test]
+fn a_zombie_that_comes_back_writes_nothing_twice() {
+    let sinyal = sinyal(
+        "zombie",
+        &format!("kafka.session_timeout_ms = 6000\nkafka.transaction_timeout_ms = 3000\n{}", open_windows()),
+    )
+    .unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let recount = made_up(&sinyal, 22, 16_000).unwrap();
+    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "800"]).unwrap();
+    let mut first = replica(&sinyal, "zombie-a");
+    let mut second = replica(&sinyal, "zombie-b");
+    for replica in [&mut first, &mut second] {
+        wait_for("both to work", Duration::from_secs(60), || Ok(replica.committed("community")? > 1)).unwrap();
+    }
+    // Longer than its session and its transactions last: its partitions are the other's meanwhile.
+    first.freeze(true);
+    std::thread::sleep(Duration::from_secs(10));
+    first.freeze(false);
+    wait_for("the feed to end", Duration::from_secs(120), || Ok(!feeding.is_running())).unwrap();
+    wait_until_done(&sinyal, &reader, &recount).unwrap();
+    check_exactly_once(&sinyal, &reader, &recount).unwrap();
+    assert!(first.is_running() && second.is_running(), "{}", sinyal.log());
+    for replica in [first, second] {
+        assert_eq!(replica.terminate().unwrap(), Some(0), "{}", sinyal.log());
+    }
+}
+
+#[test]
+fn a_namesake_takes_over_and_the_other_says_so() {
+    let sinyal = sinyal("namesake", "").unwrap();
+    let _ = made_up(&sinyal, 23, 4_000).unwrap();
+    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "200"]).unwrap();
+    let mut first = sinyal.start(&["run"]).unwrap();
+    wait_for("the first to work", Duration::from_secs(30), || Ok(first.committed("classify")? > 1)).unwrap();
+    let mut second = sinyal.start(&["run"]).unwrap();
+    assert_eq!(first.wait(Duration::from_secs(60)).unwrap(), Some(3), "{}", sinyal.log());
+    assert!(sinyal.log().contains("give each instance its own instance.id"), "{}", sinyal.log());
+    wait_for("the second to work", Duration::from_secs(60), || Ok(second.committed("classify")? > 1)).unwrap();
+    assert_eq!(second.terminate().unwrap(), Some(0));
+    wait_for("the feed to end", Duration::from_secs(60), || Ok(!feeding.is_running())).unwrap();
+}
+
+#[test]
+fn at_least_once_loses_nothing_and_is_counted_once() {
+    let sinyal = sinyal("least", &format!("classify.delivery = \"at_least_once\"\n{}", open_windows())).unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let recount = made_up(&sinyal, 24, 8_000).unwrap();
+    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "800"]).unwrap();
+    for _ in 0..3 {
+        let mut running = sinyal.start(&["run"]).unwrap();
+        wait_for("work to be under way", Duration::from_secs(30), || Ok(running.committed("classify")? > 3)).unwrap();
+        running.kill();
+    }
+    let running = sinyal.start(&["run"]).unwrap();
+    wait_for("the feed to end", Duration::from_secs(60), || Ok(!feeding.is_running())).unwrap();
+    wait_until_done(&sinyal, &reader, &recount).unwrap();
+    assert_eq!(classified(&sinyal, &reader).unwrap(), recount.lines);
+    check_rows(&sinyal, &reader, &recount).unwrap();
+    assert_eq!(running.terminate().unwrap(), Some(0));
+}
+
+#[test]
+fn missing_state_stops_the_community_role_and_says_what_to_do() {
+    let sinyal = sinyal("missing", "").unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let recount = made_up(&sinyal, 25, 500).unwrap();
+    sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
+    let running = sinyal.start(&["run"]).unwrap();
+    wait_until_done(&sinyal, &reader, &recount).unwrap();
+    assert_eq!(running.terminate().unwrap(), Some(0));
+    // As after a changelog that was made anew by mistake.
+    let other = [("SINYAL__TOPICS__CHANGELOG", "missing.another.changelog")];
+    let made = sinyal.output_with(&["topics", "apply"], &other).unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let mut again = sinyal.start_with(&["run", "--role", "community"], &other).unwrap();
+    assert_eq!(again.wait(Duration::from_secs(60)).unwrap(), Some(3), "{}", sinyal.log());
+    assert!(sinyal.log().contains("state is missing"), "{}", sinyal.log());
+}
+
+#[test]
+fn records_that_are_gone_are_counted_and_the_rest_is_read() {
+    let sinyal = sinyal("gap", "topics.raw_partitions = 1\n").unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let recount = made_up(&sinyal, 26, 400).unwrap();
+    sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
+    let running = sinyal.start(&["run", "--role", "classify"]).unwrap();
+    wait_for("the first half", Duration::from_secs(60), || Ok(classified(&sinyal, &reader)? == recount.lines)).unwrap();
+    assert_eq!(running.terminate().unwrap(), Some(0));
+    sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
+    let posts = sinyal.topic("social.posts.raw");
+    let (_, end) = kafka().offsets(&posts, 0).unwrap();
+    kafka().delete_records(&posts, 0, end - 3).unwrap();
+    let running = sinyal.start(&["run", "--role", "classify"]).unwrap();
+    wait_for("the rest", Duration::from_secs(60), || {
+        let records = reader.read(&sinyal.topic("social.interactions.classified"), Some("Classified"))?;
+        Ok(by_origin(&records)?.contains_key(&(posts.clone(), 0, end - 1)))
+    })
+    .unwrap();
+    let metrics = running.metrics().unwrap();
+    let lost = metrics.lines().find_map(|line| line.strip_prefix("sinyal_lost_records_total{stage=\"classify\"} "));
+    let gone: i64 = lost.unwrap().parse().unwrap();
+    assert!(gone > 0 && gone == end / 2 - 3, "{gone} of {end}");
+    assert_eq!(running.terminate().unwrap(), Some(0));
+}
