@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     classified: IntCounterVec,
     queued: IntCounterVec,
     abstained: IntCounterVec,
+    unknown_fields: IntCounterVec,
     watermark_delay_seconds: GaugeVec,
     watermark_seconds: GaugeVec,
     ids: IntGaugeVec,
@@ -92,6 +93,11 @@ impl Metrics {
             classified: counter("classified_total", "Classified interactions by label.", &["label"]),
             queued: counter("queued_total", "Items by queue, as routed.", &["queue"]),
             abstained: counter("abstained_total", "Interactions of which the classifier was unsure.", &[]),
+            unknown_fields: counter(
+                "unknown_fields_total",
+                "Fields of raw JSON records that were ignored because no schema names them.",
+                &[],
+            ),
             watermark_delay_seconds: float(
                 "watermark_delay_seconds",
                 "How far the watermark is behind the wall clock.",
@@ -181,6 +187,11 @@ impl Metrics {
         self.add_up(&self.abstained, &[], tallies.abstained);
     }
 
+    /// Takes in how many fields of raw JSON records no schema names.
+    pub(crate) fn unknown_fields(&self, count: u64) {
+        self.add_up(&self.unknown_fields, &[], count);
+    }
+
     /// Takes in how a partition of the community stage stands.
     pub(crate) fn partition(&self, status: &pipeline::PartitionStatus, now_ms: i64) {
         let partition = status.partition.to_string();
@@ -237,5 +248,9 @@ mod tests {
         assert_eq!(metrics.add_up(&metrics.commits, &["classify"], 7), 2);
         assert_eq!(metrics.add_up(&metrics.commits, &["classify"], 3), 3);
         assert!(metrics.text().contains("sinyal_commits_total{stage=\"classify\"} 10"));
+        metrics.unknown_fields(0);
+        assert!(metrics.text().contains("sinyal_unknown_fields_total 0"), "there before anything is counted");
+        metrics.unknown_fields(7);
+        assert!(metrics.text().contains("sinyal_unknown_fields_total 7"));
     }
 }
