@@ -121,7 +121,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   sinyal config default > sinyal.toml           then keep only what differs
-  sinyal config default | grep -A3 commit_interval_ms")]
+  sinyal config default | grep -B3 commit_interval_ms")]
     Config(ConfigArgs),
     /// Completions for a shell.
     Completions {

@@ -84,9 +84,10 @@ impl Counts {
 }
 
 pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
-    start_logging("warn", "auto")?;
     let mut encoder = encoder(config)?;
     let topics = wait_for_brokers(config)?;
+    // Only now: while it waits, its own lines say all that the client would.
+    start_logging("warn", "auto")?;
     for name in [&config.topics.posts_raw, &config.topics.comments_raw] {
         // It is not made by the way: that is a decision about partitions and replicas.
         if !topics.iter().any(|topic| topic.name == *name) {

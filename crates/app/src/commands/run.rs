@@ -62,7 +62,10 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         if !args.roles.contains(&role) {
             continue;
         }
-        let Some(work) = build(role, &surroundings, &twice)? else { return Ok(OK) };
+        let Some(work) = build(role, &surroundings, &twice)? else {
+            tracing::info!("ended before any role had started");
+            return Ok(OK);
+        };
         works.push((format!("{role:?}").to_lowercase(), work));
     }
     tracing::info!(instance = surroundings.config.instance_id, "running");

@@ -37,8 +37,9 @@ pub(crate) struct TailArgs {
 const BYTES_SHOWN_MAX: usize = 4_096;
 
 pub(crate) fn run(args: TailArgs, config: &Config) -> Result<u8> {
-    start_logging("warn", "auto")?;
     let topics = wait_for_brokers(config)?;
+    // Only now: while it waits, its own lines say all that the client would.
+    start_logging("warn", "auto")?;
     if !topics.iter().any(|topic| topic.name == args.topic) && !args.topic.starts_with("__") {
         return Err(missing(&args.topic, &topics, &config.connection().bootstrap).into());
     }

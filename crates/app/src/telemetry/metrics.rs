@@ -38,8 +38,11 @@ pub(crate) struct Metrics {
     /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
     seen: Arc<Mutex<HashMap<String, u64>>>,
     /// The partitions of each stage when it was last looked at.
-    owned: Arc<Mutex<HashMap<&'static str, HashSet<(String, i32)>>>>,
+    owned: Arc<Mutex<HashMap<&'static str, OwnedPartitions>>>,
 }
+
+/// Topics and partitions that a stage has.
+type OwnedPartitions = HashSet<(String, i32)>;
 
 impl Metrics {
     /// With nothing counted.
@@ -151,7 +154,7 @@ impl Metrics {
     }
 
     /// What is measured of a partition that went to another replica is that one's to tell.
-    fn forget_partitions(&self, stage: StageName, owned: HashSet<(String, i32)>) {
+    fn forget_partitions(&self, stage: StageName, owned: OwnedPartitions) {
         let Ok(mut shown) = self.owned.lock() else { return };
         let before = shown.insert(stage.as_str(), owned).unwrap_or_default();
         for (topic, partition) in before.difference(&shown[stage.as_str()]) {
