@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 use kafka_io::OwnerError;
+use kafka_io::admin::AdminError;
+use kafka_io::feed::FeedError;
+use kafka_io::reader::ReadError;
 
 use crate::commands::{check, classify, demo, ingest, model, run, schemas, sim, tail, topics};
 use crate::config::{self, Config, ConfigErrors};
+use crate::registry::RegistryError;
 
 /// Done.
 pub(crate) const OK: u8 = 0;
@@ -25,8 +29,14 @@ Exit codes:
   0  done
   1  failed
   2  the command line or the configuration is wrong
-  3  something outside must be mended first: authorisation, another instance of the same name, missing state or topics
+  3  something outside must be mended first: authorisation, another instance of the same name, missing state or topics,
+     a schema that is not registered, brokers or a registry that cannot be reached
   4  some of the input was refused, the rest was taken";
+
+/// Something outside is not as it should be: what, where, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct OutsideError(pub(crate) String);
 
 /// Social conversation into signals that an organisation can act on, on Apache Kafka.
 #[derive(Debug, Parser)]
@@ -59,10 +69,22 @@ Examples:
   sinyal run --config sinyal.toml --role classify")]
     Run(run::RunArgs),
     /// Look at configuration, brokers, topics, registry and model: each line ok, or what to do.
+    #[command(after_help = "\
+Examples:
+  sinyal check --config sinyal.toml
+  sinyal check --bootstrap localhost:9092       the defaults, against these brokers")]
     Check(check::CheckArgs),
     /// Make Kafka's topics fit.
+    #[command(after_help = "\
+Examples:
+  sinyal topics plan --config sinyal.toml       what is missing or differs; nothing is changed
+  sinyal topics apply --config sinyal.toml")]
     Topics(topics::TopicsArgs),
     /// Make the registry's schemas fit.
+    #[command(after_help = "\
+Examples:
+  sinyal schemas check --config sinyal.toml
+  SINYAL__REGISTRY__URL=http://localhost:8081 sinyal schemas register")]
     Schemas(schemas::SchemasArgs),
     /// JSON Lines into the raw topics.
     #[command(after_help = "\
@@ -83,10 +105,23 @@ Examples:
   sinyal tail social.dead-letters --from 0:17 --count 1")]
     Tail(tail::TailArgs),
     /// Train and judge the fast tier.
+    #[command(after_help = "\
+Examples:
+  sinyal model eval --data dev.tsv              the model that is compiled in
+  sinyal model train --data data/ --out fast.bin
+  sinyal model eval --data dev.tsv --model fast.bin --json")]
     Model(model::ModelArgs),
     /// A seeded world of communities with known truth, as JSON Lines.
+    #[command(after_help = "\
+Examples:
+  sinyal sim --seed 7 --interactions 1000 > world.jsonl
+  sinyal sim --communities 100 --rate 50 --start 2026-11-24T08:00:00+07:00 | sinyal ingest -")]
     Sim(sim::SimArgs),
     /// The configuration's defaults, commented.
+    #[command(after_help = "\
+Examples:
+  sinyal config default > sinyal.toml           then keep only what differs
+  sinyal config default | grep -B3 commit_interval_ms")]
     Config(ConfigArgs),
     /// Completions for a shell.
     Completions {
@@ -158,11 +193,34 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     if error.chain().any(|cause| cause.is::<ConfigErrors>()) {
         return USAGE;
     }
-    match error.chain().find_map(|cause| cause.downcast_ref::<OwnerError>()) {
-        Some(OwnerError::Fenced { .. } | OwnerError::MissingState { .. } | OwnerError::Unauthorized(_)) => OUTSIDE,
-        Some(OwnerError::Config(_)) => USAGE,
-        _ => FAILURE,
+    error.chain().find_map(code_of).unwrap_or(FAILURE)
+}
+
+/// What one cause of a failure says of its exit code, if anything.
+fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if cause.is::<OutsideError>() || cause.is::<RegistryError>() {
+        return Some(OUTSIDE);
     }
+    if let Some(error) = cause.downcast_ref() {
+        return match error {
+            OwnerError::Fenced { .. } | OwnerError::MissingState { .. } | OwnerError::Unauthorized(_) => Some(OUTSIDE),
+            OwnerError::Config(_) => Some(USAGE),
+            _ => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref() {
+        return match error {
+            AdminError::Unreachable { .. } | AdminError::Refused { .. } => Some(OUTSIDE),
+            AdminError::Config(_) => Some(USAGE),
+        };
+    }
+    if let Some(error) = cause.downcast_ref() {
+        return match error {
+            ReadError::NoTopic(_) => Some(OUTSIDE),
+            ReadError::Failed { .. } => None,
+        };
+    }
+    matches!(cause.downcast_ref(), Some(FeedError::Config(_))).then_some(USAGE)
 }
 
 #[cfg(test)]
@@ -178,6 +236,38 @@ mod tests {
     fn failures_have_their_codes() {
         assert_eq!(exit_code(&ConfigErrors(vec![]).into()), USAGE);
         assert_eq!(exit_code(&OwnerError::Unauthorized(String::new()).into()), OUTSIDE);
+        assert_eq!(exit_code(&OwnerError::Config(String::new()).into()), USAGE);
+        assert_eq!(exit_code(&OutsideError("topic a is missing".to_owned()).into()), OUTSIDE);
+        let unreachable = RegistryError::Unreachable { url: String::new(), detail: String::new() };
+        assert_eq!(exit_code(&anyhow::Error::new(unreachable).context("cannot start")), OUTSIDE);
+        assert_eq!(exit_code(&ReadError::NoTopic(String::new()).into()), OUTSIDE);
+        assert_eq!(exit_code(&AdminError::Config(String::new()).into()), USAGE);
+        assert_eq!(exit_code(&FeedError::Config(String::new()).into()), USAGE);
+        assert_eq!(exit_code(&FeedError::Timeout(1).into()), FAILURE);
         assert_eq!(exit_code(&anyhow::anyhow!("no")), FAILURE);
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_mistakes_of_usage() {
+        for wrong in [
+            &["sinyal", "demo", "--speed", "0"][..],
+            &["sinyal", "demo", "--rate", "NaN"],
+            &["sinyal", "sim", "--rate", "0"],
+            &["sinyal", "sim", "--start", "1999-01-01T00:00:00Z"],
+            &["sinyal", "ingest", "-", "--rate", "0"],
+            &["sinyal", "model", "train", "--data", "a", "--out", "b", "--epochs", "0"],
+        ] {
+            let error = Cli::try_parse_from(wrong).map(|_| ()).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(USAGE), "{wrong:?}");
+            assert!(error.to_string().contains(" is right") || error.to_string().contains(".."), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "completions") {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.starts_with("Examples:\n  "), "{}", command.get_name());
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use record::{Label, Language};
+use record::{Label, Language, Tier};
 
 use crate::features::{classified_part, features, normalise};
 use crate::fingerprint::fingerprint_of_normal;
@@ -24,6 +24,22 @@ pub struct Decision {
     pub language: Language,
     /// The text's fingerprint, as [`crate::fingerprint()`] gives it; here it costs no second normalisation.
     pub fingerprint: Option<u64>,
+}
+
+impl Decision {
+    /// What is said of a text that is blank, or of none: `other`, for certain, in no language.
+    pub fn of_blank() -> Decision {
+        let mut probabilities = [0.0; Label::ALL.len()];
+        probabilities[Label::Other.index()] = 1.0;
+        Decision {
+            label: Label::Other,
+            probabilities,
+            confidence: 1.0,
+            abstained: false,
+            language: Language::Undetermined,
+            fingerprint: None,
+        }
+    }
 }
 
 /// Why a decision is what it is.
@@ -80,7 +96,21 @@ impl Classifier {
         self.model.version()
     }
 
-    /// Decides. Only the first [`record::limits::CLASSIFIED_TEXT_BYTES`] of a text are read.
+    /// Decides, and tells by which tier: by none where the text is blank, since there is nothing to classify.
+    ///
+    /// ```
+    /// let mut classifier = classify::Classifier::embedded();
+    /// assert_eq!(classifier.judge(" \n").1, record::Tier::None);
+    /// assert_eq!(classifier.judge("mantap").1, record::Tier::Fast);
+    /// ```
+    pub fn judge(&mut self, text: &str) -> (Decision, Tier) {
+        if text.trim().is_empty() {
+            return (Decision::of_blank(), Tier::None);
+        }
+        (self.classify(text), Tier::Fast)
+    }
+
+    /// Decides by the model, whatever the text. Only the first [`record::limits::CLASSIFIED_TEXT_BYTES`] of a text are read.
     pub fn classify(&mut self, text: &str) -> Decision {
         normalise(classified_part(text), &mut self.normal);
         let mut sums = [0_i32; ROW];

@@ -1,12 +1,15 @@
 //! Produces records from outside the stages: what is ingested, what the demo makes up.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::types::RDKafkaConfRes;
 
 use crate::Connection;
 use crate::client::Context;
@@ -25,10 +28,36 @@ pub enum FeedError {
     Timeout(u64),
 }
 
+/// A property of librdkafka that it does not take. The value is not here: it may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PropertyError {
+    /// There is no such property.
+    #[error("{0} is no property of librdkafka")]
+    Unknown(String),
+    /// The property does not take this value.
+    #[error("librdkafka does not take the value of {0}")]
+    Value(String),
+}
+
+/// Checks that librdkafka takes every property, without making a client.
+///
+/// Clients tell of a wrong property by quoting its value, which may be a password: whoever checks first never shows one.
+///
+/// # Errors
+/// The first property that it does not take.
+pub fn check_properties(connection: &Connection) -> Result<(), PropertyError> {
+    connection.config(&[]).create_native_config().map(|_| ()).map_err(|error| match error {
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => PropertyError::Unknown(name),
+        KafkaError::ClientConfig(_, _, name, _) => PropertyError::Value(name),
+        other => PropertyError::Unknown(other.to_string()),
+    })
+}
+
 struct FeedContext {
     inner: Context,
     delivered: AtomicU64,
     failed: AtomicU64,
+    first_failure: OnceLock<String>,
 }
 
 impl ClientContext for FeedContext {
@@ -45,10 +74,23 @@ impl ProducerContext for FeedContext {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let count = if result.is_ok() { &self.delivered } else { &self.failed };
+        let count = match result {
+            Ok(_) => &self.delivered,
+            Err((error, record)) => {
+                self.first_failure.get_or_init(|| {
+                    // The code says it best: what is around it in the error says only that it is one.
+                    let why = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
+                    format!("topic {}: {why}", record.topic())
+                });
+                &self.failed
+            }
+        };
         count.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// What the queue of a feed holds at least, in bytes.
+const QUEUE_BYTES: usize = 16 * 1_048_576;
 
 /// A bounded, idempotent producer. It blocks while its queue is full.
 pub struct Feed {
@@ -62,23 +104,30 @@ impl std::fmt::Debug for Feed {
 }
 
 impl Feed {
-    /// Opens it; nothing is sent yet. A record may have up to `record_bytes_max`.
+    /// Opens it; nothing is sent yet. A record may have up to `record_bytes_max`, its key and what
+    /// Kafka adds to it included.
     ///
     /// # Errors
     /// If the properties are wrong.
     pub fn open(connection: &Connection, record_bytes_max: usize) -> Result<Feed, FeedError> {
         let size = record_bytes_max.to_string();
+        // Room for one record that is sent and one that waits, however large they may be.
+        let queue = QUEUE_BYTES.max(record_bytes_max.saturating_mul(2)).div_ceil(1_024).to_string();
         let config = connection.config(&[
             ("enable.idempotence", "true"),
             ("partitioner", "murmur2_random"),
             ("linger.ms", "5"),
             ("compression.type", "lz4"),
-            ("queue.buffering.max.kbytes", "16384"),
+            ("queue.buffering.max.kbytes", &queue),
             ("queue.buffering.max.messages", "20000"),
             ("message.max.bytes", &size),
         ]);
-        let context =
-            FeedContext { inner: Context::new("feed"), delivered: AtomicU64::new(0), failed: AtomicU64::new(0) };
+        let context = FeedContext {
+            inner: Context::new("feed"),
+            delivered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            first_failure: OnceLock::new(),
+        };
         let producer = config.create_with_context(context).map_err(|error| FeedError::Config(error.to_string()))?;
         Ok(Feed { producer })
     }
@@ -86,7 +135,7 @@ impl Feed {
     /// Hands one record over, waiting while the queue is full.
     ///
     /// # Errors
-    /// If this record can never be produced (too large, no such topic).
+    /// If this record can never be produced (too large, also for the queue; no such topic).
     pub fn send(
         &self,
         topic: &str,
@@ -102,6 +151,13 @@ impl Feed {
             match self.producer.send(record) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
+                    // Nothing in the queue, and yet no room: waiting makes none.
+                    if self.producer.in_flight_count() == 0 {
+                        let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+                        return Err(FeedError::Refused(format!(
+                            "{bytes} bytes are more than the producer's queue holds (queue.buffering.max.kbytes)"
+                        )));
+                    }
                     record = refused;
                     self.producer.poll(Duration::from_millis(50));
                 }
@@ -119,7 +175,7 @@ impl Feed {
     pub fn flush(&self, timeout: Duration) -> Result<(), FeedError> {
         let end = Instant::now() + timeout;
         while self.producer.in_flight_count() > 0 {
-            if Instant::now() > end {
+            if Instant::now() >= end {
                 return Err(FeedError::Timeout(u64::try_from(self.producer.in_flight_count()).unwrap_or(0)));
             }
             self.producer.poll(Duration::from_millis(5));
@@ -140,5 +196,59 @@ impl Feed {
     /// Records that the brokers did not take.
     pub fn failed(&self) -> u64 {
         self.producer.context().failed.load(Ordering::Relaxed)
+    }
+
+    /// Why the brokers did not take the first of those, with its topic; nothing while all are taken.
+    pub fn first_failure(&self) -> Option<String> {
+        self.producer.context().first_failure.get().cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No broker is there: what is sent stays in the queue.
+    fn nowhere(properties: &[(&str, &str)]) -> Connection {
+        let properties = properties.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Connection { bootstrap: "127.0.0.1:1".to_owned(), client_id: "test".to_owned(), properties }
+    }
+
+    #[test]
+    fn the_queue_holds_the_largest_record() {
+        let feed = Feed::open(&nowhere(&[]), 20 * 1_048_576).unwrap();
+        let record = vec![b'a'; 20 * 1_048_576 - 1_000];
+        feed.send("a", Some(b"key"), Some(&record), None).unwrap();
+        assert_eq!((feed.delivered(), feed.failed()), (0, 0));
+    }
+
+    #[test]
+    fn what_an_empty_queue_cannot_hold_is_refused() {
+        let feed = Feed::open(&nowhere(&[("queue.buffering.max.kbytes", "1")]), 100_000).unwrap();
+        let refused = feed.send("a", None, Some(&[b'a'; 5_000]), None);
+        assert!(matches!(&refused, Err(FeedError::Refused(why)) if why.starts_with("5000 bytes")), "{refused:?}");
+        feed.send("a", None, Some(b"small"), None).unwrap();
+    }
+
+    #[test]
+    fn the_first_failure_is_kept_with_its_reason() {
+        let feed = Feed::open(&nowhere(&[("message.timeout.ms", "50"), ("linger.ms", "0")]), 1_000).unwrap();
+        assert_eq!(feed.first_failure(), None);
+        feed.send("one", None, Some(b"a"), None).unwrap();
+        feed.flush(Duration::from_secs(10)).unwrap();
+        feed.send("two", None, Some(b"a"), None).unwrap();
+        feed.flush(Duration::from_secs(10)).unwrap();
+        assert_eq!((feed.failed(), feed.delivered()), (2, 0));
+        let why = feed.first_failure().unwrap();
+        assert!(why.starts_with("topic one: ") && why.contains("timed out"), "{why}");
+    }
+
+    #[test]
+    fn a_wrong_property_is_told_without_its_value() {
+        assert_eq!(check_properties(&nowhere(&[("sasl.password", "rahasia")])), Ok(()));
+        let unknown = check_properties(&nowhere(&[("sasl.pasword", "rahasia")])).unwrap_err();
+        assert_eq!(unknown, PropertyError::Unknown("sasl.pasword".to_owned()));
+        let value = check_properties(&nowhere(&[("security.protocol", "rahasia")])).unwrap_err();
+        assert_eq!(value, PropertyError::Value("security.protocol".to_owned()));
     }
 }

@@ -1,6 +1,7 @@
 //! A seeded world of communities with known truth: for the demo, the tests, the benchmarks.
 //!
-//! The same seed gives the same world, byte for byte, on every machine: randomness is ChaCha8 with distributions of our own.
+//! The same seed gives the same world, byte for byte, on every machine: randomness is ChaCha8 with distributions of our own, made
+//! of integers and of what IEEE 754 rounds alike everywhere (no `powf`, no `ln`).
 //! Nothing here reads a clock.
 #![forbid(unsafe_code)]
 

@@ -161,7 +161,7 @@ impl World {
         let mut sum = 0.0;
         let mut weights = Vec::with_capacity(count);
         for rank in 0..count {
-            let weight = ((rank + 1) as f64).powf(-config.zipf);
+            let weight = 1.0 / power((rank + 1) as f64, config.zipf);
             sum += weight;
             activity.push(sum);
             weights.push(weight);
@@ -449,6 +449,27 @@ fn languages(main: Language) -> [f64; 4] {
         Language::Sundanese => [0.4, 0.43, 0.45, 1.0],
         _ => [0.86, 0.92, 0.97, 1.0],
     }
+}
+
+/// `base` to the power of `exponent` (0 to 64), by multiplication and square root alone: IEEE 754 rounds those alike on every
+/// machine, while `powf` is whatever the machine's library makes of it.
+fn power(base: f64, exponent: f64) -> f64 {
+    let exponent = exponent.clamp(0.0, 64.0);
+    let mut result = 1.0;
+    for _ in 0..exponent as u32 {
+        result *= base;
+    }
+    // What is left of the exponent, digit by binary digit: 0.11 stands for the square root times the fourth root.
+    let (mut root, mut left) = (base, exponent.fract());
+    while left > 0.0 {
+        root = root.sqrt();
+        left *= 2.0;
+        if left >= 1.0 {
+            result *= root;
+            left -= 1.0;
+        }
+    }
+    result
 }
 
 fn brand() -> Author<'static> {

@@ -13,8 +13,8 @@ use crate::{DecodeError, EncodeError, Encoder, Framing, Rejection, SchemaName};
 pub enum RawFormat {
     /// Avro by the schemas `Post` and `Comment`.
     Avro,
-    /// Plain JSON with the field names of the schemas; absent means null, times are epoch milliseconds or RFC 3339 with a
-    /// zone, unknown fields are ignored and counted.
+    /// Plain JSON with the field names of the schemas; absent and null mean the field's default, times are epoch milliseconds
+    /// or RFC 3339 with a zone, unknown fields are ignored and counted.
     Json,
 }
 

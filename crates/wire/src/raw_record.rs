@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use record::{Author, EpochMs, Interaction, Kind, Media};
+use record::{Author, ContentKind, EpochMs, Interaction, Kind, Media, Role};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A post or comment as it is read: one type for both, since a post only lacks fields.
+/// A post or comment as it is read: one type for both, since a post only lacks fields. An explicit null is what an absent
+/// field is, also where the schema has a default instead of a null.
 #[derive(Deserialize)]
 pub(crate) struct RawRecord<'a> {
     #[serde(borrow)]
@@ -15,7 +16,7 @@ pub(crate) struct RawRecord<'a> {
     #[serde(borrow)]
     community_id: Cow<'a, str>,
     #[serde(borrow, default)]
-    author: Option<Author<'a>>,
+    author: Option<AuthorFields<'a>>,
     created_at: Time,
     observed_at: Time,
     #[serde(default)]
@@ -25,7 +26,7 @@ pub(crate) struct RawRecord<'a> {
     #[serde(borrow, default)]
     text: Text<'a>,
     #[serde(borrow, default)]
-    media: Option<Vec<Media<'a>>>,
+    media: Option<Vec<MediaFields<'a>>>,
     #[serde(borrow, default)]
     url: Text<'a>,
     #[serde(borrow, default)]
@@ -35,9 +36,9 @@ pub(crate) struct RawRecord<'a> {
     #[serde(borrow, default)]
     parent_id: Text<'a>,
     #[serde(borrow, default)]
-    post_author: Option<Author<'a>>,
+    post_author: Option<AuthorFields<'a>>,
     #[serde(borrow, default)]
-    parent_author: Option<Author<'a>>,
+    parent_author: Option<AuthorFields<'a>>,
     #[serde(borrow, default)]
     mentions: Option<Vec<Text<'a>>>,
 }
@@ -48,21 +49,63 @@ impl<'a> RawRecord<'a> {
             kind,
             id: self.id,
             community_id: self.community_id,
-            author: self.author,
+            author: self.author.map(AuthorFields::into_author),
             created_at: self.created_at.0,
             observed_at: self.observed_at.0,
             edited_at: self.edited_at.map(|time| time.0),
             deleted: self.deleted.unwrap_or(false),
             text: self.text.0.unwrap_or_default(),
-            media: self.media.unwrap_or_default(),
+            media: self.media.unwrap_or_default().into_iter().map(MediaFields::into_media).collect(),
             url: self.url.0,
             language_hint: self.language_hint.0,
             post_id: self.post_id.0,
             parent_id: self.parent_id.0,
-            post_author: self.post_author,
-            parent_author: self.parent_author,
+            post_author: self.post_author.map(AuthorFields::into_author),
+            parent_author: self.parent_author.map(AuthorFields::into_author),
             mentions: self.mentions.unwrap_or_default().into_iter().filter_map(|mention| mention.0).collect(),
         }
+    }
+}
+
+/// An author as it is read.
+#[derive(Deserialize)]
+struct AuthorFields<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    handle: Text<'a>,
+    #[serde(default)]
+    role: Option<Role>,
+    #[serde(default)]
+    followers: Option<i64>,
+    #[serde(default)]
+    verified: Option<bool>,
+}
+
+impl<'a> AuthorFields<'a> {
+    fn into_author(self) -> Author<'a> {
+        Author {
+            id: self.id,
+            handle: self.handle.0,
+            role: self.role.unwrap_or_default(),
+            followers: self.followers,
+            verified: self.verified,
+        }
+    }
+}
+
+/// A photo, video or article as it is read.
+#[derive(Deserialize)]
+struct MediaFields<'a> {
+    #[serde(default)]
+    kind: Option<ContentKind>,
+    #[serde(borrow, default)]
+    url: Text<'a>,
+}
+
+impl<'a> MediaFields<'a> {
+    fn into_media(self) -> Media<'a> {
+        Media { kind: self.kind.unwrap_or_default(), url: self.url.0 }
     }
 }
 

@@ -375,3 +375,48 @@ fn unknown_json_fields_are_ignored_and_counted() {
     assert_eq!(post.author.unwrap().role, Role::Unknown);
     assert_eq!(post.media[0].kind, ContentKind::Unknown);
 }
+
+/// Every field that is optional or has a default, given as null, is as if it were not there.
+#[test]
+fn a_null_in_json_is_an_absent_field() {
+    let required = r#""id":"1","community_id":"c","created_at":1,"observed_at":2"#;
+    let of = |kind: Kind, more: &str| {
+        let json = format!("{{{required}{more}}}");
+        let mut decoder = raw(RawFormat::Json);
+        let decoded = decoder.decode(kind, json.as_bytes()).map(|interaction| format!("{interaction:?}"));
+        assert_eq!(decoder.unknown_fields(), 0, "{json}");
+        decoded
+    };
+    let optional = [
+        "author",
+        "edited_at",
+        "deleted",
+        "text",
+        "media",
+        "url",
+        "language_hint",
+        "post_id",
+        "parent_id",
+        "post_author",
+        "parent_author",
+        "mentions",
+    ];
+    for kind in [Kind::Post, Kind::Comment] {
+        for field in optional {
+            assert_eq!(of(kind, &format!(r#","{field}":null"#)), of(kind, ""), "{field}");
+        }
+    }
+    for author in ["author", "post_author", "parent_author"] {
+        for field in ["handle", "role", "followers", "verified"] {
+            let with = of(Kind::Comment, &format!(r#","{author}":{{"id":"a","{field}":null}}"#));
+            assert_eq!(with, of(Kind::Comment, &format!(r#","{author}":{{"id":"a"}}"#)), "{author}.{field}");
+        }
+    }
+    let with = of(Kind::Post, r#","media":[{"kind":"photo","url":null}]"#);
+    assert_eq!(with, of(Kind::Post, r#","media":[{"kind":"photo"}]"#));
+    assert_eq!(of(Kind::Post, r#","media":[{"kind":null}]"#), of(Kind::Post, r#","media":[{}]"#));
+    for field in ["id", "community_id", "created_at", "observed_at"] {
+        let json = format!("{{{required}}}").replacen(&format!("\"{field}\":"), &format!("\"{field}\":null,\"x\":"), 1);
+        assert!(reason_of(raw(RawFormat::Json).decode(Kind::Post, json.as_bytes())).is_some(), "{json}");
+    }
+}

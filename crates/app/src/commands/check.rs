@@ -8,8 +8,9 @@ use kafka_io::admin::Admin;
 use record::limits;
 
 use crate::cli::{OK, OUTSIDE, say};
-use crate::commands::{schemas, topics};
-use crate::config::Config;
+use crate::commands::schemas;
+use crate::commands::topics::plan::{Change, Desired, Role, Step, plan};
+use crate::config::{Config, MAKE_SECRET};
 use crate::registry::Registry;
 use crate::telemetry::start_logging;
 
@@ -43,7 +44,7 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
         "pseudonym secret",
         match &config.pseudonym_secret {
             Some(secret) => Ok(format!("{} bytes, version {}", secret.bytes().len(), config.pseudonym_version)),
-            None => Err("pseudonym.secret_file names no file; make one with `openssl rand -hex 32 > FILE`".to_owned()),
+            None => Err(format!("pseudonym.secret_file names no file; {MAKE_SECRET}")),
         },
     );
     findings.say("model", Ok(Model::embedded().version().to_owned()));
@@ -63,24 +64,10 @@ fn check_kafka(config: &Config, findings: &mut Findings) -> Result<()> {
         }
     };
     findings.say("brokers", Ok(format!("{brokers} at {}", config.connection().bootstrap)));
-    match topics::plan(&admin, config) {
+    match plan(&admin, config) {
         Ok(steps) => {
-            for (spec, step) in steps {
-                let finding = match step {
-                    topics::Step::Fits => Ok(format!("{} partitions", spec.partitions)),
-                    topics::Step::Create => Err("missing; `sinyal topics apply` makes it".to_owned()),
-                    topics::Step::Grow { from } => Err(format!(
-                        "{from} partitions, {} are configured; `sinyal topics apply` adds them",
-                        spec.partitions
-                    )),
-                    topics::Step::Set(differ) => {
-                        let differ: Vec<String> =
-                            differ.iter().map(|(name, now)| format!("{name} is {now:?}")).collect();
-                        Err(format!("{}; `sinyal topics apply` sets it", differ.join(", ")))
-                    }
-                    topics::Step::Impossible(why) => Err(why),
-                };
-                findings.say(&format!("topic {}", spec.name), finding);
+            for (desired, step) in steps {
+                findings.say(&format!("topic {}", desired.spec.name), about_topic(&desired, &step));
             }
         }
         Err(error) => findings.say("topics", Err(error.to_string())),
@@ -105,6 +92,39 @@ fn check_kafka(config: &Config, findings: &mut Findings) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// How a topic stands, or everything that is to be done about it.
+fn about_topic(desired: &Desired, step: &Step) -> Result<String, String> {
+    let change = match step {
+        Step::Create => return Err("missing; `sinyal topics apply` makes it".to_owned()),
+        Step::Change(change) => change,
+    };
+    if step.fits() {
+        let whose = if desired.role == Role::Raw { ", its producers' own" } else { "" };
+        return Ok(format!("{} partitions, {} replicas{whose}", change.partitions, change.replication));
+    }
+    Err(todo(change).join("; "))
+}
+
+fn todo(change: &Change) -> Vec<String> {
+    let mut todo = Vec::new();
+    if let Some(partitions) = change.grow_to {
+        todo.push(format!(
+            "{} partitions, {partitions} are configured; `sinyal topics apply` adds them",
+            change.partitions
+        ));
+    }
+    if !change.settings.is_empty() {
+        let differ: Vec<String> = change
+            .settings
+            .iter()
+            .map(|setting| format!("{} is {:?}, {:?} is right", setting.name, setting.now, setting.wanted))
+            .collect();
+        todo.push(format!("{}; `sinyal topics apply` sets it", differ.join(", ")));
+    }
+    todo.extend(change.refused.iter().cloned());
+    todo
 }
 
 /// What a batch of one record needs besides its key and value, at least (Kafka's message format, version 2).
@@ -149,5 +169,35 @@ fn check_registry(config: &Config, findings: &mut Findings) {
             Err(error) => Err(error.to_string()),
         };
         findings.say(&format!("subject {subject}"), finding);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_io::admin::TopicSpec;
+
+    use super::*;
+    use crate::commands::topics::plan::Setting;
+
+    #[test]
+    fn a_topic_is_ok_or_everything_to_do_is_told() {
+        let desired = |role: Role| Desired {
+            spec: TopicSpec { name: "a".to_owned(), partitions: 6, replication: 3, config: Default::default() },
+            role,
+        };
+        let fits = Change { partitions: 9, replication: 2, grow_to: None, settings: Vec::new(), refused: Vec::new() };
+        assert_eq!(
+            about_topic(&desired(Role::Raw), &Step::Change(fits.clone())),
+            Ok("9 partitions, 2 replicas, its producers' own".to_owned())
+        );
+        assert!(about_topic(&desired(Role::Appended), &Step::Create).is_err());
+        let settings = vec![Setting { name: "retention.ms".into(), now: "1".into(), wanted: "2".into() }];
+        let much = Change { grow_to: Some(12), settings, refused: vec!["too few replicas".to_owned()], ..fits };
+        assert_eq!(
+            about_topic(&desired(Role::Appended), &Step::Change(much)),
+            Err("9 partitions, 12 are configured; `sinyal topics apply` adds them; retention.ms is \"1\", \"2\" is right; \
+                 `sinyal topics apply` sets it; too few replicas"
+                .to_owned())
+        );
     }
 }

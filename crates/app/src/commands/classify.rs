@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use classify::{Classifier, Decision};
-use record::{Label, Tier};
+use record::Label;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::ingest::source;
 use crate::cli::{OK, REFUSED};
 use crate::config::Config;
 
@@ -39,12 +40,13 @@ pub(crate) fn run(args: ClassifyArgs, config: &Config) -> Result<u8> {
         None => classifier,
     };
     let out = BufWriter::new(std::io::stdout().lock());
-    let refused = match args.file.filter(|path| path.as_os_str() != "-") {
-        Some(path) => {
-            let file = File::open(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-            answer(&mut classifier, BufReader::new(file), out, args.json)?
-        }
-        None => answer(&mut classifier, std::io::stdin().lock(), out, args.json)?,
+    let file = args.file.unwrap_or_else(|| "-".into());
+    let from = source(&file);
+    let refused = if file.as_os_str() == "-" {
+        answer(&mut classifier, std::io::stdin().lock(), &from, out, args.json)?
+    } else {
+        let file = File::open(&file).with_context(|| format!("{from} cannot be read"))?;
+        answer(&mut classifier, BufReader::new(file), &from, out, args.json)?
     };
     if refused > 0 {
         eprintln!("{refused} lines refused");
@@ -54,7 +56,13 @@ pub(crate) fn run(args: ClassifyArgs, config: &Config) -> Result<u8> {
 }
 
 /// Answers each line; gives how many were refused.
-fn answer(classifier: &mut Classifier, mut lines: impl BufRead, mut out: impl Write, json: bool) -> Result<u64> {
+fn answer(
+    classifier: &mut Classifier,
+    mut lines: impl BufRead,
+    from: &str,
+    mut out: impl Write,
+    json: bool,
+) -> Result<u64> {
     let mut refused = 0;
     let mut line = Vec::new();
     for number in 1_u64.. {
@@ -73,7 +81,7 @@ fn answer(classifier: &mut Classifier, mut lines: impl BufRead, mut out: impl Wr
             Ok(None) => {}
             Err(reason) => {
                 refused += 1;
-                eprintln!("line {number}: {reason}");
+                eprintln!("{from} line {number}: {reason}");
             }
         }
     }
@@ -88,15 +96,14 @@ fn judge(classifier: &mut Classifier, line: &[u8], json: bool) -> Result<Option<
         return Ok(None);
     }
     if !json {
-        let decision = classifier.classify(text);
+        let (decision, _) = classifier.judge(text);
         let sure = if decision.abstained { "?" } else { " " };
         let (label, language) = (decision.label.as_str(), decision.language.as_str());
         return Ok(Some(format!("{label:<10}{sure} {:.2}  {language:<3}  {text}", decision.confidence)));
     }
     let asked: Asked =
         serde_json::from_str(text).map_err(|error| format!("{error}; an object with \"id\" and \"text\" is right"))?;
-    let decision = classifier.classify(&asked.text);
-    let tier = if asked.text.trim().is_empty() { Tier::None } else { Tier::Fast };
+    let (decision, tier) = classifier.judge(&asked.text);
     let probabilities: serde_json::Map<String, serde_json::Value> = Label::ALL
         .into_iter()
         .map(|label| (label.as_str().to_owned(), rounded(decision.probabilities[label.index()])))
@@ -144,7 +151,7 @@ mod tests {
 
     fn check(input: &[u8], json: bool) -> (Vec<String>, u64) {
         let mut out = Vec::new();
-        let refused = answer(&mut Classifier::embedded(), input, &mut out, json).unwrap();
+        let refused = answer(&mut Classifier::embedded(), input, "a test", &mut out, json).unwrap();
         (String::from_utf8(out).unwrap().lines().map(str::to_owned).collect(), refused)
     }
 
@@ -160,6 +167,18 @@ mod tests {
         assert_eq!(answers[0]["label"], "complaint");
         assert_eq!(answers[0]["probabilities"].as_object().unwrap().len(), 5);
         assert_eq!((answers[0]["tier"].as_str(), answers[0]["language"].as_str()), (Some("fast"), Some("id")));
+    }
+
+    #[test]
+    fn a_blank_text_is_other_for_certain() {
+        let (answers, refused) = check(b"{\"id\":1,\"text\":\"\"}\n{\"id\":2,\"text\":\" \\n\"}\n", true);
+        assert_eq!((answers.len(), refused), (2, 0));
+        for answer in answers {
+            let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+            assert_eq!((answer["label"].as_str(), answer["tier"].as_str()), (Some("other"), Some("none")));
+            assert_eq!((answer["confidence"].as_f64(), answer["abstained"].as_bool()), (Some(1.0), Some(false)));
+            assert_eq!(answer["probabilities"]["other"], 1.0);
+        }
     }
 
     #[test]

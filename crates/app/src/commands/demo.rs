@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use sim::{World, WorldConfig};
 use wire::{GenericSchema, RawEncoder, SchemaName};
 
+use super::numbers::{above_zero, between};
 use crate::cli::OK;
 use crate::config::{Config, Secret};
 use crate::console::{CommunityRow, Snapshot, View};
@@ -30,13 +31,13 @@ pub(crate) struct DemoArgs {
     duration: Option<Duration>,
     /// How fast simulated time goes, as a multiple of the wall clock: 1 to 3600. Without --duration it goes this fast until
     /// it reaches the present, half an hour of it, and then with the clock.
-    #[arg(long, default_value_t = 60.0)]
+    #[arg(long, default_value_t = 60.0, value_parser = |text: &str| between(text, 1.0, 3_600.0))]
     speed: f64,
     /// Seed of the made-up world.
     #[arg(long, default_value_t = 7)]
     seed: u64,
     /// Interactions per simulated second, in all communities together: above 0, at most 1000.
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 4.0, value_parser = |text: &str| above_zero(text, 1_000.0))]
     rate: f64,
     /// The summary as one JSON object on the last line of standard output.
     #[arg(long)]
@@ -73,8 +74,6 @@ impl Clock for DemoClock {
 }
 
 pub(crate) fn run(args: DemoArgs, config: Config) -> Result<u8> {
-    ensure!((1.0..=3_600.0).contains(&args.speed), "--speed is {}; 1 to 3600 is right", args.speed);
-    ensure!(args.rate > 0.0 && args.rate <= 1_000.0, "--rate is {}; above 0 and at most 1000 is right", args.rate);
     let live = std::io::stdout().is_terminal() && std::io::stderr().is_terminal() && !args.json;
     start_logging(if live { "off" } else { "error" }, "text")?;
     let config = Arc::new(demo_config(config)?);
@@ -230,7 +229,8 @@ fn spawn_feed(
             next = world.next_interaction();
         }
         feed.flush(Duration::from_secs(10))?;
-        ensure!(feed.failed() == 0, "{} records were not taken by the embedded broker", feed.failed());
+        let why = feed.first_failure().unwrap_or_default();
+        ensure!(feed.failed() == 0, "{} records were not taken by the embedded broker: {why}", feed.failed());
         Ok(())
     })?;
     Ok(feeding)

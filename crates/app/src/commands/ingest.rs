@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use kafka_io::admin::Admin;
 use kafka_io::feed::{Feed, FeedError};
 use record::{Kind, Reason};
 use serde::Deserialize;
 use wire::{DecodeError, Framing, RawDecoder, RawEncoder, RawFormat, SchemaName};
 
-use crate::cli::{OK, REFUSED};
-use crate::commands::classify::skip_line;
+use super::classify::skip_line;
+use super::waiting::wait_for_brokers;
+use crate::cli::{OK, OutsideError, REFUSED};
 use crate::config::Config;
 use crate::registry::Registry;
+use crate::roles::unregistered;
 use crate::telemetry::start_logging;
 
 /// Arguments of `sinyal ingest`.
@@ -26,8 +27,8 @@ pub(crate) struct IngestArgs {
     /// A file of JSON Lines; `-`: standard input. Each line is an object with `kind` (post or comment) and the fields of that
     /// schema; `truth` is ignored.
     file: PathBuf,
-    /// At most so many records a second.
-    #[arg(long)]
+    /// At most so many records a second: 1 or more.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
     /// End with 0 even if lines were refused.
     #[arg(long)]
@@ -43,31 +44,61 @@ struct KindOnly {
 }
 
 /// What became of the lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
+    /// Where the lines come from.
+    source: String,
     accepted: u64,
     refused: u64,
     by_reason: BTreeMap<String, u64>,
 }
 
 impl Counts {
+    fn new(source: String) -> Counts {
+        Counts { source, accepted: 0, refused: 0, by_reason: BTreeMap::new() }
+    }
+
     fn refuse(&mut self, line: u64, reason: &str, detail: &str) {
         self.refused += 1;
         *self.by_reason.entry(reason.to_owned()).or_default() += 1;
         if self.refused <= SHOWN_MAX {
-            eprintln!("line {line}: {reason}: {detail}");
+            eprintln!("{} line {line}: {reason}: {detail}", self.source);
         } else if self.refused == SHOWN_MAX + 1 {
             eprintln!("further refusals are only counted");
         }
     }
+
+    /// What became of everything, in a line.
+    fn sum(&self, unknown_fields: u64) -> String {
+        let mut sum = format!("{} accepted, {} refused", self.accepted, self.refused);
+        if !self.by_reason.is_empty() {
+            let reasons: Vec<String> =
+                self.by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+            sum.push_str(&format!(" ({})", reasons.join(", ")));
+        }
+        if unknown_fields > 0 {
+            sum.push_str(&format!(", {unknown_fields} unknown fields ignored"));
+        }
+        sum
+    }
 }
 
 pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
-    start_logging("warn", "auto")?;
     let mut encoder = encoder(config)?;
-    wait_for_topics(config)?;
+    let topics = wait_for_brokers(config)?;
+    // Only now: while it waits, its own lines say all that the client would.
+    start_logging("warn", "auto")?;
+    for name in [&config.topics.posts_raw, &config.topics.comments_raw] {
+        // It is not made by the way: that is a decision about partitions and replicas.
+        if !topics.iter().any(|topic| topic.name == *name) {
+            let bootstrap = &config.connection().bootstrap;
+            let what = format!("topic {name} is missing at {bootstrap}; `sinyal topics apply` makes it");
+            return Err(OutsideError(what).into());
+        }
+    }
     let feed = Feed::open(config.connection(), config.raw_record_bytes_max)?;
     let started = Instant::now();
+    let mut counts = Counts::new(source(&args.file));
     let (mut lines, bytes): (Box<dyn BufRead>, Option<u64>) = if args.file.as_os_str() == "-" {
         (Box::new(BufReader::new(std::io::stdin())), None)
     } else {
@@ -79,7 +110,6 @@ pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
     // JSON is longer than what it says; a line this long cannot become a record that is not.
     let line_bytes_max = config.raw_record_bytes_max as u64 * 2;
     let mut decoder = RawDecoder::new(RawFormat::Json, Framing::SingleObject, usize::MAX);
-    let mut counts = Counts::default();
     let mut line = Vec::new();
     let mut value = Vec::new();
     for number in 1_u64.. {
@@ -113,18 +143,12 @@ pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
             bar.set_message(format!("{} accepted, {} refused", counts.accepted, counts.refused));
         }
     }
-    deliver(&feed, counts.accepted)?;
+    deliver(&feed, counts.accepted, &config.connection().bootstrap)?;
     bar.finish_and_clear();
-    let reasons: Vec<String> = counts.by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
-    eprintln!(
-        "{} accepted, {} refused{reasons}, {:.1} s",
-        counts.accepted,
-        counts.refused,
-        started.elapsed().as_secs_f64()
-    );
+    let seconds = started.elapsed().as_secs_f64();
+    eprintln!("{}, {seconds:.1} s", counts.sum(decoder.unknown_fields()));
     if feed.failed() > 0 {
-        bail!("{} records were not taken by the brokers", feed.failed());
+        bail!("{} records were not taken by the brokers: {}", feed.failed(), feed.first_failure().unwrap_or_default());
     }
     Ok(if counts.refused > 0 && !args.allow_refused { REFUSED } else { OK })
 }
@@ -160,6 +184,11 @@ fn one<'c>(
     Ok((topic, interaction.identity().key()))
 }
 
+/// Where the lines come from, for people.
+pub(crate) fn source(file: &Path) -> String {
+    if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() }
+}
+
 fn encoder(config: &Config) -> Result<RawEncoder> {
     if config.raw_format == RawFormat::Json {
         return Ok(RawEncoder::Json);
@@ -168,35 +197,12 @@ fn encoder(config: &Config) -> Result<RawEncoder> {
     let registry = Registry::new(settings);
     let id = |topic: &str, schema: SchemaName| -> Result<u32> {
         let subject = format!("{topic}-value");
-        registry.lookup(&subject, schema.text())?.with_context(|| {
-            format!(
-                "subject {subject} does not have schema {}; `sinyal schemas register` registers it",
-                schema.as_str()
-            )
-        })
+        registry.lookup(&subject, schema.text())?.ok_or_else(|| unregistered(&subject, schema).into())
     };
     Ok(RawEncoder::confluent(
         id(&config.topics.posts_raw, SchemaName::Post)?,
         id(&config.topics.comments_raw, SchemaName::Comment)?,
     ))
-}
-
-/// Waits for the brokers; what is missing there is a mistake that waiting does not mend.
-fn wait_for_topics(config: &Config) -> Result<()> {
-    let admin = Admin::new(config.connection(), Duration::from_secs(5))?;
-    loop {
-        match admin.topics() {
-            Ok((topics, _)) => {
-                for name in [&config.topics.posts_raw, &config.topics.comments_raw] {
-                    if !topics.iter().any(|topic| topic.name == *name) {
-                        bail!("topic {name} is missing; `sinyal topics apply` makes it");
-                    }
-                }
-                return Ok(());
-            }
-            Err(error) => eprintln!("waiting: {error}"),
-        }
-    }
 }
 
 /// Keeps to the rate, serving deliveries meanwhile.
@@ -209,14 +215,15 @@ fn pace(rate: Option<u32>, accepted: u64, started: Instant, feed: &Feed) {
 }
 
 /// Waits for the brokers to take what is left, and says so while it takes long.
-fn deliver(feed: &Feed, accepted: u64) -> Result<()> {
+fn deliver(feed: &Feed, accepted: u64, bootstrap: &str) -> Result<()> {
     for _ in 0..60 {
         match feed.flush(Duration::from_secs(5)) {
             Ok(()) => return Ok(()),
-            Err(_) => eprintln!("waiting: {} of {accepted} records are delivered", feed.delivered()),
+            Err(_) => eprintln!("waiting: {bootstrap} has taken {} of {accepted} records", feed.delivered()),
         }
     }
-    bail!("the brokers did not take {} of {accepted} records", accepted - feed.delivered());
+    let why = feed.first_failure().map(|why| format!(": {why}")).unwrap_or_default();
+    bail!("the brokers at {bootstrap} did not take {} of {accepted} records{why}", accepted - feed.delivered());
 }
 
 fn progress(bytes: Option<u64>) -> ProgressBar {
@@ -255,5 +262,18 @@ mod tests {
         assert_eq!(check(r#"{"kind":"post","id":"1"}"#), Err(Reason::MissingField));
         let long = "a".repeat(1_100_000);
         assert_eq!(check(&format!(r#"{{"kind":"post",{fields},"text":"{long}"}}"#)), Err(Reason::TooLarge));
+    }
+
+    #[test]
+    fn what_became_of_the_lines_is_summed_up() {
+        let mut counts = Counts::new(source(Path::new("-")));
+        assert_eq!(
+            (counts.source.as_str(), source(Path::new("a/b.jsonl"))),
+            ("standard input", "a/b.jsonl".to_owned())
+        );
+        counts.accepted = 3;
+        assert_eq!(counts.sum(0), "3 accepted, 0 refused");
+        counts.refuse(1, "malformed", "");
+        assert_eq!(counts.sum(2), "3 accepted, 1 refused (malformed 1), 2 unknown fields ignored");
     }
 }

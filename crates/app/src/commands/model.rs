@@ -10,6 +10,7 @@ use classify::train::{TrainOptions, TrainingRow, train};
 use classify::{Evaluation, Model, evaluate};
 use record::{Label, Language};
 
+use super::numbers::{above_zero, between};
 use crate::cli::say;
 
 /// Arguments of `sinyal model`.
@@ -36,14 +37,16 @@ enum ModelCommand {
         /// Seed of the order in which rows are seen; the same seed and data give the same file.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// How often every row is seen.
-        #[arg(long, default_value_t = TrainOptions::default().epochs)]
+        /// How often every row is seen: 1 to 1000.
+        #[arg(long, default_value_t = TrainOptions::default().epochs,
+            value_parser = |text: &str| between(text, 1_usize, 1_000))]
         epochs: usize,
-        /// Step size.
-        #[arg(long, default_value_t = TrainOptions::default().rate)]
+        /// Step size: above 0, at most 10.
+        #[arg(long, default_value_t = TrainOptions::default().rate,
+            value_parser = |text: &str| above_zero(text, 10.0_f32))]
         rate: f32,
-        /// How much a row with the teacher's answer counts beside a labelled one.
-        #[arg(long, default_value_t = 0.5)]
+        /// How much a row with the teacher's answer counts beside a labelled one: 0 to 10.
+        #[arg(long, default_value_t = 0.5, value_parser = |text: &str| between(text, 0.0_f32, 10.0))]
         teacher_weight: f32,
     },
     /// Judge a model on labelled rows.
@@ -63,9 +66,6 @@ enum ModelCommand {
 pub(crate) fn run(args: ModelArgs) -> Result<()> {
     match args.command {
         ModelCommand::Train { data, out, seed, epochs, rate, teacher_weight } => {
-            ensure!((1..=1_000).contains(&epochs), "--epochs is {epochs}; 1 to 1000 are right");
-            ensure!(rate > 0.0 && rate <= 10.0, "--rate is {rate}; above 0 and at most 10 is right");
-            ensure!((0.0..=10.0).contains(&teacher_weight), "--teacher-weight is {teacher_weight}; 0 to 10 are right");
             let rows = training_rows(&data, teacher_weight)?;
             eprintln!("{} rows", rows.len());
             let options = TrainOptions { seed, epochs, rate, ..TrainOptions::default() };

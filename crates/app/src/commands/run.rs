@@ -1,5 +1,6 @@
 //! `sinyal run`: the service.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
     start_logging(&config.log, &config.log_format)?;
     let shutdown = Shutdown::default();
     // The second signal ends the process at once: who sends it does not want to wait.
-    let twice = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let twice = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&twice))?;
         signal_hook::flag::register(signal, Arc::clone(&twice))?;
@@ -55,51 +56,75 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         shutdown: shutdown.clone(),
         embedded: false,
     };
-    let mut threads = Vec::new();
+    // All are built before any of them runs: a role must not work while nobody attends to it.
+    let mut works = Vec::new();
     for role in [Role::Classify, Role::Community] {
         if !args.roles.contains(&role) {
             continue;
         }
-        let Some(work) = build(role, &surroundings, &twice)? else { return Ok(OK) };
-        let name = format!("{role:?}").to_lowercase();
-        let ends_all = shutdown.clone();
-        threads.push(std::thread::Builder::new().name(name).spawn(move || {
-            let result = work();
-            // One role that cannot go on ends the process: whoever runs it starts it again or is told.
-            ends_all.request();
-            result
-        })?);
+        let Some(work) = build(role, &surroundings, &twice)? else {
+            tracing::info!("ended before any role had started");
+            return Ok(OK);
+        };
+        works.push((format!("{role:?}").to_lowercase(), work));
     }
     tracing::info!(instance = surroundings.config.instance_id, "running");
-    while !threads.iter().all(std::thread::JoinHandle::is_finished) {
-        if twice.load(std::sync::atomic::Ordering::Acquire) && !shutdown.is_requested() {
+    attend(works, &shutdown, &twice)?;
+    tracing::info!("ended; everything done is committed");
+    Ok(OK)
+}
+
+/// Asks all roles to come to an end when it is dropped, so also when its own one panics.
+struct EndsAll(Shutdown);
+
+impl Drop for EndsAll {
+    fn drop(&mut self) {
+        self.0.request();
+    }
+}
+
+/// Runs each role on a thread of its own until all have ended. One that ends, by whatever way, ends the others: whoever runs
+/// the process starts it again or is told.
+fn attend(works: Vec<(String, Work)>, shutdown: &Shutdown, ending: &AtomicBool) -> Result<()> {
+    let mut failure = None;
+    let mut threads = Vec::new();
+    for (name, work) in works {
+        let ends_all = EndsAll(shutdown.clone());
+        let spawned = std::thread::Builder::new().name(name.clone()).spawn(move || {
+            let _ends_all = ends_all;
+            work()
+        });
+        match spawned {
+            Ok(thread) => threads.push((name, thread)),
+            // The guard went with the closure: those that run already are asked to end.
+            Err(error) => failure = failure.or(Some(anyhow::Error::new(error).context("no thread for a role"))),
+        }
+    }
+    while !threads.iter().all(|(_, thread)| thread.is_finished()) {
+        if ending.load(Ordering::Acquire) && !shutdown.is_requested() {
             tracing::info!("asked to end: committing what is done");
             shutdown.request();
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let mut failure = None;
-    for thread in threads {
+    for (name, thread) in threads {
         match thread.join() {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::error!(error = %error, "a role stopped");
+                tracing::error!(role = name, error = %error, "a role stopped");
                 failure = failure.or(Some(anyhow::Error::new(error)));
             }
-            Err(_) => failure = failure.or(Some(anyhow::anyhow!("a role panicked; see the log"))),
+            Err(_) => {
+                tracing::error!(role = name, "a role panicked");
+                failure = failure.or(Some(anyhow::anyhow!("role {name} panicked; its message stands above")));
+            }
         }
     }
-    match failure {
-        Some(error) => Err(error),
-        None => {
-            tracing::info!("ended; everything done is committed");
-            Ok(OK)
-        }
-    }
+    failure.map_or(Ok(()), Err)
 }
 
 /// Builds a role, waiting for a registry that cannot be reached yet; nothing if the end is asked for meanwhile.
-fn build(role: Role, surroundings: &Surroundings, ending: &std::sync::atomic::AtomicBool) -> Result<Option<Work>> {
+fn build(role: Role, surroundings: &Surroundings, ending: &AtomicBool) -> Result<Option<Work>> {
     let mut attempts = 0_u64;
     loop {
         let built: Result<Work> = match role {
@@ -124,9 +149,52 @@ fn build(role: Role, surroundings: &Surroundings, ending: &std::sync::atomic::At
             tracing::warn!(error = format!("{error:#}"), "waiting for the registry; trying again");
         }
         attempts += 1;
-        if ending.load(std::sync::atomic::Ordering::Acquire) {
+        if ending.load(Ordering::Acquire) {
             return Ok(None);
         }
         std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A role that works until it is asked to end.
+    fn patient(shutdown: &Shutdown) -> (String, Work) {
+        let shutdown = shutdown.clone();
+        let work = move || {
+            while !shutdown.is_requested() {
+                std::thread::yield_now();
+            }
+            Ok(())
+        };
+        ("patient".to_owned(), Box::new(work))
+    }
+
+    #[test]
+    fn a_role_that_panics_ends_the_others() {
+        let shutdown = Shutdown::default();
+        let panics: Work = Box::new(|| panic!("on purpose"));
+        let works = vec![patient(&shutdown), ("hasty".to_owned(), panics)];
+        let error = attend(works, &shutdown, &AtomicBool::new(false)).unwrap_err();
+        assert!(error.to_string().contains("hasty"), "{error}");
+        assert!(shutdown.is_requested());
+    }
+
+    #[test]
+    fn a_role_that_fails_ends_the_others_and_is_told() {
+        let shutdown = Shutdown::default();
+        let fails: Work = Box::new(|| Err(kafka_io::OwnerError::Unauthorized("topic a".to_owned())));
+        let works = vec![("strict".to_owned(), fails), patient(&shutdown)];
+        let error = attend(works, &shutdown, &AtomicBool::new(false)).unwrap_err();
+        assert_eq!(crate::cli::exit_code(&error), crate::cli::OUTSIDE);
+    }
+
+    #[test]
+    fn asked_to_end_all_end_well() {
+        let shutdown = Shutdown::default();
+        let works = vec![patient(&shutdown), patient(&shutdown)];
+        assert!(attend(works, &shutdown, &AtomicBool::new(true)).is_ok());
     }
 }

@@ -3,7 +3,10 @@
 use std::io::{BufWriter, Write};
 
 use anyhow::Result;
+use record::limits;
 use sim::{DEFAULT_START, World, WorldConfig, to_json_line};
+
+use super::numbers::above_zero;
 
 /// Arguments of `sinyal sim`.
 #[derive(Debug, clap::Args)]
@@ -14,23 +17,18 @@ pub(crate) struct SimArgs {
     /// How many deliveries.
     #[arg(long, default_value_t = 1_000)]
     interactions: u64,
-    /// When the world begins: RFC 3339 with a zone, or epoch milliseconds.
-    #[arg(long, value_parser = time, default_value_t = DEFAULT_START)]
+    /// When the world begins, from 2000 to 2100: RFC 3339 with a zone, or epoch milliseconds.
+    #[arg(long, value_parser = time, allow_negative_numbers = true, default_value_t = DEFAULT_START)]
     start: i64,
     /// How many communities: 1 to 1000000.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     communities: u32,
     /// Interactions per second of the world: above 0, at most 100000.
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 4.0, value_parser = |text: &str| above_zero(text, 100_000.0))]
     rate: f64,
 }
 
 pub(crate) fn run(args: SimArgs) -> Result<()> {
-    anyhow::ensure!(
-        args.rate > 0.0 && args.rate <= 100_000.0,
-        "--rate is {}; above 0 and at most 100000 is right",
-        args.rate
-    );
     let config = WorldConfig {
         start: args.start,
         communities: args.communities as usize,
@@ -47,12 +45,37 @@ pub(crate) fn run(args: SimArgs) -> Result<()> {
     Ok(())
 }
 
+/// Where a world may begin: what is earlier than its first is a dead letter, what is later than its last is in the far
+/// future of everybody.
+const STARTS: std::ops::RangeInclusive<i64> = limits::EARLIEST_EVENT_MS..=4_102_444_800_000;
+
 fn time(text: &str) -> Result<i64, String> {
-    if let Ok(number) = text.parse() {
-        return Ok(number);
+    let time = match text.parse() {
+        Ok(number) => number,
+        Err(_) => {
+            let time: Result<jiff::Timestamp, _> = text.parse();
+            time.map_err(|_| "RFC 3339 with a zone, or epoch milliseconds, is right".to_owned())?.as_millisecond()
+        }
+    };
+    if STARTS.contains(&time) {
+        Ok(time)
+    } else {
+        Err("2000-01-01T00:00:00Z to 2100-01-01T00:00:00Z is right".to_owned())
     }
-    let time: jiff::Timestamp = text
-        .parse()
-        .map_err(|_| format!("{text:?} is no time; RFC 3339 with a zone, or epoch milliseconds, is right"))?;
-    Ok(time.as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_are_read_within_their_range() {
+        assert_eq!(time("2026-01-05T07:00:00+07:00"), Ok(DEFAULT_START));
+        assert_eq!(time("946684800000"), Ok(946_684_800_000));
+        assert_eq!(time("2100-01-01T00:00:00Z"), Ok(4_102_444_800_000));
+        for wrong in ["", "yesterday", "2026-01-05", "1999-12-31T23:59:59Z", "2100-01-01T00:00:01Z", "-1", "1767571200"]
+        {
+            assert!(time(wrong).is_err_and(|error| error.ends_with("is right")), "{wrong}");
+        }
+    }
 }

@@ -5,12 +5,14 @@ use std::io::{BufWriter, Write};
 use std::time::Duration;
 
 use anyhow::Result;
+use kafka_io::admin::TopicInfo;
 use kafka_io::reader::{OwnedRecord, Reader, Start};
 use record::stage::SchemaLookup;
 use serde_json::{Map, Value, json};
 use wire::{Frame, GenericSchema, schema_by_fingerprint};
 
-use crate::cli::OK;
+use super::waiting::wait_for_brokers;
+use crate::cli::{OK, OutsideError};
 use crate::config::Config;
 use crate::registry::{Registry, base64};
 use crate::telemetry::start_logging;
@@ -35,7 +37,12 @@ pub(crate) struct TailArgs {
 const BYTES_SHOWN_MAX: usize = 4_096;
 
 pub(crate) fn run(args: TailArgs, config: &Config) -> Result<u8> {
+    let topics = wait_for_brokers(config)?;
+    // Only now: while it waits, its own lines say all that the client would.
     start_logging("warn", "auto")?;
+    if !topics.iter().any(|topic| topic.name == args.topic) && !args.topic.starts_with("__") {
+        return Err(missing(&args.topic, &topics, &config.connection().bootstrap).into());
+    }
     let mut reader = Reader::open(config.connection(), &args.topic, args.from, Duration::from_secs(10))?;
     let mut decoder = Decoder {
         registry: config.registry.as_ref().map(Registry::new),
@@ -60,6 +67,17 @@ pub(crate) fn run(args: TailArgs, config: &Config) -> Result<u8> {
     }
     out.flush()?;
     Ok(OK)
+}
+
+/// What is wrong where a topic is missing, with the nearest that there is.
+fn missing(name: &str, topics: &[TopicInfo], bootstrap: &str) -> OutsideError {
+    let likeness = |topic: &TopicInfo| strsim::jaro_winkler(name, &topic.name);
+    let nearest = topics.iter().max_by(|one, two| likeness(one).total_cmp(&likeness(two)));
+    let right = match nearest {
+        Some(topic) => format!("did you mean {}?", topic.name),
+        None => "there is none; `sinyal topics apply` makes those of the configuration".to_owned(),
+    };
+    OutsideError(format!("topic {name} is missing at {bootstrap}; {right}"))
 }
 
 /// Schemas by what frames name.
@@ -160,5 +178,16 @@ mod tests {
         assert_eq!(decoder.value(b"{\"a\":1}"), json!({"a": 1}));
         assert_eq!(decoder.value(b"halo"), json!("halo"));
         assert_eq!(decoder.value(&[0xff, 0]), json!({"bytes": 2, "base64": "/wA="}));
+    }
+
+    #[test]
+    fn of_a_missing_topic_the_nearest_is_named() {
+        let topic = |name: &str| TopicInfo { name: name.to_owned(), partitions: 1, replication: 1 };
+        let there = [topic("social.alerts"), topic("social.queue.complaint"), topic("orders")];
+        assert_eq!(
+            missing("social.queue.complaints", &there, "a:1").to_string(),
+            "topic social.queue.complaints is missing at a:1; did you mean social.queue.complaint?"
+        );
+        assert!(missing("a", &[], "a:1").to_string().contains("sinyal topics apply"));
     }
 }

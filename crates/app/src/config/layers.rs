@@ -7,7 +7,7 @@ use super::{ConfigErrors, DEFAULT};
 /// Begins the name of every variable of the environment that is ours.
 const ENVIRONMENT: &str = "SINYAL__";
 /// Keys below these are not ours to know.
-const FREE: &[&str] = &["kafka.properties"];
+const FREE: &[&str] = &["kafka.properties", "kafka.property_files"];
 /// What the items of each list hold.
 const LISTS: &[(&str, &[&str])] =
     &[("windows", &["name", "length_ms", "slide_ms", "lateness_ms"]), ("queues", &["name", "takes", "department"])];

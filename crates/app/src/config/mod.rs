@@ -1,6 +1,8 @@
 //! The configuration: what was typed becomes what is meant in one step, with one message per mistake.
 
+mod cross_checks;
 mod layers;
+mod properties;
 mod validate;
 
 use std::fmt;
@@ -14,6 +16,10 @@ use wire::{Framing, RawFormat};
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
+
+/// How to make a secret for pseudonyms, with nothing that a small Debian lacks.
+pub(crate) const MAKE_SECRET: &str =
+    "`head -c 32 /dev/urandom | od -An -vtx1 | tr -d ' \\n' > FILE` makes one; name it there";
 
 /// A value that must not be shown.
 #[derive(Clone, PartialEq, Eq)]

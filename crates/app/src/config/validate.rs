@@ -10,12 +10,14 @@ use toml::{Table, Value};
 use window::{WindowSet, WindowSpec};
 use wire::RawFormat;
 
+use super::cross_checks::cross_checks;
+use super::properties::properties;
 use super::{Classify, Community, Config, ConfigErrors, Kafka, RegistrySettings, Secret, Topics};
 
 /// Collects mistakes while values are taken.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     typed: &'a Table,
-    errors: Vec<String>,
+    pub(super) errors: Vec<String>,
 }
 
 pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
@@ -54,7 +56,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     let disorder_ms = reader.number("watermark.disorder_ms", 0, 3_600_000);
     let hold_ms_max = reader.number("watermark.max_hold_ms", 1_000, 86_400_000);
     let http_listen = http(&mut reader);
-    let log = reader.text("telemetry.log");
+    let log = log(&mut reader);
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
     let alive_ms = reader.number("telemetry.alive_ms", 1_000, 600_000);
     let windows = windows(&mut reader);
@@ -62,7 +64,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     let instance_lasts = !instance.is_empty();
     let instance_id = if instance_lasts { instance } else { random_name() };
     match (reader.errors.is_empty(), windows, routing) {
-        (true, Some(windows), Some(routing)) => Ok(Config {
+        (true, Some(windows), Some(routing)) => cross_checks(Config {
             kafka,
             instance_id,
             instance_lasts,
@@ -92,25 +94,10 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
 fn kafka(reader: &mut Reader<'_>) -> Kafka {
     let bootstrap = reader.required("kafka.bootstrap");
     let client_id = reader.required("kafka.client_id");
-    let mut properties = Vec::new();
-    if let Some(Value::Table(table)) = reader.find("kafka.properties") {
-        for (name, value) in table {
-            let value = match value {
-                Value::String(text) => text.clone(),
-                Value::Integer(number) => number.to_string(),
-                Value::Boolean(boolean) => boolean.to_string(),
-                // The value may be a secret: it is not quoted.
-                _ => {
-                    reader.errors.push(format!("kafka.properties.{name}: a string, an integer or a boolean is right"));
-                    continue;
-                }
-            };
-            properties.push((name.clone(), value));
-        }
-    }
+    let connection = Connection { bootstrap, client_id, properties: properties(reader) };
     const MIB: i64 = 1_048_576;
     Kafka {
-        connection: Connection { bootstrap, client_id, properties },
+        connection,
         prefetch_bytes: reader.number("kafka.prefetch_bytes", MIB, 1_024 * MIB),
         in_flight_bytes: reader.number("kafka.in_flight_bytes", MIB, 1_024 * MIB),
         session_timeout_ms: reader.number("kafka.session_timeout_ms", 6_000, 300_000),
@@ -208,6 +195,23 @@ fn http(reader: &mut Reader<'_>) -> Option<std::net::SocketAddr> {
     address
 }
 
+/// What a role is to tell, as `tracing` has it.
+fn log(reader: &mut Reader<'_>) -> String {
+    let text = reader.text("telemetry.log");
+    // `tracing` takes a lone word that is no level for the name of a module, and then tells of nothing else: a slip of the
+    // pen would silence everything. Fields in brackets have commas of their own.
+    let is_slip = |part: &str| !part.contains('=') && part.parse::<tracing::level_filters::LevelFilter>().is_err();
+    let slips = !text.contains('[') && text.split(',').map(str::trim).any(is_slip);
+    if slips || tracing_subscriber::EnvFilter::try_new(&text).is_err() {
+        reader.wrong(
+            "telemetry.log",
+            &format!("{text:?}"),
+            "off, error, warn, info, debug or trace, or directives such as \"info,kafka_io=debug\", is right",
+        );
+    }
+    text
+}
+
 fn windows(reader: &mut Reader<'_>) -> Option<WindowSet> {
     let before = reader.errors.len();
     let mut specs = Vec::new();
@@ -248,7 +252,7 @@ fn queues(reader: &mut Reader<'_>) -> Option<Routing> {
 }
 
 impl<'a> Reader<'a> {
-    fn find(&self, key: &str) -> Option<&'a Value> {
+    pub(super) fn find(&self, key: &str) -> Option<&'a Value> {
         let mut parts = key.split('.');
         let mut value = self.typed.get(parts.next()?)?;
         for part in parts {
@@ -257,7 +261,7 @@ impl<'a> Reader<'a> {
         Some(value)
     }
 
-    fn wrong(&mut self, key: &str, found: &str, right: &str) {
+    pub(super) fn wrong(&mut self, key: &str, found: &str, right: &str) {
         self.errors.push(format!("{key} is {found}; {right}"));
     }
 

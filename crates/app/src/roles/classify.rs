@@ -12,6 +12,7 @@ use record::{Kind, Ledger, Outcome, StageName};
 use wire::{RawDecoder, SchemaName};
 
 use super::{RoleResult, Surroundings, ask, encoder};
+use crate::config::{ConfigErrors, MAKE_SECRET};
 use crate::registry::Registry;
 
 /// How the role stands, for the demo's view and summary.
@@ -42,6 +43,7 @@ impl Hooks<ClassifyStage> for ClassifyHooks {
         metrics.owner(StageName::Classify, &self.topics, stage, turn);
         metrics.dead_letters(StageName::Classify, stage.dead_letters());
         metrics.tallies(stage.tallies(), &self.queues);
+        metrics.unknown_fields(stage.unknown_fields());
         if let Ok(mut report) = self.report.lock() {
             *report = report_of(stage);
         }
@@ -73,9 +75,8 @@ pub(crate) fn run_classify(
 ) -> Result<impl FnOnce() -> RoleResult<()> + Send> {
     let config = Arc::clone(&surroundings.config);
     let topics = &config.topics;
-    let secret = config.pseudonym_secret.as_ref().context(
-        "pseudonym.secret_file names no file; make a secret with `openssl rand -hex 32 > FILE` and name it there",
-    )?;
+    let no_secret = || ConfigErrors(vec![format!("pseudonym.secret_file names no file; {MAKE_SECRET}")]);
+    let secret = config.pseudonym_secret.as_ref().ok_or_else(no_secret)?;
     let pseudonym =
         Pseudonym::new(secret.bytes(), config.pseudonym_version).context("pseudonym.secret_file: too short")?;
     let queues: Vec<String> = config.routing.queues().iter().map(|queue| queue.spec.name.clone()).collect();

@@ -5,7 +5,7 @@ mod community;
 
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use kafka_io::{Clock, Connection, OwnerError, Shutdown};
 use record::stage::SchemaLookup;
 use wire::{Encoder, Framing, SchemaName};
@@ -13,6 +13,7 @@ use wire::{Encoder, Framing, SchemaName};
 pub(crate) use classify::{ClassifyReport, run_classify};
 pub(crate) use community::{CommunityReport, run_community};
 
+use crate::cli::OutsideError;
 use crate::config::Config;
 use crate::registry::Registry;
 use crate::telemetry::{Health, Metrics};
@@ -42,10 +43,16 @@ pub(crate) fn encoder(config: &Config, schema: SchemaName, topic: &str) -> Resul
     let subject = format!("{topic}-value");
     match Registry::new(settings).lookup(&subject, schema.text())? {
         Some(id) => Ok(Encoder::confluent(schema, id)),
-        None => {
-            bail!("subject {subject} does not have schema {}; `sinyal schemas register` registers it", schema.as_str())
-        }
+        None => Err(unregistered(&subject, schema).into()),
     }
+}
+
+/// What is wrong when a subject does not have its schema.
+pub(crate) fn unregistered(subject: &str, schema: SchemaName) -> OutsideError {
+    OutsideError(format!(
+        "subject {subject} does not have schema {}; `sinyal schemas register` registers it",
+        schema.as_str()
+    ))
 }
 
 /// Asks the registry for a schema, for an owner.

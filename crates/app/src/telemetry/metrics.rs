@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     classified: IntCounterVec,
     queued: IntCounterVec,
     abstained: IntCounterVec,
+    unknown_fields: IntCounterVec,
     watermark_delay_seconds: GaugeVec,
     watermark_seconds: GaugeVec,
     ids: IntGaugeVec,
@@ -37,8 +38,11 @@ pub(crate) struct Metrics {
     /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
     seen: Arc<Mutex<HashMap<String, u64>>>,
     /// The partitions of each stage when it was last looked at.
-    owned: Arc<Mutex<HashMap<&'static str, HashSet<(String, i32)>>>>,
+    owned: Arc<Mutex<HashMap<&'static str, OwnedPartitions>>>,
 }
+
+/// Topics and partitions that a stage has.
+type OwnedPartitions = HashSet<(String, i32)>;
 
 impl Metrics {
     /// With nothing counted.
@@ -100,6 +104,11 @@ impl Metrics {
             classified: counter("classified_total", "Classified interactions by label.", &["label"]),
             queued: counter("queued_total", "Items by queue, as routed.", &["queue"]),
             abstained: counter("abstained_total", "Interactions of which the classifier was unsure.", &[]),
+            unknown_fields: counter(
+                "unknown_fields_total",
+                "Fields of raw JSON records that were ignored because no schema names them.",
+                &[],
+            ),
             watermark_delay_seconds: float(
                 "watermark_delay_seconds",
                 "How far the watermark is behind the wall clock.",
@@ -154,7 +163,7 @@ impl Metrics {
     }
 
     /// What is measured of a partition that went to another replica is that one's to tell.
-    fn forget_partitions(&self, stage: StageName, owned: HashSet<(String, i32)>) {
+    fn forget_partitions(&self, stage: StageName, owned: OwnedPartitions) {
         let Ok(mut shown) = self.owned.lock() else { return };
         let before = shown.insert(stage.as_str(), owned).unwrap_or_default();
         for (topic, partition) in before.difference(&shown[stage.as_str()]) {
@@ -196,6 +205,11 @@ impl Metrics {
             self.add_up(&self.queued, &[queue], count);
         }
         self.add_up(&self.abstained, &[], tallies.abstained);
+    }
+
+    /// Takes in how many fields of raw JSON records no schema names.
+    pub(crate) fn unknown_fields(&self, count: u64) {
+        self.add_up(&self.unknown_fields, &[], count);
     }
 
     /// Takes in how a partition of the community stage stands.
@@ -254,5 +268,9 @@ mod tests {
         assert_eq!(metrics.add_up(&metrics.commits, &["classify"], 7), 2);
         assert_eq!(metrics.add_up(&metrics.commits, &["classify"], 3), 3);
         assert!(metrics.text().contains("sinyal_commits_total{stage=\"classify\"} 10"));
+        metrics.unknown_fields(0);
+        assert!(metrics.text().contains("sinyal_unknown_fields_total 0"), "there before anything is counted");
+        metrics.unknown_fields(7);
+        assert!(metrics.text().contains("sinyal_unknown_fields_total 7"));
     }
 }

@@ -25,6 +25,18 @@ fn a_seed_gives_the_same_bytes_for_ever() {
 }
 
 #[test]
+fn powers_are_those_of_the_library_to_many_digits() {
+    for base in [1.0, 2.0, 3.0, 97.0, 1e4, 1e7] {
+        for exponent in [0.0, 0.5, 0.6, 1.0, 1.1, 2.75] {
+            let (ours, theirs) = (power(base, exponent), base.powf(exponent));
+            assert!((ours / theirs - 1.0).abs() < 1e-13, "{base} {exponent}: {ours} {theirs}");
+        }
+    }
+    // Multiplication and square root are rounded alike everywhere, so these bits are too.
+    assert_eq!(power(3.0, 0.6).to_bits(), 0x3ffe_ee50_4bc3_2418);
+}
+
+#[test]
 fn deliveries_come_in_order_and_make_sense() {
     let sims = first(20_000);
     let mut ids = HashSet::new();

@@ -1,0 +1,146 @@
+//! What must be right of several keys together. It is checked once each of them is right by itself.
+
+use record::limits::DEAD_LETTER_EXTRA_BYTES;
+
+use super::{Config, ConfigErrors};
+
+/// The configuration, if its keys fit together; else each pair that does not.
+pub(super) fn cross_checks(config: Config) -> Result<Config, ConfigErrors> {
+    let mut errors = Vec::new();
+    times(&config, &mut errors);
+    sizes(&config, &mut errors);
+    topics(&config, &mut errors);
+    if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+}
+
+fn times(config: &Config, errors: &mut Vec<String>) {
+    let transaction = i64::from(config.kafka.transaction_timeout_ms);
+    // A transaction is open from one commit to the next, and the commit itself needs time: else brokers abort it.
+    for (key, interval) in [
+        ("classify.commit_interval_ms", config.classify.commit_interval_ms),
+        ("community.commit_interval_ms", config.community.commit_interval_ms),
+    ] {
+        if i128::from(interval) * 2 > i128::from(transaction) {
+            errors.push(format!(
+                "{key} is {interval}; at most half of kafka.transaction_timeout_ms ({transaction}) is right: {} here",
+                transaction / 2
+            ));
+        }
+    }
+    // What a replica left open must be over before the group gives its partitions away.
+    let session = config.kafka.session_timeout_ms;
+    if i64::from(session) <= transaction {
+        errors.push(format!(
+            "kafka.session_timeout_ms is {session}; above kafka.transaction_timeout_ms ({transaction}) is right"
+        ));
+    }
+}
+
+fn sizes(config: &Config, errors: &mut Vec<String>) {
+    let record = config.raw_record_bytes_max;
+    let dead_letter = record + DEAD_LETTER_EXTRA_BYTES;
+    let in_flight = config.kafka.in_flight_bytes;
+    if in_flight < dead_letter {
+        errors.push(format!(
+            "kafka.in_flight_bytes is {in_flight}; at least limits.raw_record_bytes + {DEAD_LETTER_EXTRA_BYTES} \
+             ({dead_letter}) is right: a dead letter must fit"
+        ));
+    }
+    let prefetch = config.kafka.prefetch_bytes;
+    if prefetch < record {
+        errors.push(format!(
+            "kafka.prefetch_bytes is {prefetch}; at least limits.raw_record_bytes ({record}) is right: a record must fit"
+        ));
+    }
+}
+
+fn topics(config: &Config, errors: &mut Vec<String>) {
+    let topics = &config.topics;
+    let mut names: Vec<(String, String)> = [
+        ("posts_raw", &topics.posts_raw),
+        ("comments_raw", &topics.comments_raw),
+        ("classified", &topics.classified),
+        ("queue_state", &topics.queue_state),
+        ("metrics", &topics.metrics),
+        ("alerts", &topics.alerts),
+        ("corrections", &topics.corrections),
+        ("actions", &topics.actions),
+        ("dead_letters", &topics.dead_letters),
+        ("changelog", &topics.changelog),
+    ]
+    .map(|(key, name)| (format!("topics.{key}"), name.clone()))
+    .into();
+    for (number, queue) in config.routing.queues().iter().enumerate() {
+        names.push((format!("queues[{number}].name"), config.queue_topic(&queue.spec.name)));
+    }
+    for (at, (key, name)) in names.iter().enumerate() {
+        if let Some((first, _)) = names[..at].iter().find(|(_, other)| other == name) {
+            errors.push(format!("{key} gives topic {name:?}, as {first} does; a name of its own is right"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &[&str]) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let errors = Config::load(Some(file.path()), []).map(|_| ()).map_err(|errors| errors.0).err();
+        assert_eq!(errors.unwrap_or_default(), expected, "{text}");
+    }
+
+    #[test]
+    fn a_commit_comes_well_within_a_transaction() {
+        check("[kafka]\ntransaction_timeout_ms = 1000\n[classify]\ncommit_interval_ms = 500\n", &[]);
+        check(
+            "[kafka]\ntransaction_timeout_ms = 1000\n[classify]\ncommit_interval_ms = 501\n\
+             [community]\ncommit_interval_ms = 10000\n",
+            &[
+                "classify.commit_interval_ms is 501; at most half of kafka.transaction_timeout_ms (1000) is right: 500 here",
+                "community.commit_interval_ms is 10000; at most half of kafka.transaction_timeout_ms (1000) is right: \
+                 500 here",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_transaction_ends_before_a_session() {
+        check("[kafka]\nsession_timeout_ms = 10001\n", &[]);
+        check(
+            "[kafka]\nsession_timeout_ms = 10000\n",
+            &["kafka.session_timeout_ms is 10000; above kafka.transaction_timeout_ms (10000) is right"],
+        );
+    }
+
+    #[test]
+    fn the_largest_record_and_its_dead_letter_fit() {
+        check("[limits]\nraw_record_bytes = 33488896\n", &[]);
+        check(
+            "[limits]\nraw_record_bytes = 33488897\n",
+            &[
+                "kafka.in_flight_bytes is 33554432; at least limits.raw_record_bytes + 65536 (33554433) is right: a dead \
+               letter must fit",
+            ],
+        );
+        check(
+            "[kafka]\nprefetch_bytes = 1048576\n[limits]\nraw_record_bytes = 1048577\n",
+            &[
+                "kafka.prefetch_bytes is 1048576; at least limits.raw_record_bytes (1048577) is right: a record must fit",
+            ],
+        );
+    }
+
+    #[test]
+    fn no_topic_is_there_twice() {
+        check("[topics]\nprefix = \"uji.\"\nqueue_prefix = \"uji.q.\"\n", &[]);
+        check(
+            "[topics]\nprefix = \"uji.\"\nmetrics = \"a\"\nalerts = \"uji.a\"\nqueue_state = \"uji.social.queue.tip\"\n",
+            &[
+                "topics.alerts gives topic \"uji.a\", as topics.metrics does; a name of its own is right",
+                "queues[1].name gives topic \"uji.social.queue.tip\", as topics.queue_state does; a name of its own is right",
+            ],
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! Properties of librdkafka, from the configuration itself or from files that it names. No value is ever shown.
+
+use kafka_io::Connection;
+use kafka_io::feed::{PropertyError, check_properties};
+use toml::{Table, Value};
+
+use super::validate::Reader;
+
+/// Properties that stand in the configuration.
+const TYPED: &str = "kafka.properties";
+/// Properties whose values stand in files.
+const FILES: &str = "kafka.property_files";
+
+/// Takes both kinds; a property that cannot be had, that is there twice, or that librdkafka does not take is a mistake.
+pub(super) fn properties(reader: &mut Reader<'_>) -> Vec<(String, String)> {
+    let empty = Table::new();
+    let typed = table(reader, TYPED).unwrap_or(&empty);
+    let files = table(reader, FILES).unwrap_or(&empty);
+    let mut properties = Vec::new();
+    for (name, value) in typed {
+        let value = match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Boolean(boolean) => Some(boolean.to_string()),
+            _ => None,
+        };
+        match value {
+            // The value may be a secret: it is not quoted.
+            None => reader.errors.push(format!("{}: a string, an integer or a boolean is right", key(TYPED, name))),
+            Some(value) => take(reader, TYPED, name, value, &mut properties),
+        }
+    }
+    for (name, path) in files {
+        let key = key(FILES, name);
+        let Value::String(path) = path else {
+            reader.errors.push(format!("{key}: the name of a file is right"));
+            continue;
+        };
+        if typed.contains_key(name) {
+            reader.errors.push(format!("{key} is also in {TYPED}; one of the two is right"));
+            continue;
+        }
+        match std::fs::read_to_string(path).map(|text| text.trim().to_owned()) {
+            Ok(value) if value.is_empty() => {
+                reader.wrong(&key, &format!("{path:?}"), "a file that holds the value is right (it is empty)");
+            }
+            Ok(value) => take(reader, FILES, name, value, &mut properties),
+            Err(error) => {
+                reader.wrong(&key, &format!("{path:?}"), &format!("a file that can be read is right ({error})"));
+            }
+        }
+    }
+    properties
+}
+
+/// One property, if librdkafka takes it.
+fn take(reader: &mut Reader<'_>, table: &str, name: &str, value: String, properties: &mut Vec<(String, String)>) {
+    let key = key(table, name);
+    if name.contains('\0') || value.contains('\0') {
+        reader.errors.push(format!("{key} holds a zero byte; text is right"));
+        return;
+    }
+    let property = (name.to_owned(), value);
+    let alone = Connection {
+        bootstrap: "localhost:9092".to_owned(),
+        client_id: "check".to_owned(),
+        properties: vec![property.clone()],
+    };
+    match check_properties(&alone) {
+        Ok(()) => properties.push(property),
+        Err(PropertyError::Unknown(_)) => {
+            reader.errors.push(format!("{key} is no property of librdkafka; those of its CONFIGURATION.md are right"));
+        }
+        Err(PropertyError::Value(_)) => {
+            reader.errors.push(format!(
+                "{key} has a value that librdkafka does not take; what its CONFIGURATION.md lists for it is right"
+            ));
+        }
+    }
+}
+
+fn table<'a>(reader: &mut Reader<'a>, key: &str) -> Option<&'a Table> {
+    match reader.find(key) {
+        Some(Value::Table(table)) => Some(table),
+        _ => {
+            reader.errors.push(format!("{key}: a table is right, such as [{key}]"));
+            None
+        }
+    }
+}
+
+/// The path of a property, whose name has dots of its own.
+fn key(table: &str, name: &str) -> String {
+    format!("{table}.{name:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, ConfigErrors};
+
+    fn load(text: &str) -> Result<Config, ConfigErrors> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Config::load(Some(file.path()), [])
+    }
+
+    #[test]
+    fn a_password_comes_from_a_file() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "rahasia\n").unwrap();
+        let path = secret.path().display();
+        let config = load(&format!(
+            "[kafka.properties]\n\"security.protocol\" = \"SASL_SSL\"\n\
+             [kafka.property_files]\n\"sasl.password\" = \"{path}\"\n"
+        ))
+        .unwrap();
+        let properties = &config.kafka.connection.properties;
+        assert!(properties.contains(&("sasl.password".to_owned(), "rahasia".to_owned())), "{}", properties.len());
+        assert!(!format!("{config:?}").contains("rahasia"));
+    }
+
+    #[test]
+    fn every_mistake_names_its_key_and_no_value() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "rahasia\n").unwrap();
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        let (path, blank) = (secret.path().display(), empty.path().display());
+        let errors = load(&format!(
+            "[kafka.properties]\n\"sasl.pasword\" = \"rahasia\"\n\"sasl.username\" = \"a\"\n\
+             \"security.protocol\" = \"rahasia\"\n\"acks\" = [\"rahasia\"]\n\
+             [kafka.property_files]\n\"sasl.username\" = \"{path}\"\n\"ssl.key.password\" = \"/nowhere/at/all\"\n\
+             \"sasl.password\" = \"{blank}\"\n\"ssl.ca.location\" = 3\n"
+        ))
+        .unwrap_err();
+        let starts = [
+            "kafka.properties.\"sasl.pasword\" is no property of librdkafka",
+            "kafka.properties.\"security.protocol\" has a value that librdkafka does not take",
+            "kafka.properties.\"acks\": a string, an integer or a boolean is right",
+            "kafka.property_files.\"sasl.username\" is also in kafka.properties",
+            "kafka.property_files.\"ssl.key.password\" is \"/nowhere/at/all\"; a file that can be read is right",
+            &format!("kafka.property_files.\"sasl.password\" is \"{blank}\"; a file that holds the value is right"),
+            "kafka.property_files.\"ssl.ca.location\": the name of a file is right",
+        ];
+        for start in starts {
+            assert!(errors.0.iter().any(|error| error.starts_with(start)), "{start}\n{errors}");
+        }
+        assert_eq!(errors.0.len(), starts.len(), "{errors}");
+        assert!(!errors.to_string().contains("rahasia"), "{errors}");
+    }
+}
