@@ -15,8 +15,8 @@ use std::sync::Arc;
 use ::classify::{Classifier, Decision};
 use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
 use record::{
-    ClassifiedInteraction, ClassifiedRecord, ContentKind, ContentKinds, EpochMs, Interaction, Kind, Label, Language,
-    Ledger, Outcome, Position, QueueStatus, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
+    ClassifiedInteraction, ClassifiedRecord, ContentKind, ContentKinds, EpochMs, Interaction, Kind, Label, Ledger,
+    Outcome, Position, QueueStatus, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
 };
 use rules::{Routed, Routing, direction_of};
 use wire::{DecodeError, Encoder, RawDecoder};
@@ -112,12 +112,6 @@ pub struct Tallies {
     pub abstained: u64,
     /// Items by queue, in the order of the routing.
     pub by_queue: Vec<u64>,
-}
-
-/// A decision with what it rests on.
-struct Judged {
-    decision: Decision,
-    tier: Tier,
 }
 
 impl ClassifyStage {
@@ -253,21 +247,10 @@ impl ClassifyStage {
         })
     }
 
-    fn judge(&mut self, interaction: &Interaction<'_>) -> Judged {
-        if interaction.deleted || interaction.text.trim().is_empty() {
-            let mut probabilities = [0.0; Label::ALL.len()];
-            probabilities[Label::Other.index()] = 1.0;
-            let decision = Decision {
-                label: Label::Other,
-                probabilities,
-                confidence: 1.0,
-                abstained: false,
-                language: Language::Undetermined,
-                fingerprint: None,
-            };
-            return Judged { decision, tier: Tier::None };
-        }
-        Judged { decision: self.classifier.classify(&interaction.text), tier: Tier::Fast }
+    fn judge(&mut self, interaction: &Interaction<'_>) -> (Decision, Tier) {
+        // What is taken back says nothing any more.
+        let text = if interaction.deleted { "" } else { &*interaction.text };
+        self.classifier.judge(text)
     }
 
     fn emit(
@@ -277,7 +260,7 @@ impl ClassifyStage {
         topic: &Arc<str>,
         outputs: &mut Outputs,
     ) -> Result<(), Stop> {
-        let Judged { decision, tier } = self.judge(interaction);
+        let (decision, tier) = self.judge(interaction);
         let scratch = &mut self.scratch;
         digest::write_digest(interaction, &mut scratch.digest);
         let author_key = pseudonym_of(&self.pseudonym, &interaction.author, &mut scratch.author_key);
