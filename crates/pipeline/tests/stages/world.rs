@@ -116,7 +116,9 @@ pub(crate) fn decoded(name: SchemaName, value: &[u8]) -> Value {
 pub(crate) struct Left {
     pub(crate) rows: BTreeMap<String, Value>,
     pub(crate) queue_states: BTreeMap<String, Value>,
-    pub(crate) changelog: BTreeMap<(i32, Vec<u8>), Vec<u8>>,
+    /// What compaction leaves of it: the last value of each key, and when it was written.
+    pub(crate) changelog: BTreeMap<(i32, Vec<u8>), (u64, Vec<u8>)>,
+    written: u64,
     pub(crate) dead_letters: usize,
     pub(crate) emitted: usize,
 }
@@ -149,7 +151,10 @@ impl Left {
                 _ => {
                     let place = (kept.partition.unwrap(), kept.key.clone().unwrap());
                     match &kept.value {
-                        Some(value) => self.changelog.insert(place, value.clone()),
+                        Some(value) => {
+                            self.written += 1;
+                            self.changelog.insert(place, (self.written, value.clone()))
+                        }
                         None => self.changelog.remove(&place),
                     };
                 }
@@ -261,8 +266,10 @@ impl CommunitySide {
             .map(|(&partition, &position)| (InputPartition { input: 0, partition }, position))
             .collect();
         self.step(Input::Assigned(&positions));
-        let changelog = self.left.changelog.clone();
-        for ((partition, key), value) in &changelog {
+        // In the order in which it was written, as a log is read.
+        let mut changelog: Vec<_> = self.left.changelog.clone().into_iter().collect();
+        changelog.sort_by_key(|(_, (written, _))| *written);
+        for ((partition, key), (_, value)) in &changelog {
             self.step(Input::Restore { partition: *partition, key, value: Some(value) });
         }
         for (at, position) in positions {
