@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use ::classify::Classifier;
 use pipeline::{
-    ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage, KeyFormat,
-    Pseudonym,
+    Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage,
+    KeyFormat, Pseudonym,
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 use record::{Author, EpochMs, Interaction, Kind, Role, partition_for_key};
@@ -42,6 +42,15 @@ pub(crate) fn keep(outputs: &Outputs) -> Vec<(usize, Kept)> {
 }
 
 pub(crate) fn classify_stage(format: RawFormat, framing: Framing, key_format: KeyFormat) -> ClassifyStage {
+    classify_stage_with(format, framing, key_format, None)
+}
+
+pub(crate) fn classify_stage_with(
+    format: RawFormat,
+    framing: Framing,
+    key_format: KeyFormat,
+    cascade: Option<Cascade>,
+) -> ClassifyStage {
     ClassifyStage::new(ClassifySettings {
         inputs: vec![("posts".into(), Kind::Post), ("comments".into(), Kind::Comment)],
         decoder: RawDecoder::new(format, framing, RAW_BYTES_MAX),
@@ -50,6 +59,7 @@ pub(crate) fn classify_stage(format: RawFormat, framing: Framing, key_format: Ke
             queue_item: Encoder::single_object(SchemaName::QueueItem),
         },
         classifier: Classifier::embedded(),
+        cascade,
         routing: Routing::standard(),
         pseudonym: Pseudonym::new(b"a secret for the tests", 1).unwrap(),
         key_format,
