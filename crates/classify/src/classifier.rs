@@ -91,6 +91,11 @@ impl Classifier {
         self
     }
 
+    /// Below these confidences it abstains, by label in the order of [`Label::ALL`].
+    pub fn thresholds(&self) -> [f32; Label::ALL.len()] {
+        [self.threshold; Label::ALL.len()]
+    }
+
     /// The model's version.
     pub fn model_version(&self) -> &str {
         self.model.version()

@@ -123,6 +123,18 @@ pub struct Tallies {
     pub by_queue: Vec<u64>,
 }
 
+impl Tallies {
+    /// The share of classified records that this tier decided, 0 to 1.
+    pub fn share_of(&self, tier: Tier) -> f64 {
+        self.by_tier[tier as usize] as f64 / self.by_tier.iter().sum::<u64>().max(1) as f64
+    }
+
+    /// The share of classified records of which the classifier was unsure, 0 to 1.
+    pub fn share_abstained(&self) -> f64 {
+        self.abstained as f64 / self.by_tier.iter().sum::<u64>().max(1) as f64
+    }
+}
+
 /// Why a record could not be read.
 enum Unread {
     NeedsSchema(u32),
