@@ -238,7 +238,7 @@ mod tests {
         let report = explain(text.to_owned(), 5, &config()).unwrap();
         let recorded = json!({ "label": "praise", "confidence": 0.5, "tier": "fast", "model": "fast-0" });
         let words = report.words(Some(&recorded));
-        for part in ["complaint", "customer care", "kecewa", "another model", "today it is complaint"] {
+        for part in ["complaint", "customer care", "because of", "another model", "today it is complaint"] {
             assert!(words.contains(part), "{part}: {words}");
         }
         let json = report.json(None);
