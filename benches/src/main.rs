@@ -3,6 +3,8 @@
 #![allow(clippy::print_stdout)] // It is a command-line program.
 
 mod allocations;
+#[cfg(feature = "deep")]
+mod deep_tier;
 mod roles;
 mod stages;
 
@@ -26,6 +28,8 @@ fn main() -> Result<()> {
         Some("classify-step") => results.push(measure("classify-step", || classify_case(records))),
         Some("community-step") => results.push(measure("community-step", || community_case(records))),
         Some("roles") => results = measure_roles(role_records)?,
+        #[cfg(feature = "deep")]
+        Some("deep-tier") => results = deep_tier::measure_deep_tier()?,
         Some("all") | None => {
             results.push(measure("classify-step", || classify_case(records)));
             results.push(measure("community-step", || community_case(records)));

@@ -6,23 +6,24 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// `build`, `test`, `clippy` or `run`, and further arguments for cargo.
+/// `build`, `test`, `clippy`, `bench` or `run`, and further arguments for cargo.
 pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let Some((what, more)) = arguments.split_first() else {
-        bail!("usage: cargo xtask deep build | test | clippy | run [ARGUMENTS]");
+        bail!("usage: cargo xtask deep build | test | clippy | bench | run [ARGUMENTS]");
     };
-    let package = match what.as_str() {
-        "build" | "run" => &["--package", "app", "--features", "deep"][..],
-        "test" | "clippy" => &["--package", "deep", "--package", "app", "--features", "deep/torch,app/deep"],
-        other => bail!("{other:?}: build, test, clippy or run is right"),
+    let words = match what.as_str() {
+        "build" | "run" => &[what, "--package", "app", "--features", "deep"][..],
+        "test" | "clippy" => &[what, "--package", "deep", "--package", "app", "--features", "deep/torch,app/deep"],
+        "bench" => &["run", "--release", "--package", "sinyal-benches", "--features", "deep"],
+        other => bail!("{other:?}: build, test, clippy, bench or run is right"),
     };
+    let more: &[String] = if what == "bench" && more.is_empty() { &["--".into(), "deep-tier".into()] } else { more };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's folder")?;
     let libtorch = libtorch(root)?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .arg(what)
-        .args(package)
+        .args(words)
         // Beside the ordinary build, so that neither makes the other begin anew.
         .arg("--target-dir")
         .arg(root.join("target/deep"))
