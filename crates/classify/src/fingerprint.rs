@@ -1,7 +1,7 @@
 //! A fingerprint by which near-duplicates are told: SimHash (Charikar, *Similarity Estimation Techniques from Rounding
 //! Algorithms*, 2002) over words and pairs of words of the normalised text.
 
-use crate::features::{classified_part, normalise};
+use crate::normalise::Normal;
 
 /// The 64-bit SimHash of a text; near-duplicates differ in few bits. `None` for a text without words or signs.
 ///
@@ -11,9 +11,7 @@ use crate::features::{classified_part, normalise};
 /// assert!(classify::fingerprint_distance(one, two) <= 16);
 /// ```
 pub fn fingerprint(text: &str) -> Option<u64> {
-    let mut normal = String::with_capacity(text.len().min(record::limits::CLASSIFIED_TEXT_BYTES) + 16);
-    normalise(classified_part(text), &mut normal);
-    fingerprint_of_normal(&normal)
+    fingerprint_of_normal(&Normal::of(text).text)
 }
 
 /// In how many bits two fingerprints differ, 0 to 64.
