@@ -1,10 +1,11 @@
-//! `cargo xtask bench`: the two stages in memory on one core, and each role end to end on a real Kafka. Figures of one run on
+//! `cargo xtask bench`: the fast tier text by text, the two stages in memory on one core, and each role end to end on a real Kafka. Figures of one run on
 //! one machine; never compared by a test.
 #![allow(clippy::print_stdout)] // It is a command-line program.
 
 mod allocations;
 #[cfg(feature = "deep")]
 mod deep_tier;
+mod fast_tier;
 mod roles;
 mod stages;
 
@@ -13,6 +14,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use serde_json::json;
 
+use crate::fast_tier::measure_fast_tier;
 use crate::roles::measure_roles;
 use crate::stages::{Case, classify_case, community_case};
 
@@ -27,15 +29,17 @@ fn main() -> Result<()> {
     match arguments.first().map(String::as_str).filter(|argument| *argument != "--json") {
         Some("classify-step") => results.push(measure("classify-step", || classify_case(records))),
         Some("community-step") => results.push(measure("community-step", || community_case(records))),
+        Some("fast-tier") => results = measure_fast_tier(),
         Some("roles") => results = measure_roles(role_records)?,
         #[cfg(feature = "deep")]
         Some("deep-tier") => results = deep_tier::measure_deep_tier()?,
         Some("all") | None => {
+            results.extend(measure_fast_tier());
             results.push(measure("classify-step", || classify_case(records)));
             results.push(measure("community-step", || community_case(records)));
             results.extend(measure_roles(role_records)?);
         }
-        Some(other) => bail!("{other:?}: classify-step, community-step, roles or all is right"),
+        Some(other) => bail!("{other:?}: classify-step, community-step, fast-tier, roles or all is right"),
     }
     if arguments.iter().any(|argument| argument == "--json") {
         println!("{}", json!(results));

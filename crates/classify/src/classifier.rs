@@ -1,13 +1,15 @@
 //! A text's decision.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use record::{Label, Language, Tier};
 
-use crate::features::{classified_part, features, normalise};
+use crate::features::{Word, buckets, words};
 use crate::fingerprint::fingerprint_of_normal;
-use crate::model::{HEADS, LANGUAGES, Model, ROW};
+use crate::language::{Counts, tell};
+use crate::model::Model;
+use crate::network::{HEADS, LABELS, LANGUAGES, WIDTH, largest, norm, softmax};
+use crate::normalise::{Normal, classified_part};
 
 /// What the classifier says of a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,10 +20,12 @@ pub struct Decision {
     pub probabilities: [f32; Label::ALL.len()],
     /// The probability of `label`.
     pub confidence: f32,
-    /// True when the confidence is below the threshold.
+    /// True when the confidence is below the label's threshold, or the language is not served.
     pub abstained: bool,
-    /// The likeliest language; undetermined for a text without letters.
+    /// The likeliest language; undetermined for a text without letters, other for one that is not served.
     pub language: Language,
+    /// True when a good part of the text is in a second language.
+    pub mixed: bool,
     /// The text's fingerprint, as [`crate::fingerprint()`] gives it; here it costs no second normalisation.
     pub fingerprint: Option<u64>,
 }
@@ -37,35 +41,28 @@ impl Decision {
             confidence: 1.0,
             abstained: false,
             language: Language::Undetermined,
+            mixed: false,
             fingerprint: None,
         }
     }
-}
-
-/// Why a decision is what it is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Explanation {
-    /// The decision.
-    pub decision: Decision,
-    /// The pieces of the normalised text that pushed most towards the label, or away from it; the strongest first.
-    pub pushed: Vec<Pushed>,
-}
-
-/// A piece of text and how far it pushed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pushed {
-    /// The piece of the normalised text; a blank is a word's boundary.
-    pub piece: String,
-    /// What it adds to the label's score beyond what it adds to the others' on average.
-    pub push: f32,
 }
 
 /// Classifies texts. It keeps its buffers: no allocation per text once warm.
 #[derive(Debug, Clone)]
 pub struct Classifier {
     model: Arc<Model>,
-    threshold: f32,
-    normal: String,
+    thresholds: [f32; LABELS],
+    normal: Normal,
+    words: Vec<Word>,
+    sums: Vec<WordSums>,
+    vectors: Vec<[f32; WIDTH]>,
+}
+
+/// A word's rows, added up.
+#[derive(Debug, Clone, Copy)]
+struct WordSums {
+    sums: [i16; WIDTH],
+    features: u16,
 }
 
 impl Classifier {
@@ -80,20 +77,32 @@ impl Classifier {
         Classifier::new(Model::embedded())
     }
 
-    /// With this model and its own threshold.
+    /// With this model and its own thresholds.
     pub fn new(model: Arc<Model>) -> Classifier {
-        Classifier { threshold: model.threshold(), model, normal: String::new() }
+        Classifier {
+            thresholds: model.thresholds(),
+            model,
+            normal: Normal::default(),
+            words: Vec::new(),
+            sums: Vec::new(),
+            vectors: Vec::new(),
+        }
     }
 
-    /// With another threshold, 0 to 1: below this confidence it abstains.
-    pub fn with_threshold(mut self, threshold: f32) -> Classifier {
-        self.threshold = threshold;
+    /// With another threshold, 0 to 1, for every label: below this confidence it abstains.
+    pub fn with_threshold(self, threshold: f32) -> Classifier {
+        self.with_thresholds([threshold; LABELS])
+    }
+
+    /// With another threshold for each label, 0 to 1, in the order of [`Label::ALL`].
+    pub fn with_thresholds(mut self, thresholds: [f32; Label::ALL.len()]) -> Classifier {
+        self.thresholds = thresholds;
         self
     }
 
-    /// Below these confidences it abstains, by label in the order of [`Label::ALL`].
+    /// The thresholds applied, in the order of [`Label::ALL`].
     pub fn thresholds(&self) -> [f32; Label::ALL.len()] {
-        [self.threshold; Label::ALL.len()]
+        self.thresholds
     }
 
     /// The model's version.
@@ -117,89 +126,98 @@ impl Classifier {
 
     /// Decides by the model, whatever the text. Only the first [`record::limits::CLASSIFIED_TEXT_BYTES`] of a text are read.
     pub fn classify(&mut self, text: &str) -> Decision {
-        normalise(classified_part(text), &mut self.normal);
-        let mut sums = [0_i32; ROW];
-        let mut count = 0_u32;
-        let rows = &self.model.rows;
-        features(&self.normal, &mut |bucket, _, _| {
-            for (sum, &weight) in sums.iter_mut().zip(&rows[bucket]) {
-                *sum += i32::from(weight);
+        self.read(text);
+        let scores = self.scores(0..0);
+        self.decide(&scores)
+    }
+
+    /// Reads a text into words and their sums.
+    pub(crate) fn read(&mut self, text: &str) {
+        self.normal.fill(classified_part(text));
+        words(&self.normal, &mut self.words);
+        self.sums.clear();
+        let rows = self.model.rows.as_slice();
+        for at in 0..self.words.len() {
+            // At most 255 features of at most 127: a sum of 16 bits holds them.
+            let mut sums = [0_i16; WIDTH];
+            let mut features = 0;
+            buckets(&self.normal, &self.words, at, &mut |bucket| {
+                for (sum, &number) in sums.iter_mut().zip(&rows[bucket]) {
+                    *sum += i16::from(number);
+                }
+                features += 1;
+            });
+            self.sums.push(WordSums { sums, features });
+        }
+    }
+
+    /// The scores of what was read, as if the words in `without` were not known.
+    pub(crate) fn scores(&mut self, without: std::ops::Range<usize>) -> [f32; HEADS] {
+        let model = &*self.model;
+        let mut total = [0_i32; HEADS];
+        let mut features = 0;
+        self.vectors.clear();
+        for (at, word) in self.sums.iter().enumerate() {
+            let mut vector = [0.0; WIDTH];
+            if !without.contains(&at) {
+                let norm = norm(usize::from(word.features));
+                for (number, (&sum, &scale)) in vector.iter_mut().zip(word.sums.iter().zip(&model.scales)) {
+                    *number = f32::from(sum) * (scale * norm);
+                }
+                for (total, &sum) in total.iter_mut().zip(&word.sums) {
+                    *total += i32::from(sum);
+                }
             }
-            count += 1;
-        });
-        decide(&self.model, &sums, count, &self.normal, self.threshold)
+            features += usize::from(word.features);
+            self.vectors.push(vector);
+        }
+        let found = model.network.find(&self.vectors, &mut |_| {});
+        let norm = norm(features);
+        let mut direct = [0.0; HEADS];
+        for (direct, (&total, &scale)) in direct.iter_mut().zip(total.iter().zip(&model.scales)) {
+            *direct = total as f32 * scale * norm;
+        }
+        model.network.scores(&direct, &found)
     }
 
-    /// Decides, and tells which pieces of the text pushed most, at most `pieces`.
-    pub fn explain(&mut self, text: &str, pieces: usize) -> Explanation {
-        let decision = self.classify(text);
-        let norm = norm(self.feature_count());
-        let mut pushes: HashMap<&str, f32> = HashMap::new();
-        let (model, label) = (&self.model, decision.label.index());
-        features(&self.normal, &mut |bucket, start, end| {
-            let weight = |head: usize| f32::from(model.rows[bucket][head]) * model.scales[head] * norm;
-            let mean = (0..Label::ALL.len()).map(weight).sum::<f32>() / Label::ALL.len() as f32;
-            // An n-gram may cut a character in two; such a piece cannot be shown.
-            if let Some(piece) = self.normal.get(start..end) {
-                *pushes.entry(piece).or_default() += weight(label) - mean;
-            }
-        });
-        let mut pushed: Vec<Pushed> =
-            pushes.into_iter().map(|(piece, push)| Pushed { piece: piece.to_owned(), push }).collect();
-        pushed.sort_by(|one, two| two.push.abs().total_cmp(&one.push.abs()).then_with(|| one.piece.cmp(&two.piece)));
-        pushed.truncate(pieces);
-        Explanation { decision, pushed }
+    pub(crate) fn decide(&self, scores: &[f32; HEADS]) -> Decision {
+        let mut labels = [0.0; LABELS];
+        for (label, score) in labels.iter_mut().zip(scores) {
+            *label = score / self.model.temperature;
+        }
+        let probabilities = softmax(&labels);
+        let label = largest(&probabilities);
+        let confidence = probabilities[label];
+        let mut languages = [0.0; LANGUAGES.len()];
+        languages.copy_from_slice(&scores[LABELS..]);
+        let mut counts = Counts::default();
+        for vector in &self.vectors {
+            let mut of_word = [0.0; LANGUAGES.len()];
+            of_word.copy_from_slice(&vector[LABELS..HEADS]);
+            counts.see(&of_word);
+        }
+        let told = tell(&self.normal, &self.words, &languages, &counts);
+        Decision {
+            label: Label::ALL[label],
+            probabilities,
+            confidence,
+            abstained: confidence < self.thresholds[label] || told.language == Language::Other,
+            language: told.language,
+            mixed: told.mixed,
+            fingerprint: fingerprint_of_normal(&self.normal.text),
+        }
     }
 
-    fn feature_count(&self) -> u32 {
-        let mut count = 0;
-        features(&self.normal, &mut |_, _, _| count += 1);
-        count
+    /// How many words were read.
+    pub(crate) fn word_count(&self) -> usize {
+        self.words.len()
     }
-}
 
-/// What scores are multiplied by, so that long and short texts have scores of one size.
-pub(crate) fn norm(features: u32) -> f32 {
-    1.0 / (features.max(1) as f32).sqrt()
-}
-
-/// Probabilities of scores.
-pub(crate) fn softmax<const N: usize>(scores: &[f32; N]) -> [f32; N] {
-    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut probabilities = scores.map(|score| (score - largest).exp());
-    let sum: f32 = probabilities.iter().sum();
-    for probability in &mut probabilities {
-        *probability /= sum;
-    }
-    probabilities
-}
-
-/// The place of the largest; the first of equals.
-pub(crate) fn largest<const N: usize>(values: &[f32; N]) -> usize {
-    (1..N).fold(0, |best, at| if values[at] > values[best] { at } else { best })
-}
-
-fn decide(model: &Model, sums: &[i32; ROW], features: u32, normal: &str, threshold: f32) -> Decision {
-    let norm = norm(features);
-    let score = |head: usize| sums[head] as f32 * model.scales[head] * norm + model.biases[head];
-    let mut scores = [0.0; Label::ALL.len()];
-    for (head, value) in scores.iter_mut().enumerate() {
-        *value = score(head) / model.temperature;
-    }
-    let probabilities = softmax(&scores);
-    let label = largest(&probabilities);
-    let mut languages = [0.0; LANGUAGES.len()];
-    for (at, value) in languages.iter_mut().enumerate() {
-        *value = score(HEADS - LANGUAGES.len() + at);
-    }
-    let letters = normal.chars().any(char::is_alphabetic);
-    let confidence = probabilities[label];
-    Decision {
-        label: Label::ALL[label],
-        probabilities,
-        confidence,
-        abstained: confidence < threshold,
-        language: if letters { LANGUAGES[largest(&languages)] } else { Language::Undetermined },
-        fingerprint: fingerprint_of_normal(normal),
+    /// The words in `range` of what was read, as normalised.
+    pub(crate) fn piece(&self, range: std::ops::Range<usize>) -> &str {
+        match (self.words.get(range.start), range.end.checked_sub(1).and_then(|last| self.words.get(last))) {
+            (Some(first), Some(last)) => &self.normal.text[first.start..last.end],
+            _ => "",
+        }
     }
 }

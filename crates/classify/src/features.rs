@@ -1,17 +1,23 @@
-//! Text to features: the hot path's inner loop.
+//! A normalised text to words, and words to features: the hot path's inner loop.
 //!
-//! The text is normalised once (lower case, elongations cut, digits made alike), then every word gives itself, its pair
-//! with the word before, and the byte n-grams of 2 to 5 bytes of the word between blanks. Each is a hash; the model has a
-//! row per bucket of hashes (Weinberger et al., *Feature Hashing for Large Scale Multitask Learning*, 2009).
+//! Every word gives itself, its pairs with the two words before, the byte n-grams of 2 to 5 bytes of the word between blanks,
+//! and what its place says: first, second, last, after a negation, drawn out. Each is a hash; the model has a row per bucket
+//! of hashes (Weinberger et al., *Feature Hashing for Large Scale Multitask Learning*, 2009).
 
-use record::limits;
+use crate::normalise::Normal;
 
-/// The rows of a model: 2^18.
-pub(crate) const BUCKETS: usize = 1 << 18;
-/// Longest n-gram, in bytes.
-const NGRAM_BYTES_MAX: usize = 5;
-/// Most features of one text: beyond it the rest says little that is new.
-const FEATURES_MAX: usize = 16_384;
+/// The rows of a model.
+pub(crate) const BUCKETS: usize = 1 << BUCKET_BITS;
+const BUCKET_BITS: u32 = 17;
+/// Shortest and longest n-gram, in bytes.
+const NGRAM_BYTES: std::ops::RangeInclusive<usize> = 2..=5;
+/// How much of one word is read, in bytes, the blanks around it included. It bounds a word's features, so that their sum
+/// fits 16 bits.
+const WORD_BYTES_MAX: usize = 56;
+/// Most words of one text: beyond it the rest says little that is new.
+const WORDS_MAX: usize = 512;
+/// How many words after a negation are in its scope.
+const NEGATION_REACH: u32 = 3;
 
 // FNV-1a with a final mix. A hash of our own because it must stay the same for as long as a model file lives, and must
 // extend byte by byte; the standard ones promise neither.
@@ -20,105 +26,137 @@ const PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// Kinds of features, kept apart by where their hash starts.
 const WORD: u64 = OFFSET ^ 0x57;
-const PAIR: u64 = OFFSET ^ 0x50_50;
 const NGRAM: u64 = OFFSET ^ 0x4e_4e_4e;
+const PAIR: u64 = OFFSET ^ 0x50_50;
+const SKIPPING_PAIR: u64 = OFFSET ^ 0x51_51_51;
+const NEGATED: u64 = OFFSET ^ 0x4e_45;
+const ELONGATED: u64 = OFFSET ^ 0xe1;
+const FIRST: u64 = OFFSET ^ 0xf1;
+const LAST: u64 = OFFSET ^ 0xf2;
+const SECOND: u64 = OFFSET ^ 0xf3;
+const LENGTH: u64 = OFFSET ^ 0x1e_00;
 
-/// The part of a text that is classified.
-pub(crate) fn classified_part(text: &str) -> &str {
-    let mut end = text.len().min(limits::CLASSIFIED_TEXT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+/// A word or a group of signs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Word {
+    /// Where it stands in the normalised text: `[start, end)`, in bytes.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    hash: u64,
+    negated: bool,
 }
 
-/// Writes the normalised text over what is in `normal`: lower case, words and signs apart by one blank, runs of one
-/// character cut to two, digits as `0`, a blank at both ends.
-pub(crate) fn normalise(text: &str, normal: &mut String) {
-    normal.clear();
-    normal.push(' ');
-    let mut last = ' ';
-    let mut run = 0;
-    for character in text.chars() {
-        if character.is_ascii() {
-            push(character.to_ascii_lowercase(), &mut last, &mut run, normal);
-        } else {
-            // Variation selectors and joiners only change how the sign before them is drawn.
-            if matches!(character, '\u{200b}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}') {
-                continue;
-            }
-            for lower in character.to_lowercase() {
-                push(lower, &mut last, &mut run, normal);
-            }
-        }
-    }
-    if last != ' ' {
-        normal.push(' ');
-    }
-}
-
-fn push(character: char, last: &mut char, run: &mut u32, normal: &mut String) {
-    let character = match character {
-        '0'..='9' => '0',
-        '_' => '_',
-        character if character.is_whitespace() || character.is_control() => ' ',
-        character => character,
-    };
-    if character == *last {
-        *run += 1;
-        if character == ' ' || *run > 2 {
-            return;
-        }
-    } else {
-        *run = 1;
-        // A sign stands alone: `bagus!!` is the word and the signs.
-        let alone = is_sign(character) != is_sign(*last);
-        if alone && character != ' ' && *last != ' ' {
-            normal.push(' ');
-        }
-        *last = character;
-    }
-    normal.push(character);
-}
-
-fn is_sign(character: char) -> bool {
-    !(character.is_alphanumeric() || matches!(character, ' ' | '@' | '_' | '\''))
-}
-
-/// Gives every feature of a normalised text: its bucket, and where in the text it stands (`[start, end)`, in bytes).
-pub(crate) fn features(normal: &str, see: &mut impl FnMut(usize, usize, usize)) {
-    let bytes = normal.as_bytes();
-    let mut left = FEATURES_MAX;
-    let mut before: Option<(u64, usize)> = None;
+/// Writes the words of a normalised text over what is in `words`.
+pub(crate) fn words(normal: &Normal, words: &mut Vec<Word>) {
+    words.clear();
+    let bytes = normal.text.as_bytes();
+    let mut negated = 0;
     let mut start = 1;
-    while start < bytes.len() {
+    while start < bytes.len() && words.len() < WORDS_MAX {
         let length = bytes[start..].iter().position(|&byte| byte == b' ').unwrap_or(bytes.len() - start);
         let end = start + length;
         if length > 0 {
-            let word = bytes[start..end].iter().fold(WORD, |hash, &byte| step(hash, byte));
-            see(bucket(word), start, end);
-            if let Some((before, from)) = before {
-                see(bucket(PAIR ^ before.rotate_left(17).wrapping_add(word)), from, end);
-            }
-            before = Some((word, start));
-            // The blanks around the word belong to its n-grams: they tell beginnings and ends from middles.
-            let whole = &bytes[start - 1..(end + 1).min(bytes.len())];
-            for from in 0..whole.len() {
-                let mut hash = NGRAM;
-                for (taken, &byte) in whole[from..].iter().take(NGRAM_BYTES_MAX).enumerate() {
-                    hash = step(hash, byte);
-                    if taken > 0 {
-                        see(bucket(hash), start - 1 + from, start + from + taken);
-                    }
-                }
-            }
-            left = left.saturating_sub(length * NGRAM_BYTES_MAX);
-            if left == 0 {
-                return;
-            }
+            let word = &bytes[start..end];
+            let hash = word.iter().fold(WORD, |hash, &byte| step(hash, byte));
+            words.push(Word { start, end, hash, negated: negated > 0 });
+            negated = if is_negation(word) { NEGATION_REACH } else { negated.saturating_sub(1) };
         }
         start = end + 1;
     }
+}
+
+/// Gives the buckets of the word at `at`: at most 255.
+pub(crate) fn buckets(normal: &Normal, words: &[Word], at: usize, see: &mut impl FnMut(usize)) {
+    let Word { start, end, hash, negated } = words[at];
+    see(bucket(hash));
+    if at > 0 {
+        see(bucket(PAIR ^ words[at - 1].hash.rotate_left(17).wrapping_add(hash)));
+    }
+    if at > 1 {
+        see(bucket(SKIPPING_PAIR ^ words[at - 2].hash.rotate_left(17).wrapping_add(hash)));
+    }
+    if negated {
+        see(bucket(NEGATED ^ hash));
+    }
+    if normal.is_elongated(start, end) {
+        see(bucket(ELONGATED));
+    }
+    match at {
+        0 => {
+            see(bucket(FIRST ^ hash));
+            // Twice the logarithm of the length: a class per factor of 1.4.
+            let length = (words.len() * words.len()).ilog2();
+            see(bucket(LENGTH.wrapping_mul(PRIME).wrapping_add(u64::from(length))));
+        }
+        1 => see(bucket(SECOND ^ hash)),
+        _ => {}
+    }
+    if at + 1 == words.len() {
+        see(bucket(LAST ^ hash));
+    }
+    // The blanks around the word belong to its n-grams: they tell beginnings and ends from middles.
+    let whole = &normal.text.as_bytes()[start - 1..(end + 1).min(normal.text.len())];
+    let whole = &whole[..whole.len().min(WORD_BYTES_MAX)];
+    for from in 0..whole.len() {
+        let mut hash = NGRAM;
+        for (taken, &byte) in whole[from..].iter().take(*NGRAM_BYTES.end()).enumerate() {
+            hash = step(hash, byte);
+            if taken + 1 >= *NGRAM_BYTES.start() {
+                see(bucket(hash));
+            }
+        }
+    }
+}
+
+/// Words that turn what follows into its opposite, in the languages that are served, as they are written in haste too.
+fn is_negation(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"tidak"
+            | b"tdk"
+            | b"tak"
+            | b"gak"
+            | b"ga"
+            | b"gk"
+            | b"g"
+            | b"gx"
+            | b"ngga"
+            | b"nggak"
+            | b"ngk"
+            | b"engga"
+            | b"enggak"
+            | b"kagak"
+            | b"ndak"
+            | b"gag"
+            | b"bukan"
+            | b"jangan"
+            | b"belum"
+            | b"blm"
+            | b"kurang"
+            | b"tanpa"
+            | b"ora"
+            | b"ra"
+            | b"dudu"
+            | b"durung"
+            | b"henteu"
+            | b"teu"
+            | b"lain"
+            | b"no"
+            | b"not"
+            | b"never"
+            | b"without"
+            | b"can't"
+            | b"cant"
+            | b"don't"
+            | b"dont"
+            | b"didn't"
+            | b"didnt"
+            | b"doesn't"
+            | b"doesnt"
+            | b"isn't"
+            | b"wasn't"
+            | b"won't"
+    )
 }
 
 fn step(hash: u64, byte: u8) -> u64 {
@@ -127,37 +165,41 @@ fn step(hash: u64, byte: u8) -> u64 {
 
 fn bucket(hash: u64) -> usize {
     let mixed = (hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> (64 - BUCKETS.trailing_zeros())) as usize
+    (mixed >> (64 - BUCKET_BITS)) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn normalises_as_people_write() {
-        let check = |text: &str, expected: &str| {
-            let mut normal = String::new();
-            normalise(text, &mut normal);
-            assert_eq!(normal, expected, "{text:?}");
+    fn all_buckets(text: &str) -> Vec<Vec<usize>> {
+        let normal = Normal::of(text);
+        let mut found = Vec::new();
+        words(&normal, &mut found);
+        let of_word = |at: usize| {
+            let mut seen = Vec::new();
+            buckets(&normal, &found, at, &mut |bucket| seen.push(bucket));
+            seen
         };
-        check("Lamaaaa BANGET!!!!", " lamaa banget !! ");
-        check("  jam 12.30\n\ttadi ", " jam 00 . 00 tadi ");
-        check("mantap👍👍👍👍🏽", " mantap 👍👍🏽 ");
-        check("", " ");
-        check("@USER makasih ya", " @user makasih ya ");
+        (0..found.len()).map(of_word).collect()
     }
 
     #[test]
-    fn features_stay_within_the_text() {
-        let mut normal = String::new();
-        normalise("ora iso mlebu aplikasine", &mut normal);
-        let mut count = 0;
-        features(&normal, &mut |bucket, start, end| {
-            assert!(bucket < BUCKETS && start < end && end <= normal.len());
-            count += 1;
-        });
-        assert!(count > 40);
-        features(" ", &mut |_, _, _| panic!("nothing has no features"));
+    fn features_are_bounded() {
+        let found = all_buckets("ora iso mlebu aplikasine");
+        assert!(found.len() == 4 && found.iter().flatten().count() > 40);
+        assert!(found.iter().flatten().all(|&bucket| bucket < BUCKETS));
+        assert!(all_buckets(" ").is_empty());
+        assert!(all_buckets(&"xy".repeat(4_000)).iter().all(|word| word.len() <= 255));
+        assert_eq!(all_buckets(&"x ".repeat(4_000)).len(), WORDS_MAX);
+    }
+
+    #[test]
+    fn a_negation_reaches_what_follows() {
+        let normal = Normal::of("tidak begitu bagus lah kalau begitu");
+        let mut found = Vec::new();
+        words(&normal, &mut found);
+        let negated: Vec<bool> = found.iter().map(|word| word.negated).collect();
+        assert_eq!(negated, [false, true, true, true, false, false]);
     }
 }

@@ -2,33 +2,28 @@
 
 use std::sync::{Arc, LazyLock};
 
-use record::{Label, Language};
-
 use crate::features::BUCKETS;
-
-/// Weights per row: the labels, then the languages that are told apart.
-pub(crate) const HEADS: usize = Label::ALL.len() + LANGUAGES.len();
-/// The languages that are told apart, in the order of their weights.
-pub(crate) const LANGUAGES: [Language; 4] =
-    [Language::Indonesian, Language::English, Language::Javanese, Language::Sundanese];
-/// A row in memory: the weights and what fills it up to a size that vectors like.
-pub(crate) const ROW: usize = 16;
+use crate::network::{LABELS, Network, WIDTH};
 
 const MAGIC: &[u8; 8] = b"sinyal\0f";
-const FORMAT: u32 = 1;
-const HEADER_BYTES: usize = 8 + 4 + 4 + (HEADS * 2 + 2) * 4 + 8;
+const FORMAT: u32 = 2;
+/// Magic, format, buckets, and a checksum at the end.
+const FRAME_BYTES: usize = 8 + 4 + 4 + 8;
+/// Scales, temperature, thresholds.
+const SETTINGS: usize = WIDTH + 1 + LABELS;
 
-/// A fast-tier model: a row of 8-bit weights per bucket, a scale and a bias per head, temperature and threshold.
+/// A fast-tier model: a row of 8-bit numbers per bucket with a scale for each column, a small network, the temperature and
+/// the thresholds.
 #[derive(Clone)]
 pub struct Model {
-    pub(crate) rows: Vec<[i8; ROW]>,
-    pub(crate) scales: [f32; HEADS],
-    pub(crate) biases: [f32; HEADS],
+    pub(crate) rows: Vec<[i8; WIDTH]>,
+    pub(crate) scales: [f32; WIDTH],
+    pub(crate) network: Network,
     /// What scores are divided by before they become probabilities (Guo et al., *On Calibration of Modern Neural
     /// Networks*, 2017).
     pub(crate) temperature: f32,
-    /// Below this confidence the classifier abstains.
-    pub(crate) threshold: f32,
+    /// By label: below this confidence the classifier abstains.
+    pub(crate) thresholds: [f32; LABELS],
     version: String,
 }
 
@@ -50,7 +45,7 @@ pub enum ModelError {
     #[error("checksum does not match: the file is damaged")]
     Checksum,
     /// A number that no training gives.
-    #[error("a scale, bias, temperature or threshold is out of range")]
+    #[error("a scale, weight, temperature or threshold is out of range")]
     Range,
 }
 
@@ -67,14 +62,14 @@ impl Model {
     }
 
     pub(crate) fn new(
-        rows: Vec<[i8; ROW]>,
-        scales: [f32; HEADS],
-        biases: [f32; HEADS],
+        rows: Vec<[i8; WIDTH]>,
+        scales: [f32; WIDTH],
+        network: Network,
         temperature: f32,
-        threshold: f32,
+        thresholds: [f32; LABELS],
     ) -> Model {
-        let mut model = Model { rows, scales, biases, temperature, threshold, version: String::new() };
-        model.version = model.name(&model.to_bytes());
+        let mut model = Model { rows, scales, network, temperature, thresholds, version: String::new() };
+        model.version = name(&model.to_bytes());
         model
     }
 
@@ -83,75 +78,79 @@ impl Model {
     /// # Errors
     /// What is wrong with the bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
-        let expected = HEADER_BYTES + BUCKETS * HEADS;
+        let mut network = Network::zero();
+        let numbers = SETTINGS + network.numbers_mut().count();
+        let expected = FRAME_BYTES + numbers * 4 + BUCKETS * WIDTH;
         if bytes.get(..8) != Some(MAGIC) || bytes.get(8..12) != Some(&FORMAT.to_le_bytes()) {
             return Err(ModelError::Format);
         }
         if bytes.len() != expected || bytes.get(12..16) != Some(&(BUCKETS as u32).to_le_bytes()) {
             return Err(ModelError::Size { found: bytes.len(), expected });
         }
-        let (checked, checksum) = bytes.split_at(bytes.len() - 8);
+        let (checked, checksum) = bytes.split_at(expected - 8);
         if checksum != digest(checked).to_le_bytes() {
             return Err(ModelError::Checksum);
         }
-        let mut numbers = checked[16..HEADER_BYTES - 8]
-            .chunks_exact(4)
-            .map(|chunk| f32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]));
-        let mut next = || numbers.next().filter(|number| number.is_finite()).ok_or(ModelError::Range);
-        let mut scales = [0.0; HEADS];
-        let mut biases = [0.0; HEADS];
+        let (settings, rows) = checked[16..].split_at(numbers * 4);
+        let mut settings =
+            settings.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+        let mut next = || settings.next().filter(|number| number.is_finite()).ok_or(ModelError::Range);
+        let mut scales = [0.0; WIDTH];
+        let mut thresholds = [0.0; LABELS];
         for scale in &mut scales {
             *scale = next()?;
         }
-        for bias in &mut biases {
-            *bias = next()?;
+        let temperature = next()?;
+        for threshold in &mut thresholds {
+            *threshold = next()?;
         }
-        let (temperature, threshold) = (next()?, next()?);
-        if !(0.01..=100.0).contains(&temperature) || !(0.0..=1.0).contains(&threshold) {
+        for number in network.numbers_mut() {
+            *number = next()?;
+        }
+        if !(0.01..=100.0).contains(&temperature) || !thresholds.iter().all(|share| (0.0..=1.0).contains(share)) {
             return Err(ModelError::Range);
         }
-        let rows = checked[HEADER_BYTES - 8..].chunks_exact(HEADS).map(|weights| {
-            let mut row = [0; ROW];
-            for (weight, &byte) in row.iter_mut().zip(weights) {
-                *weight = byte.cast_signed();
+        let rows = rows.chunks_exact(WIDTH).map(|bytes| {
+            let mut row = [0; WIDTH];
+            for (number, &byte) in row.iter_mut().zip(bytes) {
+                *number = byte.cast_signed();
             }
             row
         });
-        let mut model = Model { rows: rows.collect(), scales, biases, temperature, threshold, version: String::new() };
-        model.version = model.name(bytes);
-        Ok(model)
+        Ok(Model { rows: rows.collect(), scales, network, temperature, thresholds, version: name(bytes) })
     }
 
     /// The model file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + BUCKETS * HEADS);
+        let mut bytes = Vec::with_capacity(FRAME_BYTES + BUCKETS * WIDTH + 32 * 1024);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&FORMAT.to_le_bytes());
         bytes.extend_from_slice(&(BUCKETS as u32).to_le_bytes());
-        let numbers = self.scales.iter().chain(&self.biases).chain([&self.temperature, &self.threshold]);
-        for number in numbers {
+        let mut network = self.network.clone();
+        let numbers = network.numbers_mut().map(|number| &*number);
+        for number in self.scales.iter().chain([&self.temperature]).chain(&self.thresholds).chain(numbers) {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         for row in &self.rows {
-            bytes.extend(row[..HEADS].iter().map(|weight| weight.cast_unsigned()));
+            bytes.extend(row.iter().map(|number| number.cast_unsigned()));
         }
         let checksum = digest(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
-    /// Its name in records: `fast-1+` and the first digits of its checksum.
+    /// Its name in records: `fast-2+` and the first digits of its checksum.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The confidence below which it abstains unless told otherwise.
-    pub fn threshold(&self) -> f32 {
-        self.threshold
+    /// By label, the confidence below which it abstains unless told otherwise.
+    pub fn thresholds(&self) -> [f32; LABELS] {
+        self.thresholds
     }
 
-    fn name(&self, bytes: &[u8]) -> String {
-        format!("fast-{FORMAT}+{:08x}", digest(&bytes[..bytes.len() - 8]) >> 32)
+    pub(crate) fn with_calibration(self, temperature: f32, thresholds: [f32; LABELS]) -> Model {
+        Model::new(self.rows, self.scales, self.network, temperature, thresholds)
     }
 }
 
@@ -159,6 +158,10 @@ impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Model").field("version", &self.version).finish_non_exhaustive()
     }
+}
+
+fn name(bytes: &[u8]) -> String {
+    format!("fast-{FORMAT}+{:08x}", digest(&bytes[..bytes.len() - 8]) >> 32)
 }
 
 /// FNV-1a, for damage and not for malice: whoever can change the file can change the program.

@@ -38,6 +38,7 @@ fn languages_are_told_apart() {
         ("Panganane enak tenan, regane yo ora larang, sesuk aku mrene maneh", Language::Javanese),
         ("Tempatna resik pisan, pagawena someah, abdi resep ka dieu deui", Language::Sundanese),
         ("12345 ?!", Language::Undetermined),
+        ("👍👍", Language::Undetermined),
         ("", Language::Undetermined),
     ] {
         assert_eq!(classifier.classify(text).language, language, "{text:?}");
@@ -58,9 +59,47 @@ fn an_explanation_names_pieces_of_the_text() {
 }
 
 #[test]
-fn a_threshold_of_one_abstains() {
+fn languages_that_are_not_served_abstain_and_say_so() {
+    let mut classifier = Classifier::embedded();
+    for text in [
+        "สินค้ามาช้ามาก ผิดหวังจริงๆ",
+        "المنتج سيئ جدا ولم يصل في الموعد",
+        "商品很差，客服不回复",
+        "商品が届きません",
+        "배송이 너무 늦어요",
+        "Очень плохое обслуживание, деньги не вернули",
+        "यह ऐप बहुत धीमा है",
+        "El servicio es muy malo y la comida llegó fría, pero gracias por nada",
+        "Ang bagal naman ng delivery, hindi ako natutuwa talaga",
+        "Das Paket ist nicht angekommen und der Service ist sehr schlecht",
+        "Le service est très lent et les colis arrivent cassés, merci pour rien",
+        "Ứng dụng này rất tệ và không dùng được",
+    ] {
+        let decision = classifier.classify(text);
+        assert_eq!((decision.language, decision.abstained), (Language::Other, true), "{text:?}");
+    }
+}
+
+#[test]
+fn mixed_text_is_noted() {
+    let mut classifier = Classifier::embedded();
+    for (text, mixed) in [
+        ("Barangnya sudah sampai tapi warnanya tidak sesuai pesanan", false),
+        ("The delivery was late again and nobody told me why", false),
+        ("Sumpah ya the service was really terrible, saya nggak mau balik lagi kesini", true),
+    ] {
+        assert_eq!(classifier.classify(text).mixed, mixed, "{text:?}");
+    }
+}
+
+#[test]
+fn thresholds_decide_when_it_abstains() {
     let decision = Classifier::embedded().with_threshold(1.0).classify("oke");
     assert!(decision.abstained && decision.confidence < 1.0);
+    let text = "Kecewa banget, paket rusak semua";
+    let complaints_never = Classifier::embedded().with_thresholds([1.0, 0.0, 0.0, 0.0, 0.0]);
+    assert!(complaints_never.clone().classify(text).abstained);
+    assert!(!Classifier::embedded().with_thresholds([0.0, 1.0, 1.0, 1.0, 1.0]).classify(text).abstained);
 }
 
 proptest! {
@@ -73,6 +112,17 @@ proptest! {
         prop_assert_eq!(decision, classifier.classify(&text));
         prop_assert_eq!(decision.fingerprint, fingerprint(&text));
     }
+}
+
+/// A made-up word, another for each number, so that no row is nearly another.
+fn word(number: u64) -> String {
+    let mut left = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut letters = String::new();
+    while letters.len() < 12 {
+        letters.push(char::from(b'a' + (left % 26) as u8));
+        left /= 26;
+    }
+    letters
 }
 
 /// Learns a made-up language of two words, the same twice.
@@ -88,8 +138,9 @@ fn training_learns_and_repeats_itself() {
                     source: "made-up".to_owned(),
                     target: if tip { [0.0, 1.0, 0.0, 0.0, 0.0] } else { [0.0, 0.0, 0.0, 1.0, 0.0] },
                     weight: 1.0,
-                    labelled: true,
-                    text: format!("{} nomor {number}", if tip { "cobalah" } else { "bagus" }),
+                    label: Some(if tip { Label::Tip } else { Label::Praise }),
+                    group: None,
+                    text: format!("{} nomor {}", if tip { "cobalah" } else { "bagus" }, word(number)),
                 }
             })
             .collect();
@@ -98,11 +149,15 @@ fn training_learns_and_repeats_itself() {
         }
         rows
     };
-    let options = TrainOptions { epochs: 3, ..TrainOptions::default() };
-    let (one, held_out) = train(rows(false), options, &mut |_| {});
-    let (two, _) = train(rows(true), options, &mut |_| {});
+    let options = TrainOptions { epochs: 3, folds: 2, ..TrainOptions::default() };
+    let mut steps = 0;
+    let (one, selection) = train(rows(false), &[], &options, &mut |_| steps += 1);
+    let (two, _) = train(rows(true), &[], &options, &mut |_| {});
     assert_eq!(one.to_bytes(), two.to_bytes());
-    assert!(held_out.rows > 0);
+    assert_eq!(selection.evaluation.rows, 200);
+    assert!(selection.evaluation.macro_f1.value > 0.99 && steps > 9);
+    let (other, _) = train(rows(false), &[], &TrainOptions { seed: 2, ..options }, &mut |_| {});
+    assert_ne!(one.to_bytes(), other.to_bytes());
     let mut classifier = Classifier::new(one.into());
     assert_eq!(classifier.classify("cobalah nomor 999").label, Label::Tip);
     assert_eq!(classifier.classify("bagus sekali").label, Label::Praise);

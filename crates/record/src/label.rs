@@ -59,7 +59,7 @@ impl FromStr for Label {
     }
 }
 
-/// The language of a text, as far as we serve it. On the wire its BCP 47 tag.
+/// The language of a text, as far as we serve it. On the wire its BCP 47 tag, or `other`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Language {
@@ -75,23 +75,33 @@ pub enum Language {
     /// Sundanese.
     #[serde(rename = "su")]
     Sundanese = 3,
-    /// Not determined: no text, or none of the four.
+    /// A language that is not served: what is said of such a text is not to be trusted.
+    #[serde(rename = "other")]
+    Other = 4,
+    /// Not determined: no text, or nothing in it that tells.
     #[serde(rename = "und", other)]
-    Undetermined = 4,
+    Undetermined = 5,
 }
 
 impl Language {
     /// Every language, in the order of their indexes.
-    pub const ALL: [Language; 5] =
-        [Language::Indonesian, Language::English, Language::Javanese, Language::Sundanese, Language::Undetermined];
+    pub const ALL: [Language; 6] = [
+        Language::Indonesian,
+        Language::English,
+        Language::Javanese,
+        Language::Sundanese,
+        Language::Other,
+        Language::Undetermined,
+    ];
 
-    /// The BCP 47 tag.
+    /// The BCP 47 tag; `other`, which is none, for a language that is not served.
     pub const fn as_str(self) -> &'static str {
         match self {
             Language::Indonesian => "id",
             Language::English => "en",
             Language::Javanese => "jv",
             Language::Sundanese => "su",
+            Language::Other => "other",
             Language::Undetermined => "und",
         }
     }

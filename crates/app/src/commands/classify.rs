@@ -99,7 +99,7 @@ fn judge(classifier: &mut Classifier, line: &[u8], json: bool) -> Result<Option<
         let (decision, _) = classifier.judge(text);
         let sure = if decision.abstained { "?" } else { " " };
         let (label, language) = (decision.label.as_str(), decision.language.as_str());
-        return Ok(Some(format!("{label:<10}{sure} {:.2}  {language:<3}  {text}", decision.confidence)));
+        return Ok(Some(format!("{label:<10}{sure} {:.2}  {language:<5}  {text}", decision.confidence)));
     }
     let asked: Asked =
         serde_json::from_str(text).map_err(|error| format!("{error}; an object with \"id\" and \"text\" is right"))?;
@@ -108,7 +108,7 @@ fn judge(classifier: &mut Classifier, line: &[u8], json: bool) -> Result<Option<
         .into_iter()
         .map(|label| (label.as_str().to_owned(), rounded(decision.probabilities[label.index()])))
         .collect();
-    let Decision { label, confidence, abstained, language, .. } = decision;
+    let Decision { label, confidence, abstained, language, mixed, .. } = decision;
     let answer = json!({
         "id": asked.id,
         "label": label.as_str(),
@@ -116,6 +116,7 @@ fn judge(classifier: &mut Classifier, line: &[u8], json: bool) -> Result<Option<
         "abstained": abstained,
         "probabilities": probabilities,
         "language": language.as_str(),
+        "mixed": mixed,
         "tier": tier.as_str(),
         "model": classifier.model_version(),
     });
