@@ -182,10 +182,25 @@ impl Ran {
     /// # Errors
     /// If it has ended.
     pub fn committed(&mut self, role: &str) -> Result<u64> {
+        self.sum("sinyal_commits_total", role)
+    }
+
+    /// How many records a role has consumed, as of its last commit.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn consumed(&mut self, role: &str) -> Result<u64> {
+        self.sum("sinyal_consumed_records_total", role)
+    }
+
+    /// The sum of a counter's samples of one role.
+    fn sum(&mut self, name: &str, role: &str) -> Result<u64> {
         ensure!(self.is_running(), "it has ended: {}", std::fs::read_to_string(&self.log)?);
         let metrics = self.metrics().unwrap_or_default();
-        let name = format!("sinyal_commits_total{{stage=\"{role}\"}} ");
-        Ok(metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap_or(0))
+        let begin = format!("{name}{{");
+        let of_role = format!("stage=\"{role}\"");
+        let samples = metrics.lines().filter(|line| line.starts_with(&begin) && line.contains(&of_role));
+        Ok(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
     }
 
     /// Waits until it ends by itself; gives its exit code.

@@ -32,7 +32,7 @@ pub(super) fn explain(fast: Report, settings: &Deep, pieces: usize) -> Result<Re
     let mut pushed: Vec<(String, f32)> = words
         .iter()
         .zip(&answers[1..])
-        .map(|(word, without)| ((*word).to_owned(), probabilities[label] - without[label]))
+        .map(|(word, without)| ((*word).to_owned(), log_odds(probabilities[label]) - log_odds(without[label])))
         .collect();
     pushed.sort_by(|one, two| two.1.abs().total_cmp(&one.1.abs()));
     pushed.truncate(pieces);
@@ -44,5 +44,19 @@ pub(super) fn explain(fast: Report, settings: &Deep, pieces: usize) -> Result<Re
         ..fast.decision
     };
     let model = Transformer::version()?;
-    Ok(Report { decision, tier: Tier::Deep, model, threshold, pushed, unit: "what leaving it out costs, of 1", ..fast })
+    Ok(Report {
+        decision,
+        tier: Tier::Deep,
+        model,
+        threshold,
+        pushed,
+        unit: "log-odds that leaving it out costs",
+        ..fast
+    })
+}
+
+/// Where an answer is nearly certain, probabilities hardly move; their odds do.
+fn log_odds(probability: f32) -> f32 {
+    let probability = probability.clamp(1e-6, 1.0 - 1e-6);
+    (probability / (1.0 - probability)).ln()
 }
