@@ -250,7 +250,11 @@ fn binary() -> Result<&'static Path> {
 }
 
 fn build() -> Result<PathBuf> {
-    let folder = std::env::current_exe()?.parent().and_then(Path::parent).context("no target folder")?.to_owned();
+    let program = std::env::current_exe()?;
+    let folder = program.parent().context("no target folder")?;
+    // Tests are in a folder of their own there; a benchmark is beside the binary.
+    let folder =
+        if folder.ends_with("deps") { folder.parent().context("no target folder")? } else { folder }.to_owned();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--package", "app"]).current_dir(workspace());
