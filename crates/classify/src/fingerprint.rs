@@ -20,25 +20,56 @@ pub fn fingerprint_distance(one: u64, two: u64) -> u32 {
 }
 
 pub(crate) fn fingerprint_of_normal(normal: &str) -> Option<u64> {
-    // Bit k of every hash votes for bit k; eight votes are counted at once in the bytes of a word, for up to 255 hashes.
-    let mut votes = [0_i32; 64];
+    let mut votes = Votes::default();
     let mut before = 0_u64;
-    let mut any = false;
     for word in normal.split(' ').filter(|word| !word.is_empty()) {
-        any = true;
         let hash = word.bytes().fold(0x51_7c_c1_b7_27_22_0a_95_u64, |hash, byte| {
             (hash.rotate_left(5) ^ u64::from(byte)).wrapping_mul(0x51_7c_c1_b7_27_22_0a_95)
         });
-        vote(mix(hash), &mut votes);
-        vote(mix(hash ^ before.rotate_left(23)), &mut votes);
+        votes.add(mix(hash));
+        votes.add(mix(hash ^ before.rotate_left(23)));
         before = hash;
     }
-    any.then(|| votes.iter().enumerate().fold(0, |bits, (at, &vote)| bits | u64::from(vote > 0) << at))
+    votes.majority()
 }
 
-fn vote(hash: u64, votes: &mut [i32; 64]) {
-    for (at, vote) in votes.iter_mut().enumerate() {
-        *vote += ((hash >> at & 1) as i32) * 2 - 1;
+/// For every bit, in how many hashes it is set. Eight counts are kept in the bytes of a number, so that a hash costs eight
+/// additions and not sixty-four; before a byte can overflow, they move to wider ones.
+#[derive(Default)]
+struct Votes {
+    /// Byte `k` of number `n` counts bit `8 n + k`.
+    bytes: [u64; 8],
+    wide: [[u32; 8]; 8],
+    hashes: u32,
+}
+
+impl Votes {
+    fn add(&mut self, hash: u64) {
+        for (bytes, byte) in self.bytes.iter_mut().zip(hash.to_le_bytes()) {
+            // Bit k of the byte alone in byte k, then as 0 or 1.
+            let bits = (u64::from(byte) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+            *bytes += ((bits + 0x7f7f_7f7f_7f7f_7f7f) >> 7) & 0x0101_0101_0101_0101;
+        }
+        self.hashes += 1;
+        if self.hashes.is_multiple_of(255) {
+            self.widen();
+        }
+    }
+
+    fn widen(&mut self) {
+        for (wide, bytes) in self.wide.iter_mut().zip(&mut self.bytes) {
+            for (wide, byte) in wide.iter_mut().zip(std::mem::take(bytes).to_le_bytes()) {
+                *wide += u32::from(byte);
+            }
+        }
+    }
+
+    /// The bits that are set in more than half of the hashes; nothing if there were none.
+    fn majority(mut self) -> Option<u64> {
+        self.widen();
+        let counts = self.wide.iter().flatten().enumerate();
+        let bits = counts.fold(0, |bits, (at, &count)| bits | u64::from(count * 2 > self.hashes) << at);
+        (self.hashes > 0).then_some(bits)
     }
 }
 
@@ -59,5 +90,23 @@ mod tests {
         let two = fingerprint("Kopinya enak banget, tempatnya adem, pasti balik lagi minggu depan").unwrap();
         assert!(fingerprint_distance(one, two) > 16);
         assert_eq!(fingerprint(" \n"), None);
+    }
+    #[test]
+    fn votes_are_counted_bit_by_bit() {
+        let mut random = 1_u64;
+        for count in [1, 2, 3, 254, 255, 256, 1_000] {
+            let hashes: Vec<u64> = (0..count)
+                .map(|_| {
+                    random = mix(random.wrapping_add(0x9e37_79b9_7f4a_7c15));
+                    random
+                })
+                .collect();
+            let mut votes = Votes::default();
+            hashes.iter().for_each(|&hash| votes.add(hash));
+            let set = |bit: u32| hashes.iter().filter(|&&hash| hash >> bit & 1 == 1).count() * 2 > hashes.len();
+            let expected = (0..64).filter(|&bit| set(bit)).fold(0, |bits, bit| bits | 1_u64 << bit);
+            assert_eq!(votes.majority(), Some(expected), "{count}");
+        }
+        assert_eq!(Votes::default().majority(), None);
     }
 }

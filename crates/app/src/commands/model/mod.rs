@@ -45,9 +45,9 @@ struct TrainArgs {
     /// Write over a file that is there.
     #[arg(long)]
     force: bool,
-    /// The teacher's answers; without it, teacher.tsv of the folder.
+    /// The teacher's answers; several teachers count alike. Without it, teacher.tsv of the folder.
     #[arg(long)]
-    teacher: Option<PathBuf>,
+    teacher: Vec<PathBuf>,
     /// Rows that belong together (id, group), as translations do: they are held out together.
     #[arg(long)]
     groups: Option<PathBuf>,
@@ -127,7 +127,7 @@ fn run_train(args: TrainArgs) -> Result<()> {
     }
     let asked = rows::Asked {
         folder: &args.data,
-        teacher: args.teacher.as_deref(),
+        teachers: &args.teacher,
         groups: args.groups.as_deref(),
         teacher_weight: args.teacher_weight,
         teacher_share: args.teacher_share,

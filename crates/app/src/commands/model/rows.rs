@@ -1,7 +1,7 @@
 //! Labelled and unlabelled rows from a folder of tab-separated files.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use classify::train::TrainingRow;
@@ -18,7 +18,7 @@ const SUM_SLACK: f32 = 0.02;
 /// What is read, and how it counts.
 pub(super) struct Asked<'a> {
     pub(super) folder: &'a Path,
-    pub(super) teacher: Option<&'a Path>,
+    pub(super) teachers: &'a [PathBuf],
     pub(super) groups: Option<&'a Path>,
     pub(super) teacher_weight: f32,
     pub(super) teacher_share: f32,
@@ -38,13 +38,7 @@ pub(super) fn training_rows(asked: &Asked<'_>) -> Result<Vec<TrainingRow>> {
             }
         }
     }
-    let answers = match asked.teacher {
-        Some(path) => answers(&table(path, &ANSWER_COLUMNS)?)?,
-        None => match table_if_there(&asked.folder.join("teacher.tsv"), &ANSWER_COLUMNS)? {
-            Some(table) => answers(&table)?,
-            None => HashMap::new(),
-        },
-    };
+    let answers = teachers_answers(asked)?;
     for row in &mut rows {
         let Some(answer) = answers.get(&row.id) else { continue };
         for (target, answer) in row.target.iter_mut().zip(answer) {
@@ -74,6 +68,28 @@ pub(super) fn training_rows(asked: &Asked<'_>) -> Result<Vec<TrainingRow>> {
 }
 
 const ANSWER_COLUMNS: [&str; LABELS + 1] = ["id", "complaint", "tip", "experience", "praise", "other"];
+
+/// The mean of what the teachers say.
+fn teachers_answers(asked: &Asked<'_>) -> Result<HashMap<String, [f32; LABELS]>> {
+    let mut tables = Vec::new();
+    for path in asked.teachers {
+        tables.push(table(path, &ANSWER_COLUMNS)?);
+    }
+    if asked.teachers.is_empty() {
+        tables.extend(table_if_there(&asked.folder.join("teacher.tsv"), &ANSWER_COLUMNS)?);
+    }
+    let mut sums: HashMap<String, ([f32; LABELS], f32)> = HashMap::new();
+    for table in &tables {
+        for (id, answer) in answers(table)? {
+            let (sum, count) = sums.entry(id).or_default();
+            for (sum, value) in sum.iter_mut().zip(answer) {
+                *sum += value;
+            }
+            *count += 1.0;
+        }
+    }
+    Ok(sums.into_iter().map(|(id, (sum, count))| (id, sum.map(|sum| sum / count))).collect())
+}
 
 fn answers(table: &Table) -> Result<HashMap<String, [f32; LABELS]>> {
     let mut answers = HashMap::with_capacity(table.rows.len());
@@ -191,7 +207,7 @@ mod tests {
         let groups = folder.path().join("groups.tsv");
         let asked = Asked {
             folder: folder.path(),
-            teacher: None,
+            teachers: &[],
             groups: Some(&groups),
             teacher_weight: 0.7,
             teacher_share: 0.25,
