@@ -3,6 +3,8 @@
 #![allow(clippy::print_stdout)] // It is a command-line program.
 
 mod allocations;
+#[cfg(feature = "deep")]
+mod deep_tier;
 mod fast_tier;
 mod roles;
 mod stages;
@@ -29,6 +31,8 @@ fn main() -> Result<()> {
         Some("community-step") => results.push(measure("community-step", || community_case(records))),
         Some("fast-tier") => results = measure_fast_tier(),
         Some("roles") => results = measure_roles(role_records)?,
+        #[cfg(feature = "deep")]
+        Some("deep-tier") => results = deep_tier::measure_deep_tier()?,
         Some("all") | None => {
             results.extend(measure_fast_tier());
             results.push(measure("classify-step", || classify_case(records)));

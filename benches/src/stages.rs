@@ -70,6 +70,7 @@ fn classify_stage() -> ClassifyStage {
             queue_item: Encoder::single_object(SchemaName::QueueItem),
         },
         classifier: Classifier::embedded(),
+        cascade: None,
         routing: Routing::standard(),
         pseudonym: Pseudonym::new(b"a secret for the benchmark", 1)
             .unwrap_or_else(|| unreachable!("it is long enough")),

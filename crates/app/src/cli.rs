@@ -9,7 +9,7 @@ use kafka_io::admin::AdminError;
 use kafka_io::feed::FeedError;
 use kafka_io::reader::ReadError;
 
-use crate::commands::{check, classify, demo, ingest, model, run, schemas, sim, tail, topics};
+use crate::commands::{check, classify, demo, explain, ingest, model, run, schemas, sim, tail, topics};
 use crate::config::{self, Config, ConfigErrors};
 use crate::registry::RegistryError;
 
@@ -98,6 +98,13 @@ Examples:
   echo 'kok paketnya belum sampai ya' | sinyal classify
   echo '{\"id\":\"1\",\"text\":\"mantap, cepat sekali\"}' | sinyal classify --json -")]
     Classify(classify::ClassifyArgs),
+    /// Why a text is decided as it is, or why a record was.
+    #[command(after_help = "\
+Examples:
+  sinyal explain --text 'Kecewa, paket belum sampai juga'
+  sinyal explain social.interactions.classified:3:1742 --config sinyal.toml
+  sinyal explain social.queue.review:0:17 --json")]
+    Explain(explain::ExplainArgs),
     /// Records of a topic, decoded, as JSON Lines.
     #[command(after_help = "\
 Examples:
@@ -158,6 +165,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
     };
     match cli.command {
         Command::Demo(args) => demo::run(args, load()?),
+        Command::Explain(args) => explain::run(args, &load()?),
         Command::Run(args) => run::run(args, load()?),
         Command::Check(args) => check::run(args, &load()?),
         Command::Topics(args) => topics::run(args, &load()?),

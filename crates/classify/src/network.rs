@@ -80,6 +80,7 @@ impl Network {
     }
 
     /// What the filters find in a text of these word vectors, told word by word to `see` too.
+    #[allow(clippy::needless_range_loop)] // Four arrays are walked at once.
     pub(crate) fn find(&self, vectors: &[[f32; WIDTH]], see: &mut impl FnMut(&Filtered)) -> Found {
         let mut all = Found { most: [0.0; FILTERS], most_at: [0; FILTERS], whole: [0.0; FILTERS] };
         let share = norm(vectors.len());

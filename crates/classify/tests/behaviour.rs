@@ -118,8 +118,9 @@ fn sarcasm_is_read_as_the_list_says() {
         said.push((text, decision.label, decision.abstained));
     }
     let complaints = said.iter().filter(|(_, label, _)| *label == Complaint).count();
-    assert!(complaints >= SARCASM_READ, "{complaints} of {} read as complaints: {said:#?}", said.len());
+    assert_eq!(complaints, SARCASM_READ, "of {} sarcastic sentences: {said:#?}", said.len());
 }
 
-/// How many of the sarcastic sentences are read as the complaints that they are.
-const SARCASM_READ: usize = 0;
+/// How many of the sarcastic sentences are read as the complaints that they are: the honest figure of the model that is compiled
+/// in, to be changed with it.
+const SARCASM_READ: usize = 2;

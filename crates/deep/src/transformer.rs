@@ -1,7 +1,8 @@
 //! The transformer: BERT through `rust-bert` with the weights that are compiled in, mean pooling and a linear head.
 
+use std::fmt;
+
 use record::Label;
-use rust_bert::Config as _;
 use rust_bert::bert::{BertConfig, BertEmbeddings, BertModel};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
@@ -49,7 +50,6 @@ pub enum TransformerError {
 }
 
 /// The model with its tokenizer. Not for more than one thread: each worker makes its own.
-#[derive(Debug)]
 pub struct Transformer {
     bert: BertModel<BertEmbeddings>,
     head: Tensor,
@@ -58,7 +58,16 @@ pub struct Transformer {
     config: Config,
 }
 
+impl fmt::Debug for Transformer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transformer").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
 impl Transformer {
+    /// Below these confidences an item goes to review, by label in the order of [`Label::ALL`]: see `models/deep/README.md`.
+    pub const THRESHOLDS: Probabilities = [0.5; Label::ALL.len()];
+
     /// Makes the model of the weights that are compiled in, for the calling thread, which will use one core.
     ///
     /// # Errors

@@ -1,9 +1,8 @@
 //! Worker threads around a model: micro-batches, a bounded queue, a bounded wait, and what becomes of a worker that fails.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,46 +28,56 @@ pub struct Standing {
     pub ready: usize,
     /// Texts judged since the start.
     pub judged: u64,
-    /// Texts of which the answer did not come in time, or at all.
+    /// Texts that were taken and not answered in time, or at all, since the start.
     pub unanswered: u64,
+    /// Texts that were not taken, or gave way to a more urgent one, since the start.
+    pub turned_away: u64,
     /// How often a model failed, or could not be made.
     pub failures: u64,
 }
 
-/// One text on its way: the place of its answer among those of its question.
-struct Asked {
-    text: String,
-    place: usize,
-    until: Instant,
-    answer: Sender<(usize, Probabilities)>,
-}
+/// The most urgent first, and of those the earliest.
+type Rank = (u32, Reverse<u64>);
 
-struct Shared {
-    waiting: Mutex<Waiting>,
-    news: Condvar,
-    ready: AtomicUsize,
-    judged: AtomicU64,
-    failures: AtomicU64,
-    settings: Settings,
+/// One text on its way.
+struct Asked {
+    ticket: u32,
+    round: u64,
+    text: String,
 }
 
 #[derive(Default)]
-struct Waiting {
-    asked: VecDeque<Asked>,
+struct State {
+    waiting: BTreeMap<Rank, Asked>,
+    answers: Vec<(u32, Probabilities)>,
+    /// Texts of this round that wait or are being judged.
+    pending: usize,
+    /// Texts of an earlier round are nobody's any more.
+    round: u64,
+    asked: u64,
+    standing: Standing,
     ended: bool,
 }
 
+struct Shared {
+    state: Mutex<State>,
+    asked: Condvar,
+    answered: Condvar,
+    settings: Settings,
+}
+
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // What is guarded is a queue: a thread that panicked with it has left it whole.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that could panic runs while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Threads that judge. They end when this is dropped, each after the batch that it is at.
+///
+/// Texts are submitted in rounds: [`Workers::collect`] ends one, and what was not answered by then is forgotten.
 pub struct Workers {
     shared: Arc<Shared>,
-    unanswered: u64,
 }
 
 impl std::fmt::Debug for Workers {
@@ -86,16 +95,10 @@ impl Workers {
         settings: Settings,
         make: impl Fn() -> Result<M, String> + Send + Sync + 'static,
     ) -> std::io::Result<Workers> {
-        let shared = Arc::new(Shared {
-            waiting: Mutex::default(),
-            news: Condvar::new(),
-            ready: AtomicUsize::new(0),
-            judged: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            settings,
-        });
+        let shared =
+            Arc::new(Shared { state: Mutex::default(), asked: Condvar::new(), answered: Condvar::new(), settings });
         let make = Arc::new(make);
-        let workers = Workers { shared: Arc::clone(&shared), unanswered: 0 };
+        let workers = Workers { shared: Arc::clone(&shared) };
         for number in 0..settings.threads {
             let (shared, make) = (Arc::clone(&shared), Arc::clone(&make));
             std::thread::Builder::new().name(format!("deep-{number}")).spawn(move || work(&shared, &*make))?;
@@ -103,68 +106,69 @@ impl Workers {
         Ok(workers)
     }
 
-    /// How many texts may be asked now without one being turned away; 0 while no worker has a model.
-    pub fn room(&self) -> usize {
-        if self.shared.ready.load(Ordering::Acquire) == 0 {
-            return 0;
+    /// Asks for a text; the most urgent are judged first. False if it is not taken: no worker has a model, or the queue is full
+    /// of texts that are as urgent. If it is full of less urgent ones, the least urgent gives way and stays unanswered.
+    pub fn submit(&self, ticket: u32, text: &str, urgency: u32) -> bool {
+        let mut state = self.shared.lock();
+        let full = state.waiting.len() >= self.shared.settings.queue;
+        let gives_way = state.waiting.first_key_value().is_some_and(|(&(least, _), _)| least < urgency);
+        if state.standing.ready == 0 || (full && !gives_way) {
+            state.standing.turned_away += 1;
+            return false;
         }
-        self.shared.settings.queue.saturating_sub(self.shared.lock().asked.len())
+        if full {
+            state.waiting.pop_first();
+            state.pending -= 1;
+            state.standing.turned_away += 1;
+        }
+        let rank = (urgency, Reverse(state.asked));
+        let asked = Asked { ticket, round: state.round, text: text.to_owned() };
+        state.waiting.insert(rank, asked);
+        state.asked += 1;
+        state.pending += 1;
+        drop(state);
+        self.shared.asked.notify_one();
+        true
     }
 
-    /// Asks for each text and waits for the answers, at most until `until`; what has not come by then, or was turned away
-    /// because the queue was full, is `None`. The first texts are judged first.
-    pub fn ask(&mut self, texts: impl IntoIterator<Item = String>, until: Instant) -> Vec<Option<Probabilities>> {
-        let (send, receive) = channel();
-        let mut answers = Vec::new();
-        let mut expected = 0;
-        {
-            let mut waiting = self.shared.lock();
-            let able = self.shared.ready.load(Ordering::Acquire) > 0;
-            for (place, text) in texts.into_iter().enumerate() {
-                answers.push(None);
-                if able && waiting.asked.len() < self.shared.settings.queue {
-                    waiting.asked.push_back(Asked { text, place, until, answer: send.clone() });
-                    expected += 1;
-                }
+    /// Waits for the answers to what was submitted in this round, at most until `until`, and shows each. Then the next round
+    /// begins: what has not come is forgotten. It does not wait for what a failed worker had.
+    pub fn collect(&self, until: Instant, see: &mut dyn FnMut(u32, Probabilities)) {
+        let mut state = self.shared.lock();
+        while state.pending > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
             }
+            state = self.shared.answered.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        drop(send);
-        self.shared.news.notify_all();
-        collect(&receive, expected, until, &mut answers);
-        self.unanswered += answers.iter().filter(|answer| answer.is_none()).count() as u64;
-        answers
+        let answers = std::mem::take(&mut state.answers);
+        state.next_round();
+        drop(state);
+        for (ticket, probabilities) in answers {
+            see(ticket, probabilities);
+        }
     }
 
     /// How they stand.
     pub fn standing(&self) -> Standing {
-        Standing {
-            ready: self.shared.ready.load(Ordering::Acquire),
-            judged: self.shared.judged.load(Ordering::Relaxed),
-            unanswered: self.unanswered,
-            failures: self.shared.failures.load(Ordering::Relaxed),
-        }
+        self.shared.lock().standing
+    }
+}
+
+impl State {
+    fn next_round(&mut self) {
+        self.standing.unanswered += self.pending as u64;
+        self.waiting.clear();
+        self.pending = 0;
+        self.round += 1;
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
         self.shared.lock().ended = true;
-        self.shared.news.notify_all();
-    }
-}
-
-fn collect(
-    receive: &Receiver<(usize, Probabilities)>,
-    mut expected: usize,
-    until: Instant,
-    answers: &mut [Option<Probabilities>],
-) {
-    while expected > 0 {
-        let left = until.saturating_duration_since(Instant::now());
-        // It also ends when every sender is gone: the worker that had the texts has failed.
-        let Ok((place, probabilities)) = receive.recv_timeout(left) else { return };
-        answers[place] = Some(probabilities);
-        expected -= 1;
+        self.shared.asked.notify_all();
     }
 }
 
@@ -175,26 +179,25 @@ fn work<M: Model>(shared: &Shared, make: &(dyn Fn() -> Result<M, String> + Send 
         // A panic of the model's library must not end the thread without a word.
         let failure = match catch_unwind(AssertUnwindSafe(make)) {
             Ok(Ok(mut model)) => {
-                shared.ready.fetch_add(1, Ordering::AcqRel);
-                let result = catch_unwind(AssertUnwindSafe(|| judge_batches(shared, &mut model)));
-                shared.ready.fetch_sub(1, Ordering::AcqRel);
+                shared.lock().standing.ready += 1;
+                let result = judge_batches(shared, &mut model);
+                shared.lock().standing.ready -= 1;
                 match result {
-                    Ok(Ok(())) => return,
-                    Ok(Err(detail)) => {
+                    Ok(()) => return,
+                    Err(detail) => {
                         said = false;
                         detail
                     }
-                    Err(_) => "it panicked".to_owned(),
                 }
             }
             Ok(Err(detail)) => detail,
             Err(_) => "it panicked while it was made".to_owned(),
         };
-        shared.failures.fetch_add(1, Ordering::Relaxed);
+        shared.lock().standing.failures += 1;
         if !said {
             tracing::warn!(
                 detail = failure,
-                "the deep tier's model failed; the fast tier decides alone until it works again"
+                "the deep tier's model failed; the fast tier decides alone until it works"
             );
             said = true;
         }
@@ -205,58 +208,68 @@ fn work<M: Model>(shared: &Shared, make: &(dyn Fn() -> Result<M, String> + Send 
 /// Judges batch after batch; ends well when the end is asked for.
 fn judge_batches(shared: &Shared, model: &mut impl Model) -> Result<(), String> {
     loop {
-        let mut batch: Vec<Asked> = Vec::new();
-        {
-            let mut waiting = shared.lock();
-            while waiting.asked.is_empty() && !waiting.ended {
-                waiting = shared.news.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        let (tickets, texts, round) = {
+            let mut state = shared.lock();
+            while state.waiting.is_empty() && !state.ended {
+                state = shared.asked.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            if waiting.ended {
+            if state.ended {
                 return Ok(());
             }
-            let now = Instant::now();
-            while batch.len() < shared.settings.batch
-                && let Some(asked) = waiting.asked.pop_front()
+            let (mut tickets, mut texts) = (Vec::new(), Vec::new());
+            while texts.len() < shared.settings.batch
+                && let Some((_, asked)) = state.waiting.pop_last()
             {
-                // Nobody waits for it any more.
-                if asked.until > now {
-                    batch.push(asked);
-                }
+                debug_assert_eq!(asked.round, state.round, "the queue is emptied with each round");
+                tickets.push(asked.ticket);
+                texts.push(asked.text);
+            }
+            (tickets, texts, state.round)
+        };
+        let judged = catch_unwind(AssertUnwindSafe(|| model.judge(&texts)))
+            .unwrap_or_else(|_| Err("it panicked".to_owned()))
+            .and_then(
+                |answers| {
+                    if answers.len() == texts.len() { Ok(answers) } else { Err("it left texts out".to_owned()) }
+                },
+            );
+        let mut state = shared.lock();
+        if round == state.round {
+            // Answered or not, nobody is to wait for them any longer.
+            state.pending -= tickets.len();
+            shared.answered.notify_all();
+            match &judged {
+                Ok(answers) => state.answers.extend(tickets.into_iter().zip(answers.iter().copied())),
+                Err(_) => state.standing.unanswered += texts.len() as u64,
             }
         }
-        if batch.is_empty() {
-            continue;
-        }
-        let texts: Vec<String> = batch.iter_mut().map(|asked| std::mem::take(&mut asked.text)).collect();
-        let answers = model.judge(&texts)?;
-        shared.judged.fetch_add(answers.len() as u64, Ordering::Relaxed);
-        for (asked, answer) in batch.into_iter().zip(answers) {
-            // Whoever asked may have gone on.
-            let _ = asked.answer.send((asked.place, answer));
-        }
+        state.standing.judged += judged.as_ref().map_or(0, |answers| answers.len() as u64);
+        drop(state);
+        judged?;
     }
 }
 
 fn rest(shared: &Shared) {
     let end = Instant::now() + shared.settings.rest;
-    let mut waiting = shared.lock();
-    while !waiting.ended {
+    let mut state = shared.lock();
+    while !state.ended {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return;
         }
-        waiting = shared.news.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+        state = shared.asked.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
 
     const SETTINGS: Settings = Settings { threads: 2, batch: 4, queue: 16, rest: Duration::from_millis(5) };
     const LONG: Duration = Duration::from_secs(30);
+    const NONE: [u32; 0] = [];
 
     /// Says how long a text is; fails, panics or hangs when told to.
     struct Told(Arc<Orders>);
@@ -268,6 +281,7 @@ mod tests {
         hang: Mutex<()>,
         refuse: AtomicBool,
         most: AtomicUsize,
+        judged: Mutex<Vec<usize>>,
     }
 
     impl Model for Told {
@@ -280,96 +294,121 @@ mod tests {
             if self.0.fail.load(Ordering::Relaxed) {
                 return Err("as told".to_owned());
             }
+            self.0.judged.lock().unwrap().extend(texts.iter().map(String::len));
             Ok(texts.iter().map(|text| [text.len() as f32, 0.0, 0.0, 0.0, 0.0]).collect())
         }
     }
 
-    fn start(orders: &Arc<Orders>) -> Workers {
+    fn start_with(settings: Settings, orders: &Arc<Orders>) -> Workers {
         let told = Arc::clone(orders);
         let make = move || {
             if told.refuse.load(Ordering::Relaxed) { Err("as told".to_owned()) } else { Ok(Told(Arc::clone(&told))) }
         };
-        Workers::start(SETTINGS, make).unwrap()
+        Workers::start(settings, make).unwrap()
     }
 
-    fn wait_until_ready(workers: &Workers) {
+    fn start(orders: &Arc<Orders>) -> Workers {
+        let workers = start_with(SETTINGS, orders);
+        wait_until(&workers, |standing| standing.ready == SETTINGS.threads);
+        workers
+    }
+
+    fn wait_until(workers: &Workers, so: impl Fn(&Standing) -> bool) {
         let end = Instant::now() + LONG;
-        while workers.standing().ready < SETTINGS.threads {
+        while !so(&workers.standing()) {
             assert!(Instant::now() < end, "{workers:?}");
             std::thread::yield_now();
         }
     }
 
-    fn texts(count: usize) -> Vec<String> {
-        (1..=count).map(|length| "a".repeat(length)).collect()
+    /// Submits texts of 1 to `count` bytes; gives the tickets that were taken.
+    fn submit(workers: &Workers, count: usize) -> Vec<u32> {
+        (1..=count as u32).filter(|&length| workers.submit(length, &"a".repeat(length as usize), 0)).collect()
     }
 
-    fn lengths(answers: &[Option<Probabilities>]) -> Vec<Option<usize>> {
-        answers.iter().map(|answer| answer.map(|probabilities| probabilities[0] as usize)).collect()
+    /// The tickets that are answered; each answer is that of its text.
+    fn collect(workers: &Workers, wait: Duration) -> Vec<u32> {
+        let mut tickets = Vec::new();
+        workers.collect(Instant::now() + wait, &mut |ticket, probabilities| {
+            assert_eq!(ticket as f32, probabilities[0]);
+            tickets.push(ticket);
+        });
+        tickets.sort_unstable();
+        tickets
     }
 
     #[test]
-    fn answers_come_in_the_order_of_the_questions_in_small_batches() {
+    fn each_text_gets_its_answer_in_small_batches() {
         let orders = Arc::default();
-        let mut workers = start(&orders);
-        wait_until_ready(&workers);
-        assert_eq!(workers.room(), 16);
-        let answers = workers.ask(texts(10), Instant::now() + LONG);
-        assert_eq!(lengths(&answers), (1..=10).map(Some).collect::<Vec<_>>());
+        let workers = start(&orders);
+        let taken = submit(&workers, 10);
+        assert_eq!(collect(&workers, LONG), taken);
         assert!(orders.most.load(Ordering::Relaxed) <= 4);
-        assert_eq!(workers.standing().judged, 10);
+        assert_eq!((taken.len(), workers.standing().judged), (10, 10));
+        assert_eq!(collect(&workers, LONG), NONE, "nothing was asked: it does not wait");
     }
 
     #[test]
-    fn beyond_the_queue_texts_are_turned_away() {
-        let mut workers = start(&Arc::default());
-        wait_until_ready(&workers);
-        let answers = lengths(&workers.ask(texts(40), Instant::now() + LONG));
-        assert_eq!(answers[..16], (1..=16).map(Some).collect::<Vec<_>>());
-        assert_eq!(answers[16..], [None; 24]);
-        assert_eq!(workers.standing().unanswered, 24);
+    fn a_full_queue_gives_way_to_the_more_urgent_and_they_come_first() {
+        let orders: Arc<Orders> = Arc::default();
+        let workers = start_with(Settings { threads: 1, batch: 1, queue: 3, ..SETTINGS }, &orders);
+        wait_until(&workers, |standing| standing.ready == 1);
+        let hanging = orders.hang.lock().unwrap();
+        assert!(workers.submit(1, "a", 0));
+        // The one worker has it, and hangs.
+        while orders.most.load(Ordering::Relaxed) == 0 {
+            std::thread::yield_now();
+        }
+        for (ticket, urgency, taken) in [(2, 5, true), (3, 7, true), (4, 6, true), (5, 5, false), (6, 9, true)] {
+            assert_eq!(workers.submit(ticket, &"a".repeat(ticket as usize), urgency), taken, "{ticket}");
+        }
+        drop(hanging);
+        assert_eq!(collect(&workers, LONG), [1, 3, 4, 6], "2 gave way");
+        assert_eq!(*orders.judged.lock().unwrap(), [1, 6, 3, 4]);
+        assert_eq!(workers.standing().turned_away, 2);
     }
 
     #[test]
     fn who_hangs_costs_no_more_than_the_wait_and_comes_back() {
         let orders: Arc<Orders> = Arc::default();
-        let mut workers = start(&orders);
-        wait_until_ready(&workers);
+        let workers = start(&orders);
         let hanging = orders.hang.lock().unwrap();
-        assert_eq!(workers.ask(texts(3), Instant::now() + Duration::from_millis(20)), [None; 3]);
+        submit(&workers, 3);
+        assert_eq!(collect(&workers, Duration::from_millis(20)), NONE);
+        assert_eq!(workers.standing().unanswered, 3);
+        submit(&workers, 2);
         drop(hanging);
-        assert_eq!(lengths(&workers.ask(texts(2), Instant::now() + LONG)), [Some(1), Some(2)]);
+        assert_eq!(collect(&workers, LONG), [1, 2], "answers of the round before are nobody's");
     }
 
     #[test]
     fn who_fails_or_panics_is_made_anew() {
         let orders: Arc<Orders> = Arc::default();
-        let mut workers = start(&orders);
-        wait_until_ready(&workers);
+        let workers = start(&orders);
         orders.fail.store(true, Ordering::Relaxed);
-        assert_eq!(workers.ask(texts(1), Instant::now() + LONG), [None], "it does not wait for who has failed");
+        submit(&workers, 1);
+        assert_eq!(collect(&workers, LONG), NONE, "it does not wait for who has failed");
         orders.fail.store(false, Ordering::Relaxed);
-        wait_until_ready(&workers);
+        wait_until(&workers, |standing| standing.ready == 2);
         orders.panic.store(true, Ordering::Relaxed);
-        assert_eq!(workers.ask(texts(1), Instant::now() + LONG), [None]);
-        wait_until_ready(&workers);
-        assert_eq!(lengths(&workers.ask(texts(1), Instant::now() + LONG)), [Some(1)]);
-        assert_eq!(workers.standing().failures, 2);
+        submit(&workers, 1);
+        assert_eq!(collect(&workers, LONG), NONE);
+        wait_until(&workers, |standing| standing.ready == 2 && standing.failures == 2);
+        submit(&workers, 1);
+        assert_eq!(collect(&workers, LONG), [1]);
+        assert_eq!(workers.standing().unanswered, 2);
     }
 
     #[test]
-    fn without_a_model_there_is_no_room() {
+    fn without_a_model_nothing_is_taken() {
         let orders: Arc<Orders> = Arc::default();
         orders.refuse.store(true, Ordering::Relaxed);
-        let mut workers = start(&orders);
-        let end = Instant::now() + LONG;
-        while workers.standing().failures < 4 {
-            assert!(Instant::now() < end);
-            std::thread::yield_now();
-        }
-        assert_eq!((workers.room(), workers.ask(texts(2), Instant::now() + LONG)), (0, vec![None; 2]));
+        let workers = start_with(SETTINGS, &orders);
+        wait_until(&workers, |standing| standing.failures >= 4);
+        assert_eq!((submit(&workers, 2), collect(&workers, LONG)), (vec![], vec![]));
         orders.refuse.store(false, Ordering::Relaxed);
-        wait_until_ready(&workers);
-        assert_eq!(lengths(&workers.ask(texts(1), Instant::now() + LONG)), [Some(1)]);
+        wait_until(&workers, |standing| standing.ready == 2);
+        submit(&workers, 1);
+        assert_eq!(collect(&workers, LONG), [1]);
     }
 }

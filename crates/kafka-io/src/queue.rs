@@ -34,8 +34,11 @@ pub(crate) struct Message<'a> {
 pub(crate) enum MessageHeaders<'a> {
     /// They lie in librdkafka's memory, for as long as the message does.
     Live(*const sys::rd_kafka_message_t, PhantomData<&'a [u8]>),
-    Kept(&'a dyn Fn(&mut dyn FnMut(&str, &[u8]))),
+    Kept(&'a ShowHeaders<'a>),
 }
+
+/// Shows each header to its argument, in order.
+type ShowHeaders<'a> = dyn Fn(&mut dyn FnMut(&str, &[u8])) + 'a;
 
 impl MessageHeaders<'_> {
     /// Shows each, in order; a name that is not UTF-8 with replacement characters, a null value as an empty one.

@@ -13,7 +13,7 @@ pub mod community;
 mod dead_letters;
 mod queue_items;
 
-pub use classify::{ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Pseudonym};
+pub use classify::{Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Pseudonym, SecondOpinion};
 pub use community::{CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus};
 
 use record::stage::{Outputs, Stop};

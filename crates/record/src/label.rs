@@ -110,18 +110,22 @@ impl Language {
 /// Which part of the classifier decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[repr(u8)]
 pub enum Tier {
     /// No text to classify (media only, or a retraction).
-    None,
-    /// The compiled-in linear model.
-    Fast,
+    None = 0,
+    /// The compiled-in model.
+    Fast = 1,
     /// The transformer.
-    Deep,
-    /// The fast tier, because the deep tier's budget was spent.
-    DeepSkipped,
+    Deep = 2,
+    /// The fast tier, which was unsure: the deep tier's budget was spent, or it did not answer in time.
+    DeepSkipped = 3,
 }
 
 impl Tier {
+    /// Every tier, in the order of their indexes.
+    pub const ALL: [Tier; 4] = [Tier::None, Tier::Fast, Tier::Deep, Tier::DeepSkipped];
+
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

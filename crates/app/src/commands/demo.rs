@@ -11,7 +11,7 @@ use kafka_io::embedded::EmbeddedBroker;
 use kafka_io::feed::Feed;
 use kafka_io::reader::{Reader, Start};
 use kafka_io::{Clock, Connection, Shutdown, SystemClock};
-use record::{EpochMs, Kind, Label, Outcome};
+use record::{EpochMs, Kind, Label, Outcome, Tier};
 use serde_json::{Value, json};
 use sim::{World, WorldConfig};
 use wire::{GenericSchema, RawEncoder, SchemaName};
@@ -378,6 +378,8 @@ fn snapshot(
         speed: clock.speed(),
         classified,
         per_second: rate.of(classified),
+        share_deep: report.tallies.share_of(Tier::Deep),
+        share_abstained: report.tallies.share_abstained(),
         queues: watch.depths(config),
         dead_letters: report.dead_letters + after.dead_letters,
         deduplicated: after.ledger.count(Outcome::Deduplicated),
@@ -403,6 +405,10 @@ fn summary(
         .into_iter()
         .map(|label| (label.as_str().to_owned(), report.tallies.by_label[label.index()].into()))
         .collect();
+    let by_tier: serde_json::Map<String, Value> = Tier::ALL
+        .into_iter()
+        .map(|tier| (tier.as_str().to_owned(), report.tallies.by_tier[tier as usize].into()))
+        .collect();
     let by_queue: serde_json::Map<String, Value> = config
         .routing
         .queues()
@@ -427,6 +433,7 @@ fn summary(
         "consumed": report.ledger.consumed(),
         "classified": by_label,
         "abstained": report.tallies.abstained,
+        "decided": by_tier,
         "queued": by_queue,
         "panes": after.panes,
         "dead_letters": report.dead_letters + after.dead_letters,

@@ -2,7 +2,11 @@
 
 pub(crate) mod check;
 pub(crate) mod classify;
+mod decoded;
 pub(crate) mod demo;
+pub(crate) mod explain;
+#[cfg(feature = "deep")]
+mod explain_deep;
 pub(crate) mod ingest;
 pub(crate) mod model;
 mod numbers;

@@ -59,6 +59,9 @@ pub(crate) struct Config {
     pub(crate) raw_record_bytes_max: usize,
     pub(crate) future_ms_max: i64,
     pub(crate) classify: Classify,
+    /// `None`: off, or this binary does not have it.
+    #[cfg_attr(not(feature = "deep"), allow(dead_code))]
+    pub(crate) deep: Option<Deep>,
     pub(crate) community: Community,
     pub(crate) disorder_ms: i64,
     pub(crate) hold_ms_max: i64,
@@ -121,6 +124,21 @@ pub(crate) struct Classify {
     /// `None`: the model's own.
     pub(crate) threshold: Option<f32>,
     pub(crate) keep_text: bool,
+}
+
+/// The deep tier.
+#[derive(Debug, Clone)]
+// Without the feature there is nothing that it could be used for; it is checked all the same.
+#[cfg_attr(not(feature = "deep"), allow(dead_code))]
+pub(crate) struct Deep {
+    pub(crate) threads: usize,
+    pub(crate) batch: usize,
+    pub(crate) ask_below: f32,
+    pub(crate) share_max: f32,
+    pub(crate) queue: usize,
+    pub(crate) wait_ms: u64,
+    /// `None`: the model's own.
+    pub(crate) threshold: Option<f32>,
 }
 
 /// The community role.

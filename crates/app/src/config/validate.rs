@@ -12,7 +12,7 @@ use wire::RawFormat;
 
 use super::cross_checks::cross_checks;
 use super::properties::properties;
-use super::{Classify, Community, Config, ConfigErrors, Kafka, RegistrySettings, Secret, Topics};
+use super::{Classify, Community, Config, ConfigErrors, Deep, Kafka, RegistrySettings, Secret, Topics};
 
 /// Collects mistakes while values are taken.
 pub(super) struct Reader<'a> {
@@ -45,9 +45,10 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
         group_id: reader.required("classify.group_id"),
         exactly_once: reader.choice("classify.delivery", &[("exactly_once", true), ("at_least_once", false)]),
         commit_interval_ms: reader.number("classify.commit_interval_ms", 10, 10_000),
-        threshold: threshold(&mut reader),
+        threshold: threshold(&mut reader, "classify.threshold"),
         keep_text: reader.boolean("classify.keep_text"),
     };
+    let deep = deep(&mut reader);
     let community = Community {
         group_id: reader.required("community.group_id"),
         commit_interval_ms: reader.number("community.commit_interval_ms", 10, 10_000),
@@ -77,6 +78,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             raw_record_bytes_max,
             future_ms_max,
             classify,
+            deep,
             community,
             disorder_ms,
             hold_ms_max,
@@ -166,21 +168,56 @@ fn registry(reader: &mut Reader<'_>) -> Option<RegistrySettings> {
     Some(RegistrySettings { url, username, password, timeout_ms })
 }
 
-fn threshold(reader: &mut Reader<'_>) -> Option<f32> {
-    let key = "classify.threshold";
-    let value = match reader.find(key) {
-        Some(Value::Float(value)) => *value,
-        Some(Value::Integer(value)) => *value as f64,
-        other => {
-            let found = shown(other);
-            reader.wrong(key, &found, "a number is right");
-            return None;
-        }
-    };
+/// 0 to 1; a negative number is the model's own.
+fn threshold(reader: &mut Reader<'_>, key: &str) -> Option<f32> {
+    let value = real(reader, key)?;
     if value > 1.0 || value.is_nan() {
         reader.wrong(key, &value.to_string(), "0 to 1, or a negative number for the model's own, is right");
     }
     (value >= 0.0).then_some(value as f32)
+}
+
+fn share(reader: &mut Reader<'_>, key: &str) -> f32 {
+    let value = real(reader, key).unwrap_or(0.0);
+    if !(0.0..=1.0).contains(&value) {
+        reader.wrong(key, &value.to_string(), "0 to 1 is right");
+    }
+    value as f32
+}
+
+fn real(reader: &mut Reader<'_>, key: &str) -> Option<f64> {
+    match reader.find(key) {
+        Some(Value::Float(value)) => Some(*value),
+        Some(Value::Integer(value)) => Some(*value as f64),
+        other => {
+            let found = shown(other);
+            reader.wrong(key, &found, "a number is right");
+            None
+        }
+    }
+}
+
+/// The deep tier; `None` where it is off.
+fn deep(reader: &mut Reader<'_>) -> Option<Deep> {
+    let has_it = cfg!(feature = "deep");
+    let tier = reader.choice("deep.tier", &[("auto", "auto"), ("on", "on"), ("off", "off")]);
+    if tier == "on" && !has_it {
+        reader.wrong(
+            "deep.tier",
+            "\"on\"",
+            "this binary was built without the feature `deep`: \"auto\" or \"off\" is right",
+        );
+    }
+    let deep = Deep {
+        threads: reader.number("deep.threads", 1, 64),
+        batch: reader.number("deep.batch", 1, 64),
+        ask_below: share(reader, "deep.ask_below"),
+        share_max: share(reader, "deep.share_max"),
+        queue: reader.number("deep.queue", 1, 10_000),
+        wait_ms: reader.number("deep.wait_ms", 0, 5_000),
+        threshold: threshold(reader, "deep.threshold"),
+    };
+    (tier != "off" && has_it).then_some(deep)
 }
 
 fn http(reader: &mut Reader<'_>) -> Option<std::net::SocketAddr> {

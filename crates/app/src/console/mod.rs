@@ -39,6 +39,9 @@ pub(crate) struct Snapshot {
     pub(crate) classified: u64,
     /// Classified per second of the wall clock, lately.
     pub(crate) per_second: f64,
+    /// Shares of the classified, 0 to 1: decided by the deep tier, and left to the review queue.
+    pub(crate) share_deep: f64,
+    pub(crate) share_abstained: f64,
     /// Open items by queue.
     pub(crate) queues: Vec<(String, u64)>,
     pub(crate) dead_letters: u64,

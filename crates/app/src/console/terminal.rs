@@ -70,6 +70,13 @@ fn show_head(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot) {
         format!("  {}", jakarta(snapshot.event_time)).bold(),
         format!("   {:.0}× speed", snapshot.speed).dim(),
         format!("   {:.0} classified/s", snapshot.per_second).into(),
+        format!(
+            "   fast {:.0} %  deep {:.0} %  unsure {:.0} %",
+            (1.0 - snapshot.share_deep) * 100.0,
+            snapshot.share_deep * 100.0,
+            snapshot.share_abstained * 100.0
+        )
+        .dim(),
     ]);
     let second = Line::from(format!(
         " classified {}   again {}   late {}   panes {}   dead letters {}",

@@ -29,6 +29,8 @@ struct ClassifyHooks {
     registry: Option<Registry>,
     topics: Vec<String>,
     queues: Vec<String>,
+    #[cfg(feature = "deep")]
+    deep: Option<super::deep::Watched>,
     report: Arc<Mutex<ClassifyReport>>,
 }
 
@@ -43,6 +45,10 @@ impl Hooks<ClassifyStage> for ClassifyHooks {
         metrics.owner(StageName::Classify, &self.topics, stage, turn);
         metrics.dead_letters(StageName::Classify, stage.dead_letters());
         metrics.tallies(stage.tallies(), &self.queues);
+        #[cfg(feature = "deep")]
+        if let Some(workers) = &self.deep {
+            super::deep::show(metrics, workers.standing());
+        }
         metrics.unknown_fields(stage.unknown_fields());
         if let Ok(mut report) = self.report.lock() {
             *report = report_of(stage);
@@ -83,6 +89,16 @@ pub(crate) fn run_classify(
     let queue_topics: Vec<String> = queues.iter().map(|queue| config.queue_topic(queue)).collect();
     let queue_encoder_topic = queue_topics.first().cloned().unwrap_or_else(|| topics.queue_state.clone());
     let classifier = Classifier::embedded();
+    #[cfg(feature = "deep")]
+    let (cascade, deep) = match &config.deep {
+        Some(settings) => {
+            let (cascade, workers) = super::deep::start(settings)?;
+            (Some(cascade), Some(workers))
+        }
+        None => (None, None),
+    };
+    #[cfg(not(feature = "deep"))]
+    let cascade = None;
     let settings = ClassifySettings {
         inputs: vec![
             (topics.posts_raw.as_str().into(), Kind::Post),
@@ -98,6 +114,7 @@ pub(crate) fn run_classify(
             Some(threshold) => classifier.with_threshold(threshold),
             None => classifier,
         },
+        cascade,
         routing: config.routing.clone(),
         pseudonym,
         key_format: config.key_format,
@@ -138,6 +155,8 @@ pub(crate) fn run_classify(
         registry: config.registry.as_ref().map(Registry::new),
         topics: inputs,
         queues,
+        #[cfg(feature = "deep")]
+        deep,
         report: Arc::clone(&report),
         surroundings: surroundings.clone(),
     };

@@ -2,6 +2,8 @@
 
 mod classify;
 mod community;
+#[cfg(feature = "deep")]
+mod deep;
 
 use std::sync::Arc;
 

@@ -29,6 +29,11 @@ pub(crate) struct Metrics {
     classified: IntCounterVec,
     queued: IntCounterVec,
     abstained: IntCounterVec,
+    decided: IntCounterVec,
+    #[cfg(feature = "deep")]
+    deep_workers: IntGaugeVec,
+    #[cfg(feature = "deep")]
+    deep_texts: IntCounterVec,
     unknown_fields: IntCounterVec,
     watermark_delay_seconds: GaugeVec,
     watermark_seconds: GaugeVec,
@@ -108,6 +113,15 @@ impl Metrics {
                 "unknown_fields_total",
                 "Fields of raw JSON records that were ignored because no schema names them.",
                 &[],
+            ),
+            decided: counter("decided_total", "Classified interactions by the tier that decided.", &["tier"]),
+            #[cfg(feature = "deep")]
+            deep_workers: gauge("deep_ready_workers", "Threads of the deep tier that can judge.", &[]),
+            #[cfg(feature = "deep")]
+            deep_texts: counter(
+                "deep_events_total",
+                "What became of texts in the deep tier (judged, unanswered, turned_away), and failures of its model.",
+                &["event"],
             ),
             watermark_delay_seconds: float(
                 "watermark_delay_seconds",
@@ -205,11 +219,23 @@ impl Metrics {
             self.add_up(&self.queued, &[queue], count);
         }
         self.add_up(&self.abstained, &[], tallies.abstained);
+        for (tier, &count) in record::Tier::ALL.iter().zip(&tallies.by_tier) {
+            self.add_up(&self.decided, &[tier.as_str()], count);
+        }
     }
 
     /// Takes in how many fields of raw JSON records no schema names.
     pub(crate) fn unknown_fields(&self, count: u64) {
         self.add_up(&self.unknown_fields, &[], count);
+    }
+
+    /// Takes in how the deep tier stands.
+    #[cfg(feature = "deep")]
+    pub(crate) fn deep(&self, ready: usize, events: [(&str, u64); 4]) {
+        self.deep_workers.with_label_values(&[] as &[&str]).set(i64::try_from(ready).unwrap_or(i64::MAX));
+        for (event, count) in events {
+            self.add_up(&self.deep_texts, &[event], count);
+        }
     }
 
     /// Takes in how a partition of the community stage stands.

@@ -132,9 +132,10 @@ impl Trainer<'_> {
         let scores = self.network.scores(&direct, &found);
         let (gradient, loss) = gradient(&scores, sample);
         let rate = self.options.rate * rate_share;
-        for head in 0..HEADS {
+        let biases = self.network.biases.iter_mut().zip(&mut self.bias_squares);
+        for (gradient, (bias, square)) in gradient.iter().zip(biases) {
             // A bias is shared by all texts: it moves a hundredth as fast.
-            step(gradient[head] * 0.01, rate, &mut self.network.biases[head], &mut self.bias_squares[head]);
+            step(gradient * 0.01, rate, bias, square);
         }
         self.back(&gradient, &found, self.options.network_rate * rate_share);
         self.step_rows(sample, &gradient, direct_norm, rate);

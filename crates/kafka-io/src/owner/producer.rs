@@ -46,10 +46,10 @@ impl ProducerContext for DeliveryContext {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            if let Ok(mut first) = self.first_failure.lock() {
-                first.get_or_insert_with(|| error.clone());
-            }
+        if let Err((error, _)) = result
+            && let Ok(mut first) = self.first_failure.lock()
+        {
+            first.get_or_insert_with(|| error.clone());
         }
     }
 }

@@ -3,6 +3,7 @@
 //! decode, validate, pseudonymise, classify, decide the queue, emit. Every record has exactly one outcome: classified,
 //! dead-lettered or dropped.
 
+mod cascade;
 mod digest;
 mod pseudonym;
 mod sources;
@@ -21,6 +22,8 @@ use record::{
 use rules::{Routed, Routing, direction_of};
 use wire::{DecodeError, Encoder, RawDecoder};
 
+pub use self::cascade::{Cascade, Probabilities, SecondOpinion};
+use self::cascade::{Held, Judge};
 pub use self::pseudonym::Pseudonym;
 use self::sources::Sources;
 use crate::dead_letters::DeadLetters;
@@ -56,6 +59,8 @@ pub struct ClassifySettings {
     pub encoders: ClassifyEncoders,
     /// The classifier with its threshold.
     pub classifier: Classifier,
+    /// The second tier; without it the fast tier decides alone.
+    pub cascade: Option<Cascade>,
     /// The queues; their order is that of the queue outputs.
     pub routing: Routing,
     /// The author's pseudonyms.
@@ -78,6 +83,8 @@ pub struct ClassifyStage {
     decoder: RawDecoder,
     encoders: ClassifyEncoders,
     classifier: Classifier,
+    judge: Option<Judge>,
+    held: Held,
     routing: Routing,
     pseudonym: Pseudonym,
     key_format: KeyFormat,
@@ -110,8 +117,28 @@ pub struct Tallies {
     pub by_label: [u64; Label::ALL.len()],
     /// Classified records that abstained.
     pub abstained: u64,
+    /// Classified records by what decided, in the order of [`Tier::ALL`].
+    pub by_tier: [u64; Tier::ALL.len()],
     /// Items by queue, in the order of the routing.
     pub by_queue: Vec<u64>,
+}
+
+impl Tallies {
+    /// The share of classified records that this tier decided, 0 to 1.
+    pub fn share_of(&self, tier: Tier) -> f64 {
+        self.by_tier[tier as usize] as f64 / self.by_tier.iter().sum::<u64>().max(1) as f64
+    }
+
+    /// The share of classified records of which the classifier was unsure, 0 to 1.
+    pub fn share_abstained(&self) -> f64 {
+        self.abstained as f64 / self.by_tier.iter().sum::<u64>().max(1) as f64
+    }
+}
+
+/// Why a record could not be read.
+enum Unread {
+    NeedsSchema(u32),
+    Refused(Reason, String),
 }
 
 impl ClassifyStage {
@@ -132,6 +159,8 @@ impl ClassifyStage {
             decoder: settings.decoder,
             encoders: settings.encoders,
             classifier: settings.classifier,
+            judge: settings.cascade.map(Judge::new),
+            held: Held::default(),
             routing: settings.routing,
             pseudonym: settings.pseudonym,
             key_format: settings.key_format,
@@ -167,43 +196,86 @@ impl ClassifyStage {
     }
 
     fn record(&mut self, record: InputRecord<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
-        let (kind, topic) = match (self.kinds.get(record.from.input), self.topics.get(record.from.input)) {
-            (Some(&kind), Some(topic)) => (kind, Arc::clone(topic)),
-            _ => {
-                return Err(Stop::Invariant(format!(
-                    "record of input {}, which the stage does not have",
-                    record.from.input
-                )));
-            }
-        };
-        let result = match record.value {
-            Some(value) => match self.decoder.decode(kind, value) {
-                Ok(interaction) => Ok(interaction),
-                Err(DecodeError::NeedsSchema(id)) => return Ok(Step::NeedsSchema(id)),
-                Err(DecodeError::Reject(rejection)) => Err((rejection.reason, rejection.detail)),
-            },
-            None => self.retraction_from_key(kind, &record),
-        };
-        let result = result.and_then(|interaction| {
-            validate::validate(&interaction, self.now, self.future_ms_max)?;
-            Ok(interaction)
-        });
-        let (outcome, event_time) = match result {
-            Ok(interaction) => {
-                self.emit(&interaction, &record, &topic, outputs)?;
-                // A retraction may come at any time; a null value has no event time but that of its coming.
-                (Outcome::Classified, (!interaction.deleted).then_some(interaction.created_at))
-            }
-            Err((reason, detail)) => {
+        if record.from.input >= self.kinds.len() {
+            return Err(Stop::Invariant(format!(
+                "record of input {}, which the stage does not have",
+                record.from.input
+            )));
+        }
+        let read = match self.read(&record) {
+            Ok(interaction) => interaction,
+            Err(Unread::NeedsSchema(id)) => return Ok(Step::NeedsSchema(id)),
+            Err(Unread::Refused(reason, detail)) => {
+                let topic = Arc::clone(&self.topics[record.from.input]);
                 self.dead_letters.emit(record, &topic, reason, &detail, outputs);
-                (Outcome::DeadLettered, None)
+                self.settle(&record, Outcome::DeadLettered, None);
+                return Ok(Step::Done);
             }
         };
+        // A retraction may come at any time; a null value has no event time but that of its coming.
+        let event_time = (!read.deleted).then_some(read.created_at);
+        // What is taken back says nothing any more.
+        let text = if read.deleted { "" } else { &*read.text };
+        let (decision, tier) = self.classifier.judge(text);
+        match &mut self.judge {
+            Some(judge) => {
+                let tier = judge.consider(self.held.len(), text, &decision, tier);
+                self.held.push(&record, decision, tier);
+            }
+            None => self.emit(&read, &record, decision, tier, outputs)?,
+        }
+        self.settle(&record, Outcome::Classified, event_time);
+        if self.held.is_full() {
+            self.release(outputs)?;
+        }
+        Ok(Step::Done)
+    }
+
+    /// Decodes and validates a record.
+    fn read<'a>(&mut self, record: &InputRecord<'a>) -> Result<Interaction<'a>, Unread> {
+        let kind = self.kinds[record.from.input];
+        let interaction = match record.value {
+            Some(value) => match self.decoder.decode(kind, value) {
+                Ok(interaction) => interaction,
+                Err(DecodeError::NeedsSchema(id)) => return Err(Unread::NeedsSchema(id)),
+                Err(DecodeError::Reject(rejection)) => return Err(Unread::Refused(rejection.reason, rejection.detail)),
+            },
+            None => {
+                self.retraction_from_key(kind, record).map_err(|(reason, detail)| Unread::Refused(reason, detail))?
+            }
+        };
+        match validate::validate(&interaction, self.now, self.future_ms_max) {
+            Ok(()) => Ok(interaction),
+            Err((reason, detail)) => Err(Unread::Refused(reason, detail)),
+        }
+    }
+
+    fn settle(&mut self, record: &InputRecord<'_>, outcome: Outcome, event_time: Option<EpochMs>) {
         let ledger = self.ledgers.entry(record.from).or_default();
         ledger.consume();
         ledger.settle(outcome);
         self.sources.processed(record.from, record.offset, event_time);
-        Ok(Step::Done)
+    }
+
+    /// Emits what was held back, in order, by the second opinions that came.
+    fn release(&mut self, outputs: &mut Outputs) -> Result<(), Stop> {
+        let Some(judge) = &mut self.judge else { return Ok(()) };
+        judge.collect(&mut self.held);
+        let mut held = std::mem::take(&mut self.held);
+        let mut result = Ok(());
+        for (record, decision, tier) in held.records() {
+            result = match self.read(&record) {
+                Ok(interaction) => self.emit(&interaction, &record, decision, tier, outputs),
+                // It was read before, by the same schemas.
+                Err(_) => Err(Stop::Invariant("a record that was held back cannot be read again".to_owned())),
+            };
+            if result.is_err() {
+                break;
+            }
+        }
+        held.clear();
+        self.held = held;
+        result
     }
 
     /// A null value retracts what its key names, if keys are set to name anything.
@@ -247,20 +319,19 @@ impl ClassifyStage {
         })
     }
 
-    fn judge(&mut self, interaction: &Interaction<'_>) -> (Decision, Tier) {
-        // What is taken back says nothing any more.
-        let text = if interaction.deleted { "" } else { &*interaction.text };
-        self.classifier.judge(text)
-    }
-
     fn emit(
         &mut self,
         interaction: &Interaction<'_>,
         record: &InputRecord<'_>,
-        topic: &Arc<str>,
+        decision: Decision,
+        tier: Tier,
         outputs: &mut Outputs,
     ) -> Result<(), Stop> {
-        let (decision, tier) = self.judge(interaction);
+        let topic = &self.topics[record.from.input];
+        let model = match (tier, &self.judge) {
+            (Tier::Deep, Some(judge)) => judge.model_version(),
+            _ => self.classifier.model_version(),
+        };
         let scratch = &mut self.scratch;
         digest::write_digest(interaction, &mut scratch.digest);
         let author_key = pseudonym_of(&self.pseudonym, &interaction.author, &mut scratch.author_key);
@@ -311,7 +382,7 @@ impl ClassifyStage {
             abstained: decision.abstained,
             language: decision.language,
             tier,
-            model: Cow::Borrowed(self.classifier.model_version()),
+            model: Cow::Borrowed(model),
             queue: queue.map(|route| Cow::Borrowed(&*route.queue.spec.name)),
             content_kinds: content_kinds(interaction),
             fingerprint: decision.fingerprint.map(u64::cast_signed),
@@ -331,6 +402,7 @@ impl ClassifyStage {
         }
         if !interaction.deleted {
             self.tallies.by_label[decision.label.index()] += 1;
+            self.tallies.by_tier[tier as usize] += 1;
             self.tallies.abstained += u64::from(decision.abstained);
         }
         scratch.key.clear();
@@ -358,11 +430,16 @@ impl Stage for ClassifyStage {
             Input::Record(record) => return self.record(record, outputs),
             Input::Clock(now) => self.now = now,
             Input::EndOfPartition(partition, position) => self.sources.reached_end(partition, position),
-            Input::Flush => self.markers(outputs)?,
+            Input::Flush => {
+                self.release(outputs)?;
+                self.markers(outputs)?;
+            }
             Input::MoreToRead(partition) => {
                 // Said before the records of other sources that follow: a source that is idle to the readers does not hold
                 // their watermark.
                 if self.sources.fell_behind(partition) {
+                    // A marker speaks of what was read: that is to be out before it.
+                    self.release(outputs)?;
                     self.sources.hurry();
                     self.markers(outputs)?;
                 }
@@ -378,6 +455,11 @@ impl Stage for ClassifyStage {
                 }
             }
             Input::Revoked(partitions) | Input::Lost(partitions) => {
+                // After a commit nothing is held; without one, nothing of it is to be emitted.
+                self.held.clear();
+                if let Some(judge) = &mut self.judge {
+                    judge.forget();
+                }
                 for &partition in partitions {
                     self.ledgers.remove(&partition);
                     self.sources.forget(partition);

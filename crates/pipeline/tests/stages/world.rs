@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use ::classify::Classifier;
 use pipeline::{
-    ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage, KeyFormat,
-    Pseudonym,
+    Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage,
+    KeyFormat, Pseudonym,
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 use record::{Author, EpochMs, Interaction, Kind, Role, partition_for_key};
@@ -42,6 +42,15 @@ pub(crate) fn keep(outputs: &Outputs) -> Vec<(usize, Kept)> {
 }
 
 pub(crate) fn classify_stage(format: RawFormat, framing: Framing, key_format: KeyFormat) -> ClassifyStage {
+    classify_stage_with(format, framing, key_format, None)
+}
+
+pub(crate) fn classify_stage_with(
+    format: RawFormat,
+    framing: Framing,
+    key_format: KeyFormat,
+    cascade: Option<Cascade>,
+) -> ClassifyStage {
     ClassifyStage::new(ClassifySettings {
         inputs: vec![("posts".into(), Kind::Post), ("comments".into(), Kind::Comment)],
         decoder: RawDecoder::new(format, framing, RAW_BYTES_MAX),
@@ -50,6 +59,7 @@ pub(crate) fn classify_stage(format: RawFormat, framing: Framing, key_format: Ke
             queue_item: Encoder::single_object(SchemaName::QueueItem),
         },
         classifier: Classifier::embedded(),
+        cascade,
         routing: Routing::standard(),
         pseudonym: Pseudonym::new(b"a secret for the tests", 1).unwrap(),
         key_format,
@@ -116,7 +126,9 @@ pub(crate) fn decoded(name: SchemaName, value: &[u8]) -> Value {
 pub(crate) struct Left {
     pub(crate) rows: BTreeMap<String, Value>,
     pub(crate) queue_states: BTreeMap<String, Value>,
-    pub(crate) changelog: BTreeMap<(i32, Vec<u8>), Vec<u8>>,
+    /// What compaction leaves of it: the last value of each key, and when it was written.
+    pub(crate) changelog: BTreeMap<(i32, Vec<u8>), (u64, Vec<u8>)>,
+    written: u64,
     pub(crate) dead_letters: usize,
     pub(crate) emitted: usize,
 }
@@ -149,7 +161,10 @@ impl Left {
                 _ => {
                     let place = (kept.partition.unwrap(), kept.key.clone().unwrap());
                     match &kept.value {
-                        Some(value) => self.changelog.insert(place, value.clone()),
+                        Some(value) => {
+                            self.written += 1;
+                            self.changelog.insert(place, (self.written, value.clone()))
+                        }
                         None => self.changelog.remove(&place),
                     };
                 }
@@ -261,8 +276,10 @@ impl CommunitySide {
             .map(|(&partition, &position)| (InputPartition { input: 0, partition }, position))
             .collect();
         self.step(Input::Assigned(&positions));
-        let changelog = self.left.changelog.clone();
-        for ((partition, key), value) in &changelog {
+        // In the order in which it was written, as a log is read.
+        let mut changelog: Vec<_> = self.left.changelog.clone().into_iter().collect();
+        changelog.sort_by_key(|(_, (written, _))| *written);
+        for ((partition, key), (_, value)) in &changelog {
             self.step(Input::Restore { partition: *partition, key, value: Some(value) });
         }
         for (at, position) in positions {

@@ -165,7 +165,7 @@ fn print_selection(selection: &Selection) -> Result<()> {
 
 fn run_eval(args: EvalArgs) -> Result<()> {
     let evaluation = evaluate_tier(&args)?;
-    if args.json { say(serde_json::to_string(&evaluation)?) } else { report::print(&evaluation) }
+    if args.json { Ok(say(serde_json::to_string(&evaluation)?)?) } else { report::print(&evaluation) }
 }
 
 fn evaluate_tier(args: &EvalArgs) -> Result<Evaluation> {

@@ -67,7 +67,8 @@ fn print_slices(what: &str, slices: &[SliceFigures]) -> Result<()> {
         let (macro_f1, accuracy) = (estimate(slice.macro_f1), estimate(slice.accuracy));
         say(format!("{:<12}{:>6}{macro_f1:>22}{accuracy:>22}{f1}", slice.name, slice.rows))?;
     }
-    say("(labels: F1; precision and recall are in --json)".to_owned())
+    say("(labels: F1; precision and recall are in --json)".to_owned())?;
+    Ok(())
 }
 
 fn of_label(figures: &LabelFigures) -> String {

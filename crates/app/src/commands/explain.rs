@@ -1,0 +1,264 @@
+//! `sinyal explain`: why a text is decided as it is, and why a record was.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use classify::{Classifier, Decision};
+use kafka_io::reader::{Reader, Start};
+use record::{Label, Role, Tier};
+use rules::Routed;
+use serde_json::{Value, json};
+
+use super::decoded::Decoded;
+use crate::cli::{OK, OutsideError, say};
+use crate::config::Config;
+use crate::telemetry::start_logging;
+
+/// Arguments of `sinyal explain`.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Asked {
+    /// A text.
+    #[arg(long)]
+    text: Option<String>,
+    /// A record with a text, as TOPIC:PARTITION:OFFSET: a raw, a classified or a queue record.
+    #[arg(value_name = "TOPIC:PARTITION:OFFSET", value_parser = place)]
+    record: Option<Place>,
+}
+
+/// Arguments of `sinyal explain`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    asked: Asked,
+    /// How many pieces of the text to show at most.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pieces: u16,
+    /// One JSON object instead of words.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where a record is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    topic: String,
+    partition: i32,
+    offset: i64,
+}
+
+/// What is said of a text.
+pub(super) struct Report {
+    pub(super) text: String,
+    pub(super) decision: Decision,
+    pub(super) tier: Tier,
+    pub(super) model: String,
+    pub(super) threshold: f32,
+    /// Pieces of the text and how far each pushed towards the label, the strongest first.
+    pub(super) pushed: Vec<(String, f32)>,
+    /// What a push is measured in.
+    pub(super) unit: &'static str,
+    pub(super) queue: Option<(String, String)>,
+}
+
+pub(crate) fn run(args: ExplainArgs, config: &Config) -> Result<u8> {
+    start_logging("warn", "auto")?;
+    let (text, recorded) = match (args.asked.text, args.asked.record) {
+        (Some(text), _) => (text, None),
+        (None, Some(place)) => read(&place, config)?,
+        (None, None) => bail!("a text or a record is needed"),
+    };
+    let report = explain(text, usize::from(args.pieces), config)?;
+    if args.json {
+        say(report.json(recorded.as_ref()).to_string())?;
+    } else {
+        say(report.words(recorded.as_ref()))?;
+    }
+    Ok(OK)
+}
+
+/// The text of a record, and the record if it tells of a decision.
+fn read(place: &Place, config: &Config) -> Result<(String, Option<Value>)> {
+    let start = Start::At { partition: place.partition, offset: place.offset };
+    let mut reader = Reader::open(config.connection(), &place.topic, start, Duration::from_secs(10))?;
+    let shown = format!("{}:{}:{}", place.topic, place.partition, place.offset);
+    let record = loop {
+        match reader.next(Duration::from_millis(200))? {
+            Some(record) => break Some(record),
+            None if reader.is_at_end() => break None,
+            None => {}
+        }
+    };
+    // What is not there (a marker of a transaction, or gone) is skipped by the reader.
+    let Some(record) = record.filter(|record| record.offset == place.offset) else {
+        return Err(OutsideError(format!("{shown}: there is no such record, or it is gone")).into());
+    };
+    let value = record.value.as_deref().with_context(|| format!("{shown} has no value"))?;
+    let value = Decoded::new(config).value(value);
+    let Some(text) = value["text"].as_str() else {
+        bail!("{shown} has no text to explain; a raw, classified or queue record with a text is right");
+    };
+    let text = text.to_owned();
+    Ok((text, value["label"].is_string().then_some(value)))
+}
+
+fn explain(text: String, pieces: usize, config: &Config) -> Result<Report> {
+    let mut classifier = Classifier::embedded();
+    if let Some(threshold) = config.classify.threshold {
+        classifier = classifier.with_threshold(threshold);
+    }
+    let (decision, tier) = classifier.judge(&text);
+    let threshold = classifier.thresholds()[decision.label.index()];
+    let model = classifier.model_version().to_owned();
+    let mut report = Report { text, decision, tier, model, threshold, pushed: Vec::new(), unit: "score", queue: None };
+    if tier == Tier::Fast {
+        let pushed = classifier.explain(&report.text, pieces).pushed;
+        report.pushed = pushed.into_iter().map(|pushed| (pushed.piece, pushed.push)).collect();
+    }
+    #[cfg(feature = "deep")]
+    if let Some(deep) = config.deep.as_ref().filter(|deep| tier == Tier::Fast && decision.confidence < deep.ask_below) {
+        report = super::explain_deep::explain(report, deep, pieces)?;
+    }
+    report.queue = match config.routing.route(report.decision.label, report.decision.abstained, Role::Member, false) {
+        Routed::Queue(route) => Some((route.queue.spec.name.clone(), route.queue.spec.department.clone())),
+        Routed::Unqueued => None,
+    };
+    Ok(report)
+}
+
+impl Report {
+    fn words(&self, recorded: Option<&Value>) -> String {
+        let Decision { label, confidence, abstained, language, probabilities, .. } = &self.decision;
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let mut line = |name: &str, text: String| {
+            let _ = writeln!(out, "{name:<10} {text}");
+        };
+        line("text", self.text.chars().take(400).collect());
+        line("label", format!("{}, {:.0} % sure", label.as_str(), confidence * 100.0));
+        line(
+            "goes to",
+            match (&self.queue, abstained) {
+                (Some((queue, department)), true) => {
+                    format!("{queue} ({department}): for {} it takes {:.0} %", label.as_str(), self.threshold * 100.0)
+                }
+                (Some((queue, department)), false) => format!("{queue} ({department})"),
+                (None, _) => "no queue".to_owned(),
+            },
+        );
+        let all = Label::ALL.iter().zip(probabilities);
+        let all: Vec<String> = all.map(|(label, share)| format!("{} {:.0} %", label.as_str(), share * 100.0)).collect();
+        line("of 100 %", all.join(", "));
+        line("language", language.as_str().to_owned());
+        line("decided by", format!("{} tier, model {}", self.tier.as_str(), self.model));
+        let (towards, against): (Vec<_>, Vec<_>) = self.pushed.iter().partition(|(_, push)| *push > 0.0);
+        let list = |pushed: &[&(String, f32)]| {
+            let shown = pushed.iter().map(|(piece, push)| format!("{:?} {push:+.2}", piece.trim()));
+            shown.collect::<Vec<String>>().join(", ")
+        };
+        if !towards.is_empty() {
+            line("because of", format!("{} ({})", list(&towards), self.unit));
+        }
+        if !against.is_empty() {
+            line("despite", list(&against));
+        }
+        if let Some(recorded) = recorded {
+            line("recorded", self.compare(recorded));
+        }
+        out.trim_end().to_owned()
+    }
+
+    /// What the record says, beside what is said today.
+    fn compare(&self, recorded: &Value) -> String {
+        let said = |field: &str| recorded[field].as_str().unwrap_or("unknown").to_owned();
+        let confidence = recorded["confidence"].as_f64().unwrap_or(0.0) * 100.0;
+        let mut text = format!("{}, {confidence:.0} % sure", said("label"));
+        if recorded["model"].is_string() {
+            let _ = write!(text, ", by the {} tier, model {}", said("tier"), said("model"));
+            if said("model") != self.model {
+                text.push_str("; another model than the one of this program");
+            }
+        }
+        if said("label") != self.decision.label.as_str() {
+            let _ = write!(text, "; today it is {}", self.decision.label.as_str());
+        }
+        text
+    }
+
+    fn json(&self, recorded: Option<&Value>) -> Value {
+        let Decision { label, confidence, abstained, language, probabilities, .. } = &self.decision;
+        let shares =
+            Label::ALL.iter().zip(probabilities).map(|(label, share)| (label.as_str().to_owned(), json!(share)));
+        let pushed = self.pushed.iter().map(|(piece, push)| json!({ "piece": piece, "push": push }));
+        json!({
+            "text": self.text,
+            "label": label.as_str(),
+            "confidence": confidence,
+            "threshold": self.threshold,
+            "abstained": abstained,
+            "queue": self.queue.as_ref().map(|(queue, _)| queue),
+            "department": self.queue.as_ref().map(|(_, department)| department),
+            "probabilities": shares.collect::<serde_json::Map<String, Value>>(),
+            "language": language.as_str(),
+            "tier": self.tier.as_str(),
+            "model": self.model,
+            "pushed": pushed.collect::<Vec<Value>>(),
+            "unit": self.unit,
+            "recorded": recorded.map(|recorded| json!({
+                "label": recorded["label"], "confidence": recorded["confidence"], "tier": recorded["tier"],
+                "model": recorded["model"], "queue": recorded["queue"],
+            })),
+        })
+    }
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    let read = || {
+        let (rest, offset) = text.rsplit_once(':')?;
+        let (topic, partition) = rest.rsplit_once(':')?;
+        let offset = offset.parse().ok().filter(|offset| *offset >= 0)?;
+        let partition = partition.parse().ok().filter(|partition| *partition >= 0)?;
+        Some(Place { topic: topic.to_owned(), partition, offset }).filter(|place| !place.topic.is_empty())
+    };
+    read().ok_or_else(|| format!("{text:?}: TOPIC:PARTITION:OFFSET is right, or a text by --text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::load(None, [("SINYAL__DEEP__TIER".to_owned(), "off".to_owned())]).unwrap()
+    }
+
+    #[test]
+    fn a_complaint_is_explained_in_words_and_as_json() {
+        let text = "Kecewa berat, paketnya rusak dan CS tidak membalas";
+        let report = explain(text.to_owned(), 5, &config()).unwrap();
+        let recorded = json!({ "label": "praise", "confidence": 0.5, "tier": "fast", "model": "fast-0" });
+        let words = report.words(Some(&recorded));
+        for part in ["complaint", "customer care", "because of", "another model", "today it is complaint"] {
+            assert!(words.contains(part), "{part}: {words}");
+        }
+        let json = report.json(None);
+        assert_eq!((json["label"].as_str(), json["queue"].as_str()), (Some("complaint"), Some("complaint")));
+        assert!(json["pushed"].as_array().unwrap().len() <= 5 && json["recorded"].is_null());
+    }
+
+    #[test]
+    fn what_says_nothing_is_explained_too() {
+        let report = explain(" ".to_owned(), 5, &config()).unwrap();
+        let words = report.words(None);
+        assert!(words.contains("no queue") && words.contains("none tier"), "{words}");
+    }
+
+    #[test]
+    fn places_are_read() {
+        let right = Place { topic: "social.posts.raw".to_owned(), partition: 3, offset: 17 };
+        assert_eq!(place("social.posts.raw:3:17"), Ok(right));
+        for wrong in ["", "a:1", ":1:2", "a:1:-2", "a:x:2"] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+    }
+}
