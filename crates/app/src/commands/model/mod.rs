@@ -1,5 +1,7 @@
 //! `sinyal model train|eval`: the fast tier from labelled rows, and how good a tier is.
 
+#[cfg(feature = "deep")]
+mod deep;
 mod report;
 mod rows;
 mod table;
@@ -94,6 +96,14 @@ struct EvalArgs {
     /// Which tier.
     #[arg(long, value_enum, default_value_t = JudgedTier::Fast)]
     tier: JudgedTier,
+    /// Of the cascade: where the fast tier is less sure than this, the deep one is asked, 0 to 1.
+    #[cfg(feature = "deep")]
+    #[arg(long, default_value_t = 0.75, value_parser = |text: &str| between(text, 0.0_f32, 1.0))]
+    ask_below: f32,
+    /// Of the cascade: at most this share of the rows is asked for, 0 to 1.
+    #[cfg(feature = "deep")]
+    #[arg(long, default_value_t = 0.25, value_parser = |text: &str| between(text, 0.0_f32, 1.0))]
+    share_max: f32,
     /// One JSON object instead of tables.
     #[arg(long)]
     json: bool,
@@ -104,12 +114,22 @@ struct EvalArgs {
 enum JudgedTier {
     /// The compiled-in network.
     Fast,
+    /// The transformer.
+    #[cfg(feature = "deep")]
+    Deep,
+    /// The network, and the transformer for what it is least sure of.
+    #[cfg(feature = "deep")]
+    Cascade,
 }
 
 impl JudgedTier {
     fn as_str(self) -> &'static str {
         match self {
             JudgedTier::Fast => "fast",
+            #[cfg(feature = "deep")]
+            JudgedTier::Deep => "deep",
+            #[cfg(feature = "deep")]
+            JudgedTier::Cascade => "cascade",
         }
     }
 }
@@ -179,6 +199,14 @@ fn evaluate_tier(args: &EvalArgs) -> Result<Evaluation> {
             let mut classifier = Classifier::new(Arc::clone(&model));
             let judged = judge(&rows, &mut |text| Verdict::from(classifier.judge(text).0));
             Ok(evaluate(args.tier.as_str(), model.version(), &judged))
+        }
+        #[cfg(feature = "deep")]
+        JudgedTier::Deep => deep::evaluate_deep(&rows),
+        #[cfg(feature = "deep")]
+        JudgedTier::Cascade => {
+            let (evaluation, share) = deep::evaluate_cascade(&rows, args.ask_below, args.share_max)?;
+            eprintln!("{:.1} % of the rows were asked for", share * 100.0);
+            Ok(evaluation)
         }
     }
 }
