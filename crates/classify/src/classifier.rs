@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use record::{Label, Language, Tier};
 
-use crate::features::{Word, buckets, words};
+use crate::features::{Buckets, Word, words};
 use crate::fingerprint::fingerprint_of_normal;
 use crate::language::{Counts, tell};
 use crate::model::Model;
@@ -136,18 +136,11 @@ impl Classifier {
         self.normal.fill(classified_part(text));
         words(&self.normal, &mut self.words);
         self.sums.clear();
-        let rows = self.model.rows.as_slice();
+        let mut buckets = Buckets::default();
         for at in 0..self.words.len() {
-            // At most 255 features of at most 127: a sum of 16 bits holds them.
-            let mut sums = [0_i16; WIDTH];
-            let mut features = 0;
-            buckets(&self.normal, &self.words, at, &mut |bucket| {
-                for (sum, &number) in sums.iter_mut().zip(&rows[bucket]) {
-                    *sum += i16::from(number);
-                }
-                features += 1;
-            });
-            self.sums.push(WordSums { sums, features });
+            buckets.fill(&self.normal, &self.words, at);
+            let buckets = buckets.as_slice();
+            self.sums.push(WordSums { sums: sum_rows(&self.model.rows, buckets), features: buckets.len() as u16 });
         }
     }
 
@@ -180,7 +173,12 @@ impl Classifier {
         model.network.scores(&direct, &found)
     }
 
+    /// The decision by these scores. A text of nothing but numbers, links and mentions says nothing, whatever the model makes of
+    /// it: it is decided as a blank one.
     pub(crate) fn decide(&self, scores: &[f32; HEADS]) -> Decision {
+        if self.words.iter().all(Word::stands_for) {
+            return Decision { fingerprint: fingerprint_of_normal(&self.normal.text), ..Decision::of_blank() };
+        }
         let mut labels = [0.0; LABELS];
         for (label, score) in labels.iter_mut().zip(scores) {
             *label = score / self.model.temperature;
@@ -220,4 +218,16 @@ impl Classifier {
             _ => "",
         }
     }
+}
+
+/// The sum of a word's rows: at most 255 numbers of at most 127, which 16 bits hold.
+#[inline(never)]
+fn sum_rows(rows: &[[i8; WIDTH]], buckets: &[u32]) -> [i16; WIDTH] {
+    let mut sums = [0; WIDTH];
+    for &bucket in buckets {
+        for (sum, &number) in sums.iter_mut().zip(&rows[bucket as usize]) {
+            *sum += i16::from(number);
+        }
+    }
+    sums
 }

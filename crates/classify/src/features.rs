@@ -1,7 +1,8 @@
 //! A normalised text to words, and words to features: the hot path's inner loop.
 //!
 //! Every word gives itself, its pairs with the two words before, the byte n-grams of 2 to 5 bytes of the word between blanks,
-//! and what its place says: first, second, last, after a negation, drawn out. Each is a hash; the model has a row per bucket
+//! and what its place says: first, second, last, after a negation, drawn out. Numbers, links and addresses give only that they
+//! are such. Each is a hash; the model has a row per bucket
 //! of hashes (Weinberger et al., *Feature Hashing for Large Scale Multitask Learning*, 2009).
 
 use crate::normalise::Normal;
@@ -44,65 +45,123 @@ pub(crate) struct Word {
     pub(crate) end: usize,
     hash: u64,
     negated: bool,
+    /// It stands for something of a kind, a number, a link, a member, and how it is written says nothing.
+    stands_for: bool,
+}
+
+impl Word {
+    /// True if it stands for something of a kind: a number, a link, a member.
+    pub(crate) fn stands_for(&self) -> bool {
+        self.stands_for
+    }
 }
 
 /// Writes the words of a normalised text over what is in `words`.
+///
+/// Who is mentioned makes no label: mentions are left out, but for the first of a text of nothing else.
 pub(crate) fn words(normal: &Normal, words: &mut Vec<Word>) {
     words.clear();
     let bytes = normal.text.as_bytes();
     let mut negated = 0;
+    let mut mention = None;
     let mut start = 1;
     while start < bytes.len() && words.len() < WORDS_MAX {
         let length = bytes[start..].iter().position(|&byte| byte == b' ').unwrap_or(bytes.len() - start);
         let end = start + length;
-        if length > 0 {
-            let word = &bytes[start..end];
-            let hash = word.iter().fold(WORD, |hash, &byte| step(hash, byte));
-            words.push(Word { start, end, hash, negated: negated > 0 });
+        let word = &bytes[start..end];
+        if length > 1 && word[0] == b'@' {
+            mention = mention.or(Some(Word { start, end, hash: hash(b"@user"), negated: false, stands_for: true }));
+        } else if length > 0 {
+            let number = word.iter().all(|&byte| byte == b'0');
+            let stands_for = number || matches!(word, b"num" | b"url" | b"email");
+            let hash = hash(if number { b"num" } else { word });
+            words.push(Word { start, end, hash, negated: negated > 0, stands_for });
             negated = if is_negation(word) { NEGATION_REACH } else { negated.saturating_sub(1) };
         }
         start = end + 1;
     }
+    if words.is_empty() {
+        words.extend(mention);
+    }
 }
 
-/// Gives the buckets of the word at `at`: at most 255.
-pub(crate) fn buckets(normal: &Normal, words: &[Word], at: usize, see: &mut impl FnMut(usize)) {
-    let Word { start, end, hash, negated } = words[at];
-    see(bucket(hash));
-    if at > 0 {
-        see(bucket(PAIR ^ words[at - 1].hash.rotate_left(17).wrapping_add(hash)));
+fn hash(word: &[u8]) -> u64 {
+    word.iter().fold(WORD, |hash, &byte| step(hash, byte))
+}
+
+/// The buckets of one word. They are listed first and summed after: so the list stays on the stack, and the sums are a loop
+/// of their own that is compiled to the same vector instructions wherever it is called.
+#[derive(Debug, Clone)]
+pub(crate) struct Buckets {
+    list: [u32; BUCKETS_PER_WORD],
+    count: usize,
+}
+
+/// More than a word of [`WORD_BYTES_MAX`] has.
+const BUCKETS_PER_WORD: usize = 256;
+
+impl Default for Buckets {
+    fn default() -> Buckets {
+        Buckets { list: [0; BUCKETS_PER_WORD], count: 0 }
     }
-    if at > 1 {
-        see(bucket(SKIPPING_PAIR ^ words[at - 2].hash.rotate_left(17).wrapping_add(hash)));
+}
+
+impl Buckets {
+    pub(crate) fn as_slice(&self) -> &[u32] {
+        &self.list[..self.count]
     }
-    if negated {
-        see(bucket(NEGATED ^ hash));
-    }
-    if normal.is_elongated(start, end) {
-        see(bucket(ELONGATED));
-    }
-    match at {
-        0 => {
-            see(bucket(FIRST ^ hash));
-            // Twice the logarithm of the length: a class per factor of 1.4.
-            let length = (words.len() * words.len()).ilog2();
-            see(bucket(LENGTH.wrapping_mul(PRIME).wrapping_add(u64::from(length))));
+
+    #[inline(always)]
+    fn push(&mut self, hash: u64) {
+        if let Some(place) = self.list.get_mut(self.count) {
+            *place = bucket(hash);
+            self.count += 1;
         }
-        1 => see(bucket(SECOND ^ hash)),
-        _ => {}
     }
-    if at + 1 == words.len() {
-        see(bucket(LAST ^ hash));
-    }
-    // The blanks around the word belong to its n-grams: they tell beginnings and ends from middles.
-    let whole = &normal.text.as_bytes()[start - 1..(end + 1).min(normal.text.len())];
-    let whole = &whole[..whole.len().min(WORD_BYTES_MAX)];
-    for from in 0..whole.len() {
-        let mut hash = NGRAM;
-        for (taken, &byte) in whole[from..].iter().take(*NGRAM_BYTES.end()).enumerate() {
-            hash = step(hash, byte);
-            if taken + 1 >= *NGRAM_BYTES.start() {
-                see(bucket(hash));
+
+    /// Writes the buckets of the word at `at` over what was here.
+    pub(crate) fn fill(&mut self, normal: &Normal, words: &[Word], at: usize) {
+        self.count = 0;
+        let Word { start, end, hash, negated, stands_for } = words[at];
+        self.push(hash);
+        if at > 0 {
+            self.push(PAIR ^ words[at - 1].hash.rotate_left(17).wrapping_add(hash));
+        }
+        if at > 1 {
+            self.push(SKIPPING_PAIR ^ words[at - 2].hash.rotate_left(17).wrapping_add(hash));
+        }
+        if negated {
+            self.push(NEGATED ^ hash);
+        }
+        if normal.is_elongated(start, end) {
+            self.push(ELONGATED);
+        }
+        match at {
+            0 => {
+                self.push(FIRST ^ hash);
+                // Twice the logarithm of the length: a class per factor of 1.4.
+                let length = (words.len() * words.len()).ilog2();
+                self.push(LENGTH.wrapping_mul(PRIME).wrapping_add(u64::from(length)));
+            }
+            1 => self.push(SECOND ^ hash),
+            _ => {}
+        }
+        if at + 1 == words.len() {
+            self.push(LAST ^ hash);
+        }
+        if stands_for {
+            return;
+        }
+        // The blanks around the word belong to its n-grams: they tell beginnings and ends from middles.
+        let whole = &normal.text.as_bytes()[start - 1..(end + 1).min(normal.text.len())];
+        let whole = &whole[..whole.len().min(WORD_BYTES_MAX)];
+        for from in 0..whole.len() {
+            let mut hash = NGRAM;
+            for (taken, &byte) in whole[from..].iter().take(*NGRAM_BYTES.end()).enumerate() {
+                hash = step(hash, byte);
+                if taken + 1 >= *NGRAM_BYTES.start() {
+                    self.push(hash);
+                }
             }
         }
     }
@@ -159,27 +218,29 @@ fn is_negation(word: &[u8]) -> bool {
     )
 }
 
+#[inline(always)]
 fn step(hash: u64, byte: u8) -> u64 {
     (hash ^ u64::from(byte)).wrapping_mul(PRIME)
 }
 
-fn bucket(hash: u64) -> usize {
+#[inline(always)]
+fn bucket(hash: u64) -> u32 {
     let mixed = (hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> (64 - BUCKET_BITS)) as usize
+    (mixed >> (64 - BUCKET_BITS)) as u32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn all_buckets(text: &str) -> Vec<Vec<usize>> {
+    fn all_buckets(text: &str) -> Vec<Vec<u32>> {
         let normal = Normal::of(text);
         let mut found = Vec::new();
         words(&normal, &mut found);
         let of_word = |at: usize| {
-            let mut seen = Vec::new();
-            buckets(&normal, &found, at, &mut |bucket| seen.push(bucket));
-            seen
+            let mut buckets = Buckets::default();
+            buckets.fill(&normal, &found, at);
+            buckets.as_slice().to_vec()
         };
         (0..found.len()).map(of_word).collect()
     }
@@ -188,10 +249,18 @@ mod tests {
     fn features_are_bounded() {
         let found = all_buckets("ora iso mlebu aplikasine");
         assert!(found.len() == 4 && found.iter().flatten().count() > 40);
-        assert!(found.iter().flatten().all(|&bucket| bucket < BUCKETS));
+        assert!(found.iter().flatten().all(|&bucket| (bucket as usize) < BUCKETS));
         assert!(all_buckets(" ").is_empty());
         assert!(all_buckets(&"xy".repeat(4_000)).iter().all(|word| word.len() <= 255));
         assert_eq!(all_buckets(&"x ".repeat(4_000)).len(), WORDS_MAX);
+    }
+
+    #[test]
+    fn numbers_are_alike_and_mentions_are_nobody() {
+        assert_eq!(all_buckets("sudah 3 hari"), all_buckets("sudah 15 hari"));
+        assert_eq!(all_buckets("sudah 3 hari"), all_buckets("@somebody_99 sudah NUM hari @USER"));
+        assert_eq!(all_buckets("@one @two"), all_buckets("@USER"));
+        assert_eq!(all_buckets("@USER").len(), 1);
     }
 
     #[test]

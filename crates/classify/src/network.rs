@@ -15,7 +15,7 @@ pub(crate) const LANGUAGES: [Language; 4] =
     [Language::Indonesian, Language::English, Language::Javanese, Language::Sundanese];
 /// The direct scores of a row: the labels, then the languages.
 pub(crate) const HEADS: usize = LABELS + LANGUAGES.len();
-pub(crate) const FILTERS: usize = 32;
+pub(crate) const FILTERS: usize = 24;
 /// Words that a filter sees: the one before, the word, the one after.
 pub(crate) const TAPS: usize = 3;
 

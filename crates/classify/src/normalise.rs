@@ -12,22 +12,26 @@ pub(crate) struct Normal {
 }
 
 impl Normal {
-    /// Normalises `text` over what was here: lower case, words and signs apart, digits as `0`, letters that were drawn out
-    /// (`baguuus`) written once and noted, runs of other characters cut to two, invisible characters left out.
+    /// Normalises `text` over what was here: lower case, words and signs apart, digits as `0`, links and addresses as the masks
+    /// that stand for them in the training data, letters that were drawn out (`baguuus`) written once and noted, runs of other
+    /// characters cut to two, invisible characters left out.
     pub(crate) fn fill(&mut self, text: &str) {
         self.text.clear();
         self.elongations.clear();
         self.text.push(' ');
         let mut last = ' ';
         let mut run = 0;
-        for character in text.chars() {
-            if character.is_ascii() {
-                self.push(character.to_ascii_lowercase(), &mut last, &mut run);
-            } else if !is_invisible(character) {
-                for lower in character.to_lowercase() {
-                    self.push(lower, &mut last, &mut run);
+        for token in text.split(char::is_whitespace) {
+            for character in mask(token).unwrap_or(token).chars() {
+                if character.is_ascii() {
+                    self.push(character.to_ascii_lowercase(), &mut last, &mut run);
+                } else if !is_invisible(character) {
+                    for lower in character.to_lowercase() {
+                        self.push(lower, &mut last, &mut run);
+                    }
                 }
             }
+            self.push(' ', &mut last, &mut run);
         }
         if last != ' ' {
             self.text.push(' ');
@@ -88,6 +92,18 @@ pub(crate) fn classified_part(text: &str) -> &str {
     &text[..end]
 }
 
+/// What stands for a link or an address.
+fn mask(token: &str) -> Option<&'static str> {
+    let bytes = token.as_bytes();
+    let begins = |with: &str| bytes.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with.as_bytes()));
+    if begins("http://") || begins("https://") || begins("www.") {
+        return Some("URL");
+    }
+    let at = bytes.iter().position(|&byte| byte == b'@').filter(|&at| at > 0)?;
+    let before = bytes[..at].iter().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(byte));
+    (before && bytes[at..].contains(&b'.')).then_some("EMAIL")
+}
+
 /// Joiners, marks of direction and variation selectors only change how what is beside them is drawn.
 fn is_invisible(character: char) -> bool {
     matches!(
@@ -118,6 +134,7 @@ mod tests {
         check("mantap👍👍👍👍🏽", " mantap 👍👍🏽 ");
         check("", " ");
         check("@USER makasih ya", " @user makasih ya ");
+        check("cek https://example.org/a?b=1 atau tulis ke kami.cs@example.org ya", " cek url atau tulis ke email ya ");
         check("\u{202e}ba\u{200d}gus\u{2069}", " bagus ");
     }
 

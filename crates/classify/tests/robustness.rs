@@ -64,10 +64,24 @@ fn mixed_scripts() {
 
 #[test]
 fn nothing_but_masks_or_links_is_other() {
-    for text in ["@USER", "@USER @USER", "URL", "@USER URL", "URL URL"] {
-        assert_eq!(check(text).label, Label::Other, "{text:?}");
+    for text in [
+        "@USER",
+        "@USER @USER",
+        "@somebody @else",
+        "URL",
+        "@USER URL",
+        "https://example.org/a?b=c#d",
+        "www.example.org http://example.org",
+        "NUM",
+        "12 500",
+        "EMAIL",
+        "care@example.org",
+    ] {
+        let decision = check(text);
+        assert_eq!((decision.label, decision.abstained), (Label::Other, false), "{text:?}");
+        assert_eq!(decision.language, Language::Undetermined, "{text:?}");
     }
-    for text in ["https://example.org/a?b=c#d", "NUM", "EMAIL", "[NAME]", "@USER NUM URL"] {
+    for text in ["[NAME]", "@USER NUM URL !", "URL [NAME]", "Rp50.000"] {
         check(text);
     }
 }

@@ -4,6 +4,7 @@ use record::Label;
 
 use crate::evaluate::Judged;
 use crate::network::{LABELS, largest, softmax};
+use crate::train::TrainOptions;
 
 /// Weighs rows so that their labels have these shares; the mean weight is 1.
 pub(crate) fn weigh(judged: &mut [Judged], shares: &[f64; LABELS]) {
@@ -51,20 +52,21 @@ pub(crate) fn apply_temperature(judged: &mut [Judged], temperature: f32) {
 /// Above this confidence a label is never refused, however often it is wrong.
 const THRESHOLD_MAX: f32 = 0.7;
 
-/// By label, the least threshold at which the accuracy of what is left with that label reaches the aim.
-pub(crate) fn fit_thresholds(judged: &[Judged], accuracy_min: &[f64; LABELS]) -> [f32; LABELS] {
+/// By label, the least threshold that is allowed and at which the accuracy of what is left with that label reaches the aim.
+pub(crate) fn fit_thresholds(judged: &[Judged], options: &TrainOptions) -> [f32; LABELS] {
     let mut thresholds = [THRESHOLD_MAX; LABELS];
     for (label, threshold) in thresholds.iter_mut().enumerate() {
         let said = judged.iter().filter(|row| row.verdict.label.index() == label);
         let said: Vec<(f32, f64, bool)> =
             said.map(|row| (row.verdict.confidence(), row.weight, row.label.index() == label)).collect();
-        let candidates = (20..=100).map(|hundredths| hundredths as f32 / 100.0).take_while(|&at| at <= THRESHOLD_MAX);
-        for candidate in candidates {
+        let candidates = (0..=100).map(|hundredths| hundredths as f32 / 100.0);
+        let allowed = candidates.filter(|&at| at >= options.threshold_min[label] && at <= THRESHOLD_MAX);
+        for candidate in allowed {
             let left = said.iter().filter(|(confidence, ..)| *confidence >= candidate);
             let (all, right) = left.fold((0.0, 0.0), |(all, right), (_, weight, is_right)| {
                 (all + weight, right + if *is_right { *weight } else { 0.0 })
             });
-            if right >= accuracy_min[label] * all {
+            if right >= options.accuracy_min[label] * all {
                 *threshold = candidate;
                 break;
             }

@@ -1,6 +1,6 @@
 //! Rows as the trainer sees them.
 
-use crate::features::{buckets, words};
+use crate::features::{Buckets, words};
 use crate::network::{LABELS, LANGUAGES};
 use crate::normalise::Normal;
 use crate::train::TrainingRow;
@@ -26,12 +26,14 @@ const LANGUAGE_WEIGHT: f32 = 0.3;
 pub(crate) fn samples(rows: &[TrainingRow], folds: &[Option<usize>]) -> Vec<Sample> {
     let weights = language_weights(rows);
     let mut found = Vec::new();
+    let mut buckets = Buckets::default();
     let sample = |(row, &fold): (&TrainingRow, &Option<usize>)| {
         let normal = Normal::of(&row.text);
         words(&normal, &mut found);
         let (mut all, mut ends) = (Vec::new(), Vec::with_capacity(found.len()));
         for at in 0..found.len() {
-            buckets(&normal, &found, at, &mut |bucket| all.push(bucket as u32));
+            buckets.fill(&normal, &found, at);
+            all.extend_from_slice(buckets.as_slice());
             ends.push(all.len());
         }
         all.shrink_to_fit();
