@@ -66,7 +66,9 @@ pub struct OwnerConfig {
 
 pub(super) fn make_consumer(config: &OwnerConfig) -> Result<BaseConsumer<Context>, OwnerError> {
     let kbytes = (config.prefetch_bytes / 1024).max(64).to_string();
-    let fetch_bytes = (config.prefetch_bytes / 4).clamp(65_536, 4_194_304).to_string();
+    // What is on its way comes on top of what is prefetched, and grows when it is decompressed.
+    let fetch_bytes = (config.prefetch_bytes / 8).clamp(1_048_576, 16_777_216).to_string();
+    let partition_bytes = (config.prefetch_bytes / 32).clamp(65_536, 4_194_304).to_string();
     let session_timeout = config.session_timeout_ms.to_string();
     let mut ours = vec![
         ("group.id", config.group_id.as_str()),
@@ -78,8 +80,8 @@ pub(super) fn make_consumer(config: &OwnerConfig) -> Result<BaseConsumer<Context
         ("auto.offset.reset", "error"),
         ("queued.max.messages.kbytes", &kbytes),
         ("queued.min.messages", "10000"),
-        ("fetch.message.max.bytes", &fetch_bytes),
-        ("fetch.max.bytes", "16777216"),
+        ("fetch.message.max.bytes", &partition_bytes),
+        ("fetch.max.bytes", &fetch_bytes),
         ("fetch.wait.max.ms", "100"),
         ("fetch.queue.backoff.ms", "10"),
         ("session.timeout.ms", &session_timeout),
