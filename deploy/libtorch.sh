@@ -14,20 +14,26 @@ for program in pip3 unzip nm cc; do
     echo "libtorch.sh: $program is missing; on Debian: apt-get install -y python3-pip unzip build-essential" >&2
     exit 2
 done
+if [ -e "$folder" ] && [ -n "$(ls -A "$folder")" ]; then
+    echo "libtorch.sh: $folder is there and was not made by this script; name another folder, or remove it" >&2
+    exit 2
+fi
+mkdir -p "$(dirname "$folder")"
+# In a folder beside it, which takes its name when it is whole.
+making=$(mktemp -d "$folder.XXXXXX")
 wheel=$(mktemp -d)
-trap 'rm -rf "$wheel"' EXIT
+trap 'rm -rf "$wheel" "$making"' EXIT
 echo "fetching libtorch 2.4.0 (about 800 MB)" >&2
 pip3 download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.11 --platform manylinux1_x86_64 \
     --dest "$wheel" torch==2.4.0
-rm -rf "$folder"
-mkdir -p "$folder/lib"
+mkdir -p "$making/lib"
 unzip -q "$wheel"/torch-*.whl -d "$wheel" 'torch/include/*' torch/lib/libtorch_cpu.so torch/lib/libc10.so \
     'torch/lib/libgomp*' 'torch-*/LICENSE' 'torch-*/NOTICE'
-mv "$wheel/torch/include" "$folder/"
-mv "$wheel"/torch/lib/* "$folder/lib/"
-mv "$wheel"/torch-*/LICENSE "$wheel"/torch-*/NOTICE "$folder/"
-echo 2.4.0 >"$folder/build-version"
-cd "$folder/lib"
+mv "$wheel/torch/include" "$making/"
+mv "$wheel"/torch/lib/* "$making/lib/"
+mv "$wheel"/torch-*/LICENSE "$wheel"/torch-*/NOTICE "$making/"
+echo 2.4.0 >"$making/build-version"
+cd "$making/lib"
 # The wheel is one for GPUs: its CPU library names functions of two libraries of CUDA's that are only called where there is
 # one. Stand-ins answer "no device" (999: unknown error) to each.
 for library in libcudart.so.12 libcupti.so.12; do
@@ -39,4 +45,7 @@ done
 # The wheel's libtorch.so pulls in the GPU library: an empty one that needs the CPU library alone takes its place.
 cc -shared -o libtorch.so -xc /dev/null -Wl,-soname,libtorch.so -Wl,--no-as-needed -L. -Wl,--allow-shlib-undefined \
     -ltorch_cpu -lc10 -Wl,-rpath,'$ORIGIN'
-touch "$folder/complete"
+touch "$making/complete"
+chmod 755 "$making"
+[ ! -d "$folder" ] || rmdir "$folder"
+mv "$making" "$folder"

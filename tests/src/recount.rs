@@ -1,6 +1,6 @@
 //! A straightforward recount of what was ingested: a list of interactions, summed up anew for each pane.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -29,11 +29,33 @@ struct Counted {
     kind: String,
     label: String,
     abstained: bool,
+    direction: &'static str,
+    content_kinds: BTreeSet<String>,
 }
 
 /// The fields of a row that are recounted.
-const FIELDS: [&str; 9] =
-    ["interactions", "posts", "comments", "complaints", "tips", "experiences", "praises", "others", "abstained"];
+const FIELDS: [&str; 20] = [
+    "interactions",
+    "posts",
+    "comments",
+    "complaints",
+    "tips",
+    "experiences",
+    "praises",
+    "others",
+    "abstained",
+    "member_to_brand",
+    "brand_to_member",
+    "member_to_member",
+    "brand_to_all",
+    "member_to_all",
+    "direction_unknown",
+    "with_text",
+    "with_photo",
+    "with_video",
+    "with_article",
+    "with_unknown_media",
+];
 
 /// A window by name, with its length and slide in milliseconds.
 pub(crate) type Window = (&'static str, i64, i64);
@@ -63,7 +85,14 @@ impl Recount {
                 let queue = if abstained { "review".to_owned() } else { label.clone() };
                 *recount.queued.entry((queue, identity.clone())).or_default() += 1;
             }
-            let counted = Counted { at: created, kind: identity.1.clone(), label, abstained };
+            let counted = Counted {
+                at: created,
+                kind: identity.1.clone(),
+                label,
+                abstained,
+                direction: direction(&line),
+                content_kinds: content_kinds(&line),
+            };
             match recount.newest.get(&identity) {
                 Some((known, _)) if *known > version => {}
                 _ => {
@@ -159,14 +188,63 @@ impl Recount {
 }
 
 /// In the order of [`FIELDS`].
-fn sums<'a>(interactions: impl Iterator<Item = &'a &'a Counted>) -> [i64; 9] {
-    let mut sums = [0; 9];
+fn sums<'a>(interactions: impl Iterator<Item = &'a &'a Counted>) -> [i64; FIELDS.len()] {
+    let mut sums = BTreeMap::new();
     for counted in interactions {
-        let label = ["complaint", "tip", "experience", "praise", "other"].iter().position(|of| *of == counted.label);
-        sums[0] += 1;
-        sums[if counted.kind == "post" { 1 } else { 2 }] += 1;
-        sums[3 + label.unwrap_or(4)] += 1;
-        sums[8] += i64::from(counted.abstained);
+        let label = match counted.label.as_str() {
+            "complaint" => "complaints",
+            "tip" => "tips",
+            "experience" => "experiences",
+            "praise" => "praises",
+            _ => "others",
+        };
+        let kind = if counted.kind == "post" { "posts" } else { "comments" };
+        for field in ["interactions", kind, label, counted.direction] {
+            *sums.entry(field.to_owned()).or_insert(0) += 1;
+        }
+        for content_kind in &counted.content_kinds {
+            *sums.entry(format!("with_{content_kind}")).or_insert(0) += 1;
+        }
+        *sums.entry("abstained".to_owned()).or_insert(0) += i64::from(counted.abstained);
     }
-    sums
+    FIELDS.map(|field| sums.get(field).copied().unwrap_or(0))
+}
+
+/// From whom to whom, as the schema's documentation defines it.
+fn direction(line: &Value) -> &'static str {
+    let role = |author: &str| match line[author]["role"].as_str() {
+        Some("brand") => 'b',
+        Some("member" | "moderator") => 'm',
+        _ => '?',
+    };
+    if line["kind"] == "post" {
+        return match role("author") {
+            'b' => "brand_to_all",
+            'm' => "member_to_all",
+            _ => "direction_unknown",
+        };
+    }
+    let to = if line["parent_id"].is_string() { role("parent_author") } else { role("post_author") };
+    match (role("author"), to) {
+        ('b', 'b') => "brand_to_all",
+        ('b', 'm') => "brand_to_member",
+        ('m', 'b') => "member_to_brand",
+        ('m', 'm') => "member_to_member",
+        _ => "direction_unknown",
+    }
+}
+
+/// Text that is not blank, and each kind of media once.
+fn content_kinds(line: &Value) -> BTreeSet<String> {
+    let media = line["media"].as_array().into_iter().flatten();
+    let mut kinds: BTreeSet<String> = media
+        .map(|medium| match medium["kind"].as_str() {
+            Some(kind @ ("photo" | "video" | "article")) => kind.to_owned(),
+            _ => "unknown_media".to_owned(),
+        })
+        .collect();
+    if !line["text"].as_str().unwrap_or_default().trim().is_empty() {
+        kinds.insert("text".to_owned());
+    }
+    kinds
 }

@@ -59,10 +59,11 @@ fn asked_to_end_it_loses_nothing() {
     let sinyal = sinyal("ended", &open_windows()).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
     let recount = made_up(&sinyal, 13, 9_000).unwrap();
-    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "1500"]).unwrap();
+    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "400"]).unwrap();
     for _ in 0..3 {
-        let running = sinyal.start(&["run"]).unwrap();
-        std::thread::sleep(Duration::from_millis(1_700));
+        let mut running = sinyal.start(&["run"]).unwrap();
+        wait_for("records to be committed", Duration::from_secs(60), || Ok(running.consumed("classify")? > 0)).unwrap();
+        std::thread::sleep(Duration::from_millis(500));
         assert_eq!(running.terminate().unwrap(), Some(0), "{}", sinyal.log());
     }
     let running = sinyal.start(&["run"]).unwrap();
@@ -81,7 +82,7 @@ fn a_broker_that_comes_back_is_worked_with_again() {
     let recount = made_up(&sinyal, 14, 9_000).unwrap();
     let mut running = sinyal.start(&["run"]).unwrap();
     let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "1000"]).unwrap();
-    std::thread::sleep(Duration::from_secs(4));
+    wait_for("records to be committed", Duration::from_secs(60), || Ok(running.consumed("community")? > 100)).unwrap();
     kafka.stop();
     std::thread::sleep(Duration::from_secs(6));
     kafka.restart().unwrap();

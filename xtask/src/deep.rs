@@ -13,7 +13,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     };
     let words = match what.as_str() {
         "build" | "run" => &[what, "--package", "app", "--features", "deep"][..],
-        "test" | "clippy" => &[what, "--package", "deep", "--package", "app", "--features", "deep/torch,app/deep"],
+        "test" => &[what, "--package", "deep", "--package", "app", "--features", "deep/torch,app/deep"],
+        "clippy" => {
+            let features = "deep/torch,app/deep,sinyal-benches/deep";
+            &[what, "--package", "deep", "--package", "app", "--package", "sinyal-benches", "--features", features]
+        }
         "bench" => &["run", "--release", "--package", "sinyal-benches", "--features", "deep"],
         other => bail!("{other:?}: build, test, clippy, bench or run is right"),
     };

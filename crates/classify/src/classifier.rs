@@ -31,6 +31,22 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// The decision with another tier's probabilities in place of its own; `None` if they are no numbers. A text in a language
+    /// that is not served is abstained on, whoever decides.
+    pub fn reconsidered(
+        &self,
+        probabilities: [f32; Label::ALL.len()],
+        thresholds: &[f32; Label::ALL.len()],
+    ) -> Option<Decision> {
+        if !probabilities.iter().all(|probability| probability.is_finite()) {
+            return None;
+        }
+        let label = largest(&probabilities);
+        let confidence = probabilities[label];
+        let abstained = confidence < thresholds[label] || self.language == Language::Other;
+        Some(Decision { label: Label::ALL[label], probabilities, confidence, abstained, ..*self })
+    }
+
     /// What is said of a text that is blank, or of none: `other`, for certain, in no language.
     pub fn of_blank() -> Decision {
         let mut probabilities = [0.0; Label::ALL.len()];

@@ -23,3 +23,4 @@ pub use evaluate::{
 pub use explain::{Explanation, Pushed};
 pub use fingerprint::{fingerprint, fingerprint_distance};
 pub use model::{Model, ModelError};
+pub use normalise::classified_part;

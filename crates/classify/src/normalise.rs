@@ -83,8 +83,8 @@ impl Normal {
     }
 }
 
-/// The part of a text that is classified.
-pub(crate) fn classified_part(text: &str) -> &str {
+/// The part of a text that is classified: the first [`limits::CLASSIFIED_TEXT_BYTES`], up to a whole character.
+pub fn classified_part(text: &str) -> &str {
     let mut end = text.len().min(limits::CLASSIFIED_TEXT_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;

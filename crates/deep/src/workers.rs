@@ -63,6 +63,8 @@ struct Shared {
     state: Mutex<State>,
     asked: Condvar,
     answered: Condvar,
+    /// For those who rest: what wakes who waits for a text must not be lost on them.
+    end: Condvar,
     settings: Settings,
 }
 
@@ -95,8 +97,13 @@ impl Workers {
         settings: Settings,
         make: impl Fn() -> Result<M, String> + Send + Sync + 'static,
     ) -> std::io::Result<Workers> {
-        let shared =
-            Arc::new(Shared { state: Mutex::default(), asked: Condvar::new(), answered: Condvar::new(), settings });
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            asked: Condvar::new(),
+            answered: Condvar::new(),
+            end: Condvar::new(),
+            settings,
+        });
         let make = Arc::new(make);
         let workers = Workers { shared: Arc::clone(&shared) };
         for number in 0..settings.threads {
@@ -169,6 +176,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.shared.lock().ended = true;
         self.shared.asked.notify_all();
+        self.shared.end.notify_all();
     }
 }
 
@@ -257,7 +265,7 @@ fn rest(shared: &Shared) {
         if left.is_zero() {
             return;
         }
-        state = shared.asked.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        state = shared.end.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
     }
 }
 

@@ -77,6 +77,11 @@ impl RawDecoder {
         self.unknown_fields
     }
 
+    /// Sets that count back: for records that are decoded again.
+    pub fn set_unknown_fields(&mut self, count: u64) {
+        self.unknown_fields = count;
+    }
+
     fn decode_json<'a>(&mut self, kind: Kind, value: &'a [u8]) -> Result<RawRecord<'a>, Rejection> {
         let text = std::str::from_utf8(value).map_err(|error| {
             Rejection::new(Reason::InvalidUtf8, format!("not UTF-8 from byte {} on", error.valid_up_to()))

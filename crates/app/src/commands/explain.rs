@@ -64,12 +64,17 @@ pub(super) struct Report {
 
 pub(crate) fn run(args: ExplainArgs, config: &Config) -> Result<u8> {
     start_logging("warn", "auto")?;
-    let (text, recorded) = match (args.asked.text, args.asked.record) {
+    let (text, record) = match (args.asked.text, args.asked.record) {
         (Some(text), _) => (text, None),
-        (None, Some(place)) => read(&place, config)?,
+        (None, Some(place)) => {
+            let (text, record) = read(&place, config)?;
+            (text, Some(record))
+        }
         (None, None) => bail!("a text or a record is needed"),
     };
-    let report = explain(text, usize::from(args.pieces), config)?;
+    let report = explain(text, record.as_ref(), usize::from(args.pieces), config)?;
+    // A raw record tells of no decision.
+    let recorded = record.filter(|record| record["label"].is_string());
     if args.json {
         say(report.json(recorded.as_ref()).to_string())?;
     } else {
@@ -78,8 +83,8 @@ pub(crate) fn run(args: ExplainArgs, config: &Config) -> Result<u8> {
     Ok(OK)
 }
 
-/// The text of a record, and the record if it tells of a decision.
-fn read(place: &Place, config: &Config) -> Result<(String, Option<Value>)> {
+/// The text of a record, and the record.
+fn read(place: &Place, config: &Config) -> Result<(String, Value)> {
     let start = Start::At { partition: place.partition, offset: place.offset };
     let mut reader = Reader::open(config.connection(), &place.topic, start, Duration::from_secs(10))?;
     let shown = format!("{}:{}:{}", place.topic, place.partition, place.offset);
@@ -100,10 +105,10 @@ fn read(place: &Place, config: &Config) -> Result<(String, Option<Value>)> {
         bail!("{shown} has no text to explain; a raw, classified or queue record with a text is right");
     };
     let text = text.to_owned();
-    Ok((text, value["label"].is_string().then_some(value)))
+    Ok((text, value))
 }
 
-fn explain(text: String, pieces: usize, config: &Config) -> Result<Report> {
+fn explain(text: String, record: Option<&Value>, pieces: usize, config: &Config) -> Result<Report> {
     let mut classifier = Classifier::embedded();
     if let Some(threshold) = config.classify.threshold {
         classifier = classifier.with_threshold(threshold);
@@ -117,19 +122,38 @@ fn explain(text: String, pieces: usize, config: &Config) -> Result<Report> {
         report.pushed = pushed.into_iter().map(|pushed| (pushed.piece, pushed.push)).collect();
     }
     #[cfg(feature = "deep")]
-    if let Some(deep) = config.deep.as_ref().filter(|deep| tier == Tier::Fast && decision.confidence < deep.ask_below) {
+    if let Some(deep) = config.deep.as_ref().filter(|deep| is_asked(&decision, tier, deep.ask_below, record)) {
         report = super::explain_deep::explain(report, deep, pieces)?;
     }
-    report.queue = match config.routing.route(report.decision.label, report.decision.abstained, Role::Member, false) {
+    let role = record.map_or(Role::Member, author_role);
+    report.queue = match config.routing.route(report.decision.label, report.decision.abstained, role, false) {
         Routed::Queue(route) => Some((route.queue.spec.name.clone(), route.queue.spec.department.clone())),
         Routed::Unqueued => None,
     };
     Ok(report)
 }
 
+/// Whether the deep tier is to be explained: where it decided the record, or without a record where it would be asked.
+#[cfg(feature = "deep")]
+fn is_asked(decision: &Decision, tier: Tier, ask_below: f32, record: Option<&Value>) -> bool {
+    match record.and_then(|record| record["tier"].as_str()) {
+        Some(tier) => tier == Tier::Deep.as_str(),
+        None => {
+            let served = decision.language != record::Language::Other;
+            tier == Tier::Fast && decision.confidence < ask_below && served
+        }
+    }
+}
+
+/// The author's role in a classified record or a raw one; a queue item's author is none of the brand's.
+fn author_role(record: &Value) -> Role {
+    let role = [&record["author_role"], &record["author"]["role"]].into_iter().find(|role| role.is_string());
+    role.and_then(|role| serde_json::from_value(role.clone()).ok()).unwrap_or(Role::Member)
+}
+
 impl Report {
     fn words(&self, recorded: Option<&Value>) -> String {
-        let Decision { label, confidence, abstained, language, probabilities, .. } = &self.decision;
+        let Decision { label, confidence, abstained, language, mixed, probabilities, .. } = &self.decision;
         let mut out = String::new();
         // Writing to a String cannot fail.
         let mut line = |name: &str, text: String| {
@@ -150,7 +174,7 @@ impl Report {
         let all = Label::ALL.iter().zip(probabilities);
         let all: Vec<String> = all.map(|(label, share)| format!("{} {:.0} %", label.as_str(), share * 100.0)).collect();
         line("of 100 %", all.join(", "));
-        line("language", language.as_str().to_owned());
+        line("language", format!("{}{}", language.as_str(), if *mixed { ", mixed with another" } else { "" }));
         line("decided by", format!("{} tier, model {}", self.tier.as_str(), self.model));
         let (towards, against): (Vec<_>, Vec<_>) = self.pushed.iter().partition(|(_, push)| *push > 0.0);
         let list = |pushed: &[&(String, f32)]| {
@@ -177,7 +201,7 @@ impl Report {
         if recorded["model"].is_string() {
             let _ = write!(text, ", by the {} tier, model {}", said("tier"), said("model"));
             if said("model") != self.model {
-                text.push_str("; another model than the one of this program");
+                text.push_str("; this program has another");
             }
         }
         if said("label") != self.decision.label.as_str() {
@@ -187,7 +211,7 @@ impl Report {
     }
 
     fn json(&self, recorded: Option<&Value>) -> Value {
-        let Decision { label, confidence, abstained, language, probabilities, .. } = &self.decision;
+        let Decision { label, confidence, abstained, language, mixed, probabilities, .. } = &self.decision;
         let shares =
             Label::ALL.iter().zip(probabilities).map(|(label, share)| (label.as_str().to_owned(), json!(share)));
         let pushed = self.pushed.iter().map(|(piece, push)| json!({ "piece": piece, "push": push }));
@@ -201,6 +225,7 @@ impl Report {
             "department": self.queue.as_ref().map(|(_, department)| department),
             "probabilities": shares.collect::<serde_json::Map<String, Value>>(),
             "language": language.as_str(),
+            "mixed": mixed,
             "tier": self.tier.as_str(),
             "model": self.model,
             "pushed": pushed.collect::<Vec<Value>>(),
@@ -235,10 +260,10 @@ mod tests {
     #[test]
     fn a_complaint_is_explained_in_words_and_as_json() {
         let text = "Kecewa berat, paketnya rusak dan CS tidak membalas";
-        let report = explain(text.to_owned(), 5, &config()).unwrap();
+        let report = explain(text.to_owned(), None, 5, &config()).unwrap();
         let recorded = json!({ "label": "praise", "confidence": 0.5, "tier": "fast", "model": "fast-0" });
         let words = report.words(Some(&recorded));
-        for part in ["complaint", "customer care", "because of", "another model", "today it is complaint"] {
+        for part in ["complaint", "customer care", "because of", "has another", "today it is complaint"] {
             assert!(words.contains(part), "{part}: {words}");
         }
         let json = report.json(None);
@@ -247,8 +272,15 @@ mod tests {
     }
 
     #[test]
+    fn the_brands_own_post_goes_to_no_queue() {
+        let own = json!({ "author": { "role": "brand" }, "text": "Mohon maaf, listriknya kami perbaiki" });
+        let report = explain("Mohon maaf, listriknya kami perbaiki".to_owned(), Some(&own), 5, &config()).unwrap();
+        assert_eq!(report.queue, None);
+    }
+
+    #[test]
     fn what_says_nothing_is_explained_too() {
-        let report = explain(" ".to_owned(), 5, &config()).unwrap();
+        let report = explain(" ".to_owned(), None, 5, &config()).unwrap();
         let words = report.words(None);
         assert!(words.contains("no queue") && words.contains("none tier"), "{words}");
     }

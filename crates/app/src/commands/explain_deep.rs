@@ -2,7 +2,6 @@
 //! *Understanding Neural Networks through Representation Erasure*, 2016).
 
 use anyhow::{Result, anyhow};
-use classify::Decision;
 use deep::{Model, Transformer};
 use record::{Label, Tier};
 
@@ -25,10 +24,11 @@ pub(super) fn explain(fast: Report, settings: &Deep, pieces: usize) -> Result<Re
     for batch in texts.chunks(settings.batch) {
         answers.extend(transformer.judge(batch).map_err(|detail| anyhow!("the deep tier: {detail}"))?);
     }
-    let probabilities = answers[0];
-    let label =
-        (1..Label::ALL.len()).fold(0, |best, at| if probabilities[at] > probabilities[best] { at } else { best });
-    let threshold = settings.threshold.unwrap_or(Transformer::THRESHOLDS[label]);
+    let thresholds = settings.threshold.map_or(Transformer::THRESHOLDS, |threshold| [threshold; Label::ALL.len()]);
+    // As in the service, answers that are no numbers are none.
+    let Some(decision) = fast.decision.reconsidered(answers[0], &thresholds) else { return Ok(fast) };
+    let (label, probabilities) = (decision.label.index(), decision.probabilities);
+    let threshold = thresholds[label];
     let mut pushed: Vec<(String, f32)> = words
         .iter()
         .zip(&answers[1..])
@@ -36,13 +36,6 @@ pub(super) fn explain(fast: Report, settings: &Deep, pieces: usize) -> Result<Re
         .collect();
     pushed.sort_by(|one, two| two.1.abs().total_cmp(&one.1.abs()));
     pushed.truncate(pieces);
-    let decision = Decision {
-        label: Label::ALL[label],
-        probabilities,
-        confidence: probabilities[label],
-        abstained: probabilities[label] < threshold,
-        ..fast.decision
-    };
     let model = Transformer::version()?;
     Ok(Report {
         decision,

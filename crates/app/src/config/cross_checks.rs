@@ -27,6 +27,18 @@ fn times(config: &Config, errors: &mut Vec<String>) {
             ));
         }
     }
+    // What an owner waits for within a transaction must leave it time to be committed.
+    let mut waits = Vec::new();
+    waits.extend(config.registry.as_ref().map(|registry| ("registry.timeout_ms", registry.timeout_ms)));
+    waits.extend(config.deep.as_ref().map(|deep| ("deep.wait_ms", deep.wait_ms)));
+    for (key, wait) in waits {
+        if i128::from(wait) * 2 > i128::from(transaction) {
+            errors.push(format!(
+                "{key} is {wait}; at most half of kafka.transaction_timeout_ms ({transaction}) is right: {} here",
+                transaction / 2
+            ));
+        }
+    }
     // What a replica left open must be over before the group gives its partitions away.
     let session = config.kafka.session_timeout_ms;
     if i64::from(session) <= transaction {
@@ -102,6 +114,14 @@ mod tests {
                 "community.commit_interval_ms is 10000; at most half of kafka.transaction_timeout_ms (1000) is right: \
                  500 here",
             ],
+        );
+    }
+
+    #[test]
+    fn a_wait_leaves_a_transaction_time() {
+        check(
+            "[registry]\nurl = \"http://registry:8081\"\ntimeout_ms = 5001\n",
+            &["registry.timeout_ms is 5001; at most half of kafka.transaction_timeout_ms (10000) is right: 5000 here"],
         );
     }
 

@@ -140,13 +140,20 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     /// Answers what the group has asked for while nothing in memory was trusted: what it took is gone without a commit, what
     /// it gave is ours and read from what is committed.
     pub(super) fn settle_rebalances(&mut self) -> Result<(), Trouble> {
-        for rebalance in std::mem::take(&mut self.rebalances) {
-            match rebalance {
-                Rebalance::Assign(partitions) => self.own(&self.input_partitions(&partitions)),
-                Rebalance::Revoke(partitions) => {
-                    let partitions = self.input_partitions(&partitions);
+        while !self.rebalances.is_empty() {
+            match self.rebalances.remove(0) {
+                Rebalance::Assign(partitions) => {
+                    self.own(&self.input_partitions(&partitions));
+                    self.unanswered_assignment = true;
+                }
+                Rebalance::Revoke(revoked) => {
+                    let partitions = self.input_partitions(&revoked);
                     self.owned.retain(|at, _| !partitions.contains(at));
-                    self.unassign(&partitions)?;
+                    if let Err(trouble) = self.unassign(&partitions) {
+                        // It is still to be answered.
+                        self.rebalances.insert(0, Rebalance::Revoke(revoked));
+                        return Err(trouble);
+                    }
                 }
                 // Every position is read anew.
                 Rebalance::OutOfRange => {}
@@ -158,6 +165,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     /// Takes every partition that is owned from what is committed, after a reset.
     pub(super) fn take_again(&mut self) -> Result<(), Trouble> {
         if self.owned.is_empty() {
+            if self.unanswered_assignment {
+                // The group gave nothing, and waits to hear that it was taken.
+                self.acknowledge(&[])?;
+            }
             self.turn.state = OwnerState::Joining;
             return Ok(());
         }
@@ -223,7 +234,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             let position = match committed {
                 Some(offset) if offset < low || offset > high => {
                     let lost = u64::try_from(low - offset).unwrap_or(0);
-                    self.turn.lost += lost;
+                    // A gap is found again as long as no position beyond it is committed; it is one loss.
+                    if self.gaps.insert(at, offset) != Some(offset) {
+                        self.turn.lost += lost;
+                    }
                     tracing::error!(
                         topic = element.topic(),
                         partition = element.partition(),
@@ -335,6 +349,12 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 
     /// Tells the group that partitions are taken, and from where.
     fn acknowledge(&mut self, partitions: &[InputPartition]) -> Result<(), Trouble> {
+        self.tell_group(partitions)?;
+        self.unanswered_assignment = false;
+        Ok(())
+    }
+
+    fn tell_group(&self, partitions: &[InputPartition]) -> Result<(), Trouble> {
         if !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
             // The eager protocol replaces the whole assignment, and drops what was fetched before.
             let all: Vec<InputPartition> = self.owned.keys().copied().collect();

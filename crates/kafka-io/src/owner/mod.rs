@@ -69,6 +69,10 @@ pub(crate) struct Owner<S, H> {
     owned: BTreeMap<InputPartition, Owned>,
     outputs: Outputs,
     rebalances: Vec<Rebalance>,
+    /// The group gave partitions, or none, and was not told yet that they are taken.
+    unanswered_assignment: bool,
+    /// The committed positions at which a gap was found and counted.
+    gaps: BTreeMap<InputPartition, Position>,
     topology: Topology,
     last_commit: Instant,
     last_turn: Instant,
@@ -144,6 +148,8 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
         owned: BTreeMap::new(),
         outputs: Outputs::default(),
         rebalances: Vec::new(),
+        unanswered_assignment: false,
+        gaps: BTreeMap::new(),
         topology: Topology::default(),
         last_commit: now,
         last_turn: now,
@@ -405,6 +411,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             let partitions: Vec<InputPartition> = self.owned.keys().copied().collect();
             self.outputs.clear();
             self.stage.step(Input::Lost(&partitions), &mut self.outputs)?;
+            self.owned.values_mut().for_each(|owned| owned.given = 0);
             self.outputs.clear();
             self.tell(true);
             self.ready_producer()?;

@@ -7,9 +7,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use ::classify::Decision;
+use ::classify::{Decision, classified_part};
 use record::stage::{InputHeaders, InputPartition, InputRecord};
-use record::{EpochMs, Label, Tier};
+use record::{EpochMs, Label, Language, Tier};
 
 /// Probabilities in the order of [`Label::ALL`].
 pub type Probabilities = [f32; Label::ALL.len()];
@@ -114,17 +114,46 @@ impl Held {
     }
 }
 
+/// How many records may still be asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    share: f64,
+    allowance: f64,
+}
+
+impl Budget {
+    /// At most this share of the records, 0 to 1.
+    pub fn new(share_max: f32) -> Budget {
+        Budget { share: f64::from(share_max), allowance: BURST }
+    }
+
+    /// A record has come: the allowance grows by the share, up to the burst.
+    pub fn earn(&mut self) {
+        self.allowance = (self.allowance + self.share).min(BURST.max(self.share));
+    }
+
+    /// Whether a text of this urgency, 0 to 1, may be asked for. Half of the burst is kept for the urgent: the likelier a
+    /// complaint, the deeper it may reach into it.
+    pub fn allows(&self, urgency: f32) -> bool {
+        self.allowance >= 1.0 + (1.0 - f64::from(urgency.clamp(0.0, 1.0))) * (BURST / 2.0)
+    }
+
+    /// One was asked for.
+    pub fn spend(&mut self) {
+        self.allowance -= 1.0;
+    }
+}
+
 /// What the cascade does with each record.
 #[derive(Debug)]
 pub(super) struct Judge {
     cascade: Cascade,
-    /// What may still be asked for: it grows by the share with each record, up to the burst.
-    allowance: f64,
+    budget: Budget,
 }
 
 impl Judge {
     pub(super) fn new(cascade: Cascade) -> Judge {
-        Judge { cascade, allowance: BURST }
+        Judge { budget: Budget::new(cascade.share_max), cascade }
     }
 
     pub(super) fn model_version(&self) -> &str {
@@ -134,15 +163,19 @@ impl Judge {
     /// Asks for a second opinion if the fast tier is unsure of the text and the budget allows it. Gives the tier by which the
     /// record is decided if no answer comes.
     pub(super) fn consider(&mut self, ticket: usize, text: &str, decision: &Decision, tier: Tier) -> Tier {
-        let share = f64::from(self.cascade.share_max);
-        self.allowance = (self.allowance + share).min(BURST.max(share));
-        if tier != Tier::Fast || decision.confidence >= self.cascade.ask_below {
+        self.budget.earn();
+        // Of a language that is not served a second opinion is worth no more than the first.
+        let asks =
+            tier == Tier::Fast && decision.confidence < self.cascade.ask_below && decision.language != Language::Other;
+        if !asks {
             return tier;
         }
-        let urgency = (decision.probabilities[Label::Complaint.index()] * 1_000.0) as u32;
+        let urgency = decision.probabilities[Label::Complaint.index()];
         let ticket = u32::try_from(ticket).unwrap_or(u32::MAX);
-        if self.allowance >= 1.0 && self.cascade.opinion.submit(ticket, text, urgency) {
-            self.allowance -= 1.0;
+        if self.budget.allows(urgency)
+            && self.cascade.opinion.submit(ticket, classified_part(text), (urgency * 1_000.0) as u32)
+        {
+            self.budget.spend();
         }
         Tier::DeepSkipped
     }
@@ -152,17 +185,10 @@ impl Judge {
         let Cascade { opinion, thresholds, .. } = &mut self.cascade;
         opinion.collect(&mut |ticket, probabilities| {
             let Some(record) = held.records.get_mut(ticket as usize) else { return };
-            let label = (1..Label::ALL.len())
-                .fold(0, |best, at| if probabilities[at] > probabilities[best] { at } else { best });
-            let confidence = probabilities[label];
-            record.decision = Decision {
-                label: Label::ALL[label],
-                probabilities,
-                confidence,
-                abstained: confidence < thresholds[label],
-                ..record.decision
-            };
-            record.tier = Tier::Deep;
+            if let Some(decision) = record.decision.reconsidered(probabilities, thresholds) {
+                record.decision = decision;
+                record.tier = Tier::Deep;
+            }
         });
     }
 

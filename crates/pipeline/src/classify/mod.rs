@@ -22,7 +22,7 @@ use record::{
 use rules::{Routed, Routing, direction_of};
 use wire::{DecodeError, Encoder, RawDecoder};
 
-pub use self::cascade::{Cascade, Probabilities, SecondOpinion};
+pub use self::cascade::{Budget, Cascade, Probabilities, SecondOpinion};
 use self::cascade::{Held, Judge};
 pub use self::pseudonym::Pseudonym;
 use self::sources::Sources;
@@ -233,21 +233,22 @@ impl ClassifyStage {
 
     /// Decodes and validates a record.
     fn read<'a>(&mut self, record: &InputRecord<'a>) -> Result<Interaction<'a>, Unread> {
-        let kind = self.kinds[record.from.input];
-        let interaction = match record.value {
-            Some(value) => match self.decoder.decode(kind, value) {
-                Ok(interaction) => interaction,
-                Err(DecodeError::NeedsSchema(id)) => return Err(Unread::NeedsSchema(id)),
-                Err(DecodeError::Reject(rejection)) => return Err(Unread::Refused(rejection.reason, rejection.detail)),
-            },
-            None => {
-                self.retraction_from_key(kind, record).map_err(|(reason, detail)| Unread::Refused(reason, detail))?
-            }
-        };
+        let interaction = self.decode(record)?;
         match validate::validate(&interaction, self.now, self.future_ms_max) {
             Ok(()) => Ok(interaction),
             Err((reason, detail)) => Err(Unread::Refused(reason, detail)),
         }
+    }
+
+    fn decode<'a>(&mut self, record: &InputRecord<'a>) -> Result<Interaction<'a>, Unread> {
+        let kind = self.kinds[record.from.input];
+        let Some(value) = record.value else {
+            return self.retraction_from_key(kind, record).map_err(|(reason, detail)| Unread::Refused(reason, detail));
+        };
+        self.decoder.decode(kind, value).map_err(|error| match error {
+            DecodeError::NeedsSchema(id) => Unread::NeedsSchema(id),
+            DecodeError::Reject(rejection) => Unread::Refused(rejection.reason, rejection.detail),
+        })
     }
 
     fn settle(&mut self, record: &InputRecord<'_>, outcome: Outcome, event_time: Option<EpochMs>) {
@@ -261,12 +262,14 @@ impl ClassifyStage {
     fn release(&mut self, outputs: &mut Outputs) -> Result<(), Stop> {
         let Some(judge) = &mut self.judge else { return Ok(()) };
         judge.collect(&mut self.held);
+        let unknown_fields = self.decoder.unknown_fields();
         let mut held = std::mem::take(&mut self.held);
         let mut result = Ok(());
         for (record, decision, tier) in held.records() {
-            result = match self.read(&record) {
+            // It was found valid when it was read: what the clock says now is not asked again.
+            result = match self.decode(&record) {
                 Ok(interaction) => self.emit(&interaction, &record, decision, tier, outputs),
-                // It was read before, by the same schemas.
+                // It was decoded before, by the same schemas: none is taken in while records are held back.
                 Err(_) => Err(Stop::Invariant("a record that was held back cannot be read again".to_owned())),
             };
             if result.is_err() {
@@ -275,6 +278,7 @@ impl ClassifyStage {
         }
         held.clear();
         self.held = held;
+        self.decoder.set_unknown_fields(unknown_fields);
         result
     }
 
@@ -447,7 +451,10 @@ impl Stage for ClassifyStage {
             Input::Topology { outputs, .. } => {
                 self.classified_partitions = outputs.get(ClassifyStage::CLASSIFIED).copied().flatten();
             }
-            Input::Schema { id, lookup } => self.schema(id, &lookup),
+            Input::Schema { id, lookup } => {
+                self.release(outputs)?;
+                self.schema(id, &lookup);
+            }
             Input::Assigned(partitions) => {
                 for &(partition, position) in partitions {
                     self.ledgers.insert(partition, Ledger::default());

@@ -171,7 +171,8 @@ impl CommunityStage {
             &mut self.decoder,
             &record,
             self.input_partitions,
-            self.shared.now.saturating_add(self.shared.future_ms_max),
+            // Twice what the classify stage lets in: its clock need not be this one's.
+            self.shared.now.saturating_add(self.shared.future_ms_max.saturating_mul(2)),
         );
         let Some(partition) = self.partitions.get_mut(&record.from.partition) else {
             return Err(Stop::Invariant(format!("record of partition {}, which is not owned", record.from.partition)));

@@ -162,6 +162,37 @@ fn only_the_unsure_are_asked_for_and_no_more_than_the_share() {
 }
 
 #[test]
+fn half_of_the_burst_is_kept_for_complaints() {
+    let mut bench = Bench::new(2.0, 0.0);
+    for _ in 0..20 {
+        bench.text("makasih banyak, pelayanannya ramah dan cepat");
+    }
+    let praises = bench.told.0.lock().unwrap().all_asked;
+    assert!((7..=9).contains(&praises), "{praises}");
+    for _ in 0..20 {
+        bench.text("kecewa berat, barang rusak dan CS tidak membalas");
+    }
+    assert!(bench.told.0.lock().unwrap().all_asked >= 15, "what was kept is theirs");
+}
+
+#[test]
+fn what_is_not_served_is_not_asked_for_and_stays_unsure() {
+    let mut bench = Bench::new(2.0, 1.0);
+    bench.text("จัดส่งช้ามาก สินค้าเสียหาย ไม่มีใครตอบเลย");
+    assert_eq!(bench.told.0.lock().unwrap().all_asked, 0);
+    let (classified, _) = bench.flush();
+    assert_eq!((classified[0]["language"].as_str(), classified[0]["queue"].as_str()), (Some("other"), Some("review")));
+}
+
+#[test]
+fn a_clock_set_back_stops_nothing_that_is_held_back() {
+    let mut bench = Bench::new(2.0, 1.0);
+    bench.text("kecewa, paket rusak");
+    bench.step(Input::Clock(NOW - 86_400_000));
+    assert_eq!(bench.flush().0.len(), 1);
+}
+
+#[test]
 fn complaints_are_more_urgent() {
     let mut bench = Bench::new(2.0, 1.0);
     bench.text("kecewa berat, barang rusak dan CS tidak membalas");
