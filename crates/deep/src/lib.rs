@@ -1,7 +1,7 @@
 //! The deep tier: a transformer that is asked for what the fast tier is unsure of.
 //!
 //! [`Workers`] runs a [`Model`] on plain threads and gives each question a bound on how long it may take; a worker that dies
-//! or hangs costs its answers, never the caller's time. [`Transformer`] is the model, behind the feature `torch`.
+//! or hangs costs its answers, never the caller's time. `Transformer` is the model, behind the feature `torch`.
 
 #[cfg(feature = "torch")]
 mod transformer;
