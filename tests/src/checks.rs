@@ -128,18 +128,22 @@ pub fn wait_until_done(sinyal: &Sinyal, reader: &Reader, recount: &Recount) -> R
         found = classified(sinyal, reader)?;
         Ok(found >= recount.lines)
     })
-    .with_context(|| {
-        let log = sinyal.log();
-        let last: Vec<&str> = log.lines().rev().take(40).collect();
-        let last: Vec<&str> = last.into_iter().rev().collect();
-        format!("{found} of {} are; the log ends with\n{}", recount.lines, last.join("\n"))
-    })?;
-    let mut before = 0;
+    .with_context(|| format!("{found} of {} are; {}", recount.lines, end_of_log(sinyal)))?;
+    let mut rows = 0;
     wait_for("the rows to be complete", Duration::from_secs(120), || {
         let now = reader.read(&sinyal.topic("social.community.metrics"), Some("CommunityMetrics"))?.len();
-        let quiet = now == before && now > 0;
-        before = now;
+        let quiet = now == rows && now > 0;
+        rows = now;
         std::thread::sleep(Duration::from_secs(2));
         Ok(quiet)
     })
+    .with_context(|| format!("{rows} rows; {}", end_of_log(sinyal)))
+}
+
+/// The last lines of what the services have logged.
+fn end_of_log(sinyal: &Sinyal) -> String {
+    let log = sinyal.log();
+    let last: Vec<&str> = log.lines().rev().take(60).collect();
+    let last: Vec<&str> = last.into_iter().rev().collect();
+    format!("the log ends with\n{}", last.join("\n"))
 }
