@@ -92,6 +92,7 @@ impl Connection {
 pub(crate) struct Context {
     role: &'static str,
     said: Mutex<HashMap<String, Instant>>,
+    unreachable_at: Mutex<Option<Instant>>,
     pub(crate) unauthorized: Mutex<Option<String>>,
 }
 
@@ -99,7 +100,12 @@ const SAY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl Context {
     pub(crate) fn new(role: &'static str) -> Context {
-        Context { role, said: Mutex::default(), unauthorized: Mutex::default() }
+        Context { role, said: Mutex::default(), unreachable_at: Mutex::default(), unauthorized: Mutex::default() }
+    }
+
+    /// Whether no broker could be reached at some time within the last while.
+    pub(crate) fn was_unreachable(&self, within: Duration) -> bool {
+        self.unreachable_at.lock().is_ok_and(|at| at.is_some_and(|at| at.elapsed() < within))
     }
 
     fn is_due(&self, kind: &str) -> bool {
@@ -143,6 +149,11 @@ impl ClientContext for Context {
         }
         // Every way in which a broker is not reached is one kind of trouble to a reader of the log.
         let kind = if is_unreachable(code) { "unreachable".to_owned() } else { format!("{code:?}") };
+        if is_unreachable(code)
+            && let Ok(mut at) = self.unreachable_at.lock()
+        {
+            *at = Some(Instant::now());
+        }
         if self.is_due(&kind) {
             if kind == "unreachable" {
                 tracing::warn!(role = self.role, reason, "no broker can be reached; trying again");

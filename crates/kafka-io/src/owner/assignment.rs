@@ -33,7 +33,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             let missing = match self.read_topology() {
                 Ok(missing) => missing,
                 Err(Trouble::Stop(error)) => return Err(error),
-                Err(Trouble::Reset(detail) | Trouble::Fenced(detail)) => {
+                Err(Trouble::Reset(detail) | Trouble::Fenced(detail) | Trouble::Expelled(detail)) => {
                     self.turn.state = OwnerState::Waiting(WaitReason::Broker(detail.clone()));
                     self.complain(&detail);
                     self.wait(RETRY_AFTER)?;
@@ -134,6 +134,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 committed
             }
             Rebalance::OutOfRange => Err(Trouble::Reset("a position is out of range".to_owned())),
+            Rebalance::Expelled(detail) => Err(Trouble::Expelled(detail)),
         }
     }
 
@@ -157,6 +158,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 }
                 // Every position is read anew.
                 Rebalance::OutOfRange => {}
+                Rebalance::Expelled(detail) => return Err(Trouble::Expelled(detail)),
             }
         }
         Ok(())

@@ -8,7 +8,10 @@ use rdkafka::error::RDKafkaErrorCode;
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 
 use super::producer::StageProducer;
-use super::{COMPLAIN_EVERY, Hooks, Owned, Owner, OwnerConfig, OwnerError, OwnerState, Rebalance, Trouble, WaitReason};
+use super::{
+    COMPLAIN_EVERY, GROUP_INSTANCE_ID, Hooks, Owned, Owner, OwnerConfig, OwnerError, OwnerState, Rebalance, Trouble,
+    WaitReason,
+};
 use crate::client::{Context, is_unauthorized, is_unreachable};
 use crate::queue::{Message, MessageHeaders};
 
@@ -161,6 +164,9 @@ pub(super) fn send_all(outputs: &mut Outputs, producer: &mut Option<StageProduce
     result.map_err(Trouble::from)
 }
 
+/// How long an outage may be the cause of what comes after it; longer than a session.
+const OUTAGE_REMEMBERED: Duration = Duration::from_secs(120);
+
 pub(super) fn judge_error(
     code: RDKafkaErrorCode,
     reason: &str,
@@ -177,11 +183,12 @@ pub(super) fn judge_error(
             rebalances.push(Rebalance::OutOfRange)
         }
         code if is_unauthorized(code) => return Err(Trouble::Stop(OwnerError::Unauthorized(reason))),
+        // After brokers were away the client may have replaced itself: what it had sent before comes to them late.
+        RDKafkaErrorCode::FencedInstanceId if consumer.client().context().was_unreachable(OUTAGE_REMEMBERED) => {
+            rebalances.push(Rebalance::Expelled(reason));
+        }
         RDKafkaErrorCode::FencedInstanceId => {
-            return Err(Trouble::Stop(OwnerError::Fenced {
-                id: "the same group.instance.id".to_owned(),
-                detail: reason,
-            }));
+            return Err(Trouble::Stop(OwnerError::Fenced { id: GROUP_INSTANCE_ID.to_owned(), detail: reason }));
         }
         _ if consumer.client().fatal_error().is_some() => {
             return Err(Trouble::Stop(OwnerError::Fatal(format!("the consumer cannot go on: {reason}"))));

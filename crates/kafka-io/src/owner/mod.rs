@@ -11,6 +11,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -53,6 +54,9 @@ const METADATA_EVERY: Duration = Duration::from_secs(30);
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Short, so that whoever waits for a broker that is not there is told soon.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(3);
+/// So often in a row a consumer may fail while a new producer is answered.
+const FAILURES_OF_A_CONSUMER: u32 = 2;
+const GROUP_INSTANCE_ID: &str = "the same group.instance.id";
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
 
@@ -79,6 +83,7 @@ pub(crate) struct Owner<S, H> {
     last_metadata: Instant,
     last_complaint: Option<Instant>,
     fenced_at: Option<Instant>,
+    expelled_at: Option<Instant>,
     turn: Turn,
     /// Records that the stage was given.
     steps: u64,
@@ -102,12 +107,15 @@ enum Rebalance {
     Revoke(Vec<(String, i32)>),
     /// The broker has no record at a position any more.
     OutOfRange,
+    /// The group took this member for replaced after brokers were away; its consumer is of no use any more.
+    Expelled(String),
 }
 
 /// How one piece of work ended.
 enum Trouble {
     Reset(String),
     Fenced(String),
+    Expelled(String),
     Stop(OwnerError),
 }
 
@@ -156,6 +164,7 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
         last_metadata: now,
         last_complaint: None,
         fenced_at: None,
+        expelled_at: None,
         turn: Turn::default(),
         steps: 0,
         unfinished: false,
@@ -177,8 +186,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             return Ok(());
         }
         self.ready_producer()?;
-        let inputs: Vec<&str> = self.config.inputs.iter().map(String::as_str).collect();
-        self.consumer.subscribe(&inputs).map_err(|error| OwnerError::Config(error.to_string()))?;
+        self.subscribe()?;
         while !self.shutdown.is_requested() {
             if let Err(trouble) = self.work() {
                 self.recover(trouble)?;
@@ -187,7 +195,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         if let Err(trouble) = self.commit() {
             match trouble {
                 Trouble::Stop(error) => return Err(error),
-                Trouble::Reset(detail) | Trouble::Fenced(detail) => {
+                Trouble::Reset(detail) | Trouble::Fenced(detail) | Trouble::Expelled(detail) => {
                     tracing::warn!(detail, "the last commit failed; its records will be read again");
                 }
             }
@@ -371,6 +379,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         let detail = match trouble {
             Trouble::Stop(error) => return Err(error),
             Trouble::Reset(detail) => detail,
+            Trouble::Expelled(detail) => {
+                self.rejoin(&detail)?;
+                detail
+            }
             Trouble::Fenced(detail) => {
                 let again = self.fenced_at.is_some_and(|at| at.elapsed() < FENCED_AGAIN_WITHIN);
                 self.fenced_at = Some(Instant::now());
@@ -402,6 +414,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         );
         self.turn.resets += 1;
         let mut pending = Some(detail.to_owned());
+        let mut failures = 0;
         while let Some(detail) = pending.take() {
             self.turn.state = OwnerState::Waiting(WaitReason::Broker(detail));
             if let Some(producer) = self.producer.take() {
@@ -426,14 +439,55 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             match self.settle_rebalances().and_then(|()| self.take_again()) {
                 Ok(()) => {}
                 Err(Trouble::Stop(error)) => return Err(error),
+                Err(Trouble::Expelled(detail)) => {
+                    self.rejoin(&detail)?;
+                    pending = Some(detail);
+                }
                 Err(Trouble::Reset(detail) | Trouble::Fenced(detail)) => {
                     self.complain(&detail);
-                    self.wait(RETRY_AFTER)?;
+                    failures += 1;
+                    if failures % FAILURES_OF_A_CONSUMER == 0 && self.producer.is_some() {
+                        // Brokers answer a new client, and not this one: it has lost its way to them.
+                        self.renew_consumer(&detail)?;
+                    } else {
+                        self.wait(RETRY_AFTER)?;
+                    }
                     pending = Some(detail);
                 }
             }
         }
         Ok(())
+    }
+
+    fn subscribe(&self) -> Result<(), OwnerError> {
+        let inputs: Vec<&str> = self.config.inputs.iter().map(String::as_str).collect();
+        self.consumer.subscribe(&inputs).map_err(|error| OwnerError::Config(error.to_string()))
+    }
+
+    /// Joins the group again after it took this member for replaced. Once may be by what we sent ourselves before the brokers
+    /// were away; twice within a minute somebody else is at work with our id.
+    fn rejoin(&mut self, detail: &str) -> Result<(), OwnerError> {
+        let again = self.expelled_at.is_some_and(|at| at.elapsed() < FENCED_AGAIN_WITHIN);
+        self.expelled_at = Some(Instant::now());
+        if again {
+            return Err(OwnerError::Fenced { id: GROUP_INSTANCE_ID.to_owned(), detail: detail.to_owned() });
+        }
+        self.renew_consumer(detail)
+    }
+
+    /// Begins anew with another consumer. Nothing is owned until the group gives it again.
+    fn renew_consumer(&mut self, detail: &str) -> Result<(), OwnerError> {
+        tracing::warn!(stage = self.config.stage.as_str(), detail, "joining the group again with a new consumer");
+        let partitions: Vec<InputPartition> = self.owned.keys().copied().collect();
+        self.stage.step(Input::Lost(&partitions), &mut self.outputs)?;
+        self.outputs.clear();
+        self.owned.clear();
+        self.rebalances.clear();
+        self.unanswered_assignment = false;
+        let consumer = Arc::new(make_consumer(&self.config)?);
+        self.queue = EventQueue::new(Arc::clone(&consumer));
+        close_beside(std::mem::replace(&mut self.consumer, consumer));
+        self.subscribe()
     }
 
     /// Makes the producer, however long the brokers let it wait.
@@ -530,14 +584,21 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             producer.abandon();
         }
         drop(queue);
-        let (done, closed) = std::sync::mpsc::channel::<()>();
-        let closing = std::thread::Builder::new().name("consumer-close".to_owned()).spawn(move || {
-            drop(consumer);
-            drop(done);
-        });
-        if closing.is_ok() {
-            let _ = closed.recv_timeout(Duration::from_secs(5));
-        }
+        let closed = close_beside(consumer);
+        let _ = closed.recv_timeout(Duration::from_secs(5));
         result.map(|()| stage)
     }
+}
+
+/// Closes a consumer on a thread of its own; the channel closes when that is done.
+fn close_beside(consumer: Arc<BaseConsumer<Context>>) -> Receiver<()> {
+    let (done, closed) = mpsc::channel::<()>();
+    let closing = std::thread::Builder::new().name("consumer-close".to_owned()).spawn(move || {
+        drop(consumer);
+        drop(done);
+    });
+    if let Err(error) = closing {
+        tracing::debug!(%error, "a consumer is closed by the thread that used it");
+    }
+    closed
 }
