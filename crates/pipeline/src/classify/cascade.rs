@@ -39,7 +39,7 @@ pub struct Cascade {
     pub ask_below: f32,
     /// Most of the records that may be asked for, as a share, 0 to 1.
     pub share_max: f32,
-    /// Below this confidence of its own answer the item goes to review, 0 to 1, by label in the order of [`Label::ALL`].
+    /// Below this confidence of what both say the item goes to review, 0 to 1, by label in the order of [`Label::ALL`].
     pub thresholds: [f32; Label::ALL.len()],
 }
 
@@ -202,7 +202,7 @@ impl Judge {
         let Cascade { opinion, thresholds, .. } = &mut self.cascade;
         opinion.collect(&mut |ticket, probabilities| {
             let Some(record) = held.records.get_mut(ticket as usize) else { return };
-            if let Some(decision) = record.decision.reconsidered(probabilities, thresholds) {
+            if let Some(decision) = record.decision.with_second_opinion(probabilities, thresholds) {
                 record.decision = decision;
                 record.tier = Tier::Deep;
             }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use classify::train::TrainingRow;
-use classify::{Classifier, Decision, Evaluation, Judged, Verdict, evaluate, judge};
+use classify::{Classifier, Evaluation, Judged, Verdict, evaluate, judge};
 use deep::{Model, Probabilities, Transformer};
 use pipeline::classify::{Budget, is_unsure};
 use record::Tier;
@@ -17,7 +17,8 @@ pub(super) fn evaluate_deep(rows: &[TrainingRow]) -> Result<Evaluation> {
     let judged = judge(rows, &mut |text| {
         let (decision, tier) = fast.judge(text);
         let answer = answers.next().filter(|_| tier != Tier::None);
-        Verdict::from(answer.map_or(decision, |answer| second(&decision, answer)))
+        let alone = answer.and_then(|answer| decision.reconsidered(answer, &Transformer::THRESHOLDS));
+        Verdict::from(alone.unwrap_or(decision))
     });
     Ok(evaluate("deep", &Transformer::version()?, &judged))
 }
@@ -40,7 +41,8 @@ pub(super) fn evaluate_cascade(rows: &[TrainingRow], ask_below: f32, share_max: 
     }
     let answers = answers(asked.iter().map(|&at| rows[at].text.clone()).collect())?;
     for (&at, answer) in asked.iter().zip(answers) {
-        verdicts[at] = second(&verdicts[at], answer);
+        let fast = verdicts[at];
+        verdicts[at] = fast.with_second_opinion(answer, &Transformer::THRESHOLDS).unwrap_or(fast);
     }
     let mut verdicts = verdicts.into_iter();
     let judged: Vec<Judged> = judge(rows, &mut |_| match verdicts.next() {
@@ -60,8 +62,4 @@ fn answers(texts: Vec<String>) -> Result<Vec<Probabilities>> {
     }
     eprintln!();
     Ok(answers)
-}
-
-fn second(fast: &Decision, answer: Probabilities) -> Decision {
-    fast.reconsidered(answer, &Transformer::THRESHOLDS).unwrap_or(*fast)
 }
