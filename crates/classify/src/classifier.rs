@@ -30,9 +30,28 @@ pub struct Decision {
     pub fingerprint: Option<u64>,
 }
 
+/// How much a second opinion counts beside the first, which has the rest: chosen on held-out rows
+/// (`models/deep/README.md`).
+const SECOND_OPINION_WEIGHT: f32 = 0.7;
+
 impl Decision {
-    /// The decision with another tier's probabilities in place of its own; `None` if they are no numbers. A text in a language
-    /// that is not served is abstained on, whoever decides.
+    /// The decision by this one's probabilities and another tier's, in the weighted mean (a linear opinion pool: Stone, *The
+    /// Opinion Pool*, 1961); `None` if the answer is no numbers. Texts that are asked for are the hard ones, of which the second
+    /// tier alone is too sure.
+    pub fn with_second_opinion(
+        &self,
+        answer: [f32; Label::ALL.len()],
+        thresholds: &[f32; Label::ALL.len()],
+    ) -> Option<Decision> {
+        let mut both = self.probabilities;
+        for (probability, answer) in both.iter_mut().zip(answer) {
+            *probability += (answer - *probability) * SECOND_OPINION_WEIGHT;
+        }
+        self.reconsidered(both, thresholds)
+    }
+
+    /// The decision with other probabilities in place of its own; `None` if they are no numbers. A text in a language that is
+    /// not served is abstained on, whoever decides.
     pub fn reconsidered(
         &self,
         probabilities: [f32; Label::ALL.len()],
@@ -246,4 +265,27 @@ fn sum_rows(rows: &[[i8; WIDTH]], buckets: &[u32]) -> [i16; WIDTH] {
         }
     }
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_opinion_outweighs_the_first_and_is_tempered_by_it() {
+        let thresholds = [0.0, 0.65, 0.0, 0.0, 0.0];
+        let first = Decision::of_blank().reconsidered([0.5, 0.2, 0.1, 0.1, 0.1], &thresholds).expect("numbers");
+        let both = first.with_second_opinion([0.05, 0.8, 0.05, 0.05, 0.05], &thresholds).expect("numbers");
+        assert_eq!(both.label, Label::Tip);
+        assert!((both.confidence - 0.62).abs() < 1e-6 && both.abstained, "{both:?}");
+        assert!((both.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        let slight = first.with_second_opinion([0.4, 0.45, 0.05, 0.05, 0.05], &thresholds).expect("numbers");
+        assert_eq!(slight.label, Label::Complaint, "a slight doubt does not overturn it");
+    }
+
+    #[test]
+    fn an_answer_that_is_no_numbers_is_none() {
+        let answer = [0.2, f32::NAN, 0.2, 0.2, 0.2];
+        assert_eq!(Decision::of_blank().with_second_opinion(answer, &[0.0; LABELS]), None);
+    }
 }

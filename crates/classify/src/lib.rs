@@ -14,6 +14,7 @@ mod model;
 mod network;
 mod normalise;
 pub mod train;
+mod worth;
 
 pub use classifier::{Classifier, Decision};
 pub use evaluate::{

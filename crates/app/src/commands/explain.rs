@@ -138,10 +138,7 @@ fn explain(text: String, record: Option<&Value>, pieces: usize, config: &Config)
 fn is_asked(decision: &Decision, tier: Tier, ask_below: f32, record: Option<&Value>) -> bool {
     match record.and_then(|record| record["tier"].as_str()) {
         Some(tier) => tier == Tier::Deep.as_str(),
-        None => {
-            let served = decision.language != record::Language::Other;
-            tier == Tier::Fast && decision.confidence < ask_below && served
-        }
+        None => pipeline::classify::is_unsure(decision, tier, ask_below),
     }
 }
 

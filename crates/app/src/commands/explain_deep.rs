@@ -1,4 +1,4 @@
-//! Why the deep tier decides as it does: what each word is worth to the label, by leaving it out (Li, Monroe, Jurafsky,
+//! Why the deep tier answers as it does: what each word is worth to the label, by leaving it out (Li, Monroe, Jurafsky,
 //! *Understanding Neural Networks through Representation Erasure*, 2016).
 
 use anyhow::{Result, anyhow};
@@ -26,13 +26,13 @@ pub(super) fn explain(fast: Report, settings: &Deep, pieces: usize) -> Result<Re
     }
     let thresholds = settings.threshold.map_or(Transformer::THRESHOLDS, |threshold| [threshold; Label::ALL.len()]);
     // As in the service, answers that are no numbers are none.
-    let Some(decision) = fast.decision.reconsidered(answers[0], &thresholds) else { return Ok(fast) };
-    let (label, probabilities) = (decision.label.index(), decision.probabilities);
-    let threshold = thresholds[label];
+    let Some(decision) = fast.decision.with_second_opinion(answers[0], &thresholds) else { return Ok(fast) };
+    let label = decision.label.index();
+    let (threshold, whole) = (thresholds[label], log_odds(answers[0][label]));
     let mut pushed: Vec<(String, f32)> = words
         .iter()
         .zip(&answers[1..])
-        .map(|(word, without)| ((*word).to_owned(), log_odds(probabilities[label]) - log_odds(without[label])))
+        .map(|(word, without)| ((*word).to_owned(), whole - log_odds(without[label])))
         .collect();
     pushed.sort_by(|one, two| two.1.abs().total_cmp(&one.1.abs()));
     pushed.truncate(pieces);

@@ -18,6 +18,7 @@ use crate::model::Model;
 use crate::network::LABELS;
 pub(crate) use crate::train::random::SplitMix;
 use crate::train::samples::Sample;
+use crate::worth::LABEL_SHARES;
 
 /// One text to learn from.
 #[derive(Debug, Clone)]
@@ -75,8 +76,7 @@ impl Default for TrainOptions {
             network_rate: 0.02,
             left_out: 0.4,
             folds: 5,
-            // Of 900 texts that were picked at random from the sources.
-            shares: [280.0 / 900.0, 65.0 / 900.0, 77.0 / 900.0, 254.0 / 900.0, 224.0 / 900.0],
+            shares: LABEL_SHARES,
             // A complaint that nobody sees costs more than one that is none.
             threshold_min: [0.4, 0.5, 0.5, 0.5, 0.5],
             accuracy_min: [0.8, 0.65, 0.65, 0.8, 0.8],

@@ -35,11 +35,11 @@ pub trait SecondOpinion: fmt::Debug + Send {
 pub struct Cascade {
     /// Who is asked.
     pub opinion: Box<dyn SecondOpinion>,
-    /// Below this confidence of the fast tier it is asked, 0 to 1.
+    /// Only below this confidence of the fast tier it is asked, 0 to 1.
     pub ask_below: f32,
     /// Most of the records that may be asked for, as a share, 0 to 1.
     pub share_max: f32,
-    /// Below this confidence of its own answer the item goes to review, 0 to 1, by label in the order of [`Label::ALL`].
+    /// Below this confidence of what both say the item goes to review, 0 to 1, by label in the order of [`Label::ALL`].
     pub thresholds: [f32; Label::ALL.len()],
 }
 
@@ -47,8 +47,9 @@ pub struct Cascade {
 const HELD_RECORDS_MAX: usize = 8_192;
 /// Most bytes of them.
 const HELD_BYTES_MAX: usize = 8 << 20;
-/// How far beyond its share a burst may go: else the first records of a quiet time could never be asked for.
-const BURST: f64 = 16.0;
+/// How far beyond its share a burst may go: else the first records of a quiet time could never be asked for. Far enough that
+/// a single question hardly moves what the next has to be worth.
+const BURST: f64 = 64.0;
 
 /// A record that is held back.
 #[derive(Debug)]
@@ -114,7 +115,22 @@ impl Held {
     }
 }
 
-/// How many records may still be asked for.
+/// Whether a second opinion is of use: the fast tier decided, and less surely than `ask_below`, 0 to 1. Of a language that is
+/// not served a second opinion is worth no more than the first.
+pub fn is_unsure(decision: &Decision, tier: Tier, ask_below: f32) -> bool {
+    tier == Tier::Fast && decision.confidence < ask_below && decision.language != Language::Other
+}
+
+/// How many records may still be asked for, and what the next has to be worth.
+///
+/// The less is left of the allowance, the more an answer has to be worth. Where more are unsure than may be asked for, the
+/// allowance settles where the share goes to those that are worth most, whatever the share is and the texts are.
+///
+/// ```
+/// let mut budget = pipeline::classify::Budget::new(0.25);
+/// budget.earn();
+/// assert!(budget.allows(0.9) && !budget.allows(0.1));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     share: f64,
@@ -122,20 +138,24 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// At most this share of the records, 0 to 1.
+    /// At most this share of the records, 0 to 1. It begins about where it settles: at the share of the burst.
     pub fn new(share_max: f32) -> Budget {
-        Budget { share: f64::from(share_max), allowance: BURST }
+        let share = f64::from(share_max);
+        Budget { share, allowance: share * BURST }
     }
 
     /// A record has come: the allowance grows by the share, up to the burst.
     pub fn earn(&mut self) {
-        self.allowance = (self.allowance + self.share).min(BURST.max(self.share));
+        self.allowance = (self.allowance + self.share).min(BURST);
     }
 
-    /// Whether a text of this urgency, 0 to 1, may be asked for. Half of the burst is kept for the urgent: the likelier a
-    /// complaint, the deeper it may reach into it.
-    pub fn allows(&self, urgency: f32) -> bool {
-        self.allowance >= 1.0 + (1.0 - f64::from(urgency.clamp(0.0, 1.0))) * (BURST / 2.0)
+    /// Whether a text may be asked for whose answer is worth this much, 0 to 1 (see [`Decision::second_opinion_worth`]).
+    ///
+    /// About (1 - worth) to the power of 2.5 of the texts are worth as much or more (`models/deep/README.md`), and as much of
+    /// the burst has to be there.
+    pub fn allows(&self, worth: f32) -> bool {
+        let rest = 1.0 - f64::from(worth.clamp(0.0, 1.0));
+        self.allowance >= 1.0 + rest * rest * rest.sqrt() * (BURST - 1.0)
     }
 
     /// One was asked for.
@@ -160,19 +180,16 @@ impl Judge {
         self.cascade.opinion.model_version()
     }
 
-    /// Asks for a second opinion if the fast tier is unsure of the text and the budget allows it. Gives the tier by which the
-    /// record is decided if no answer comes.
+    /// Asks for a second opinion if the fast tier is unsure of the text and the budget allows it; of those that wait for an
+    /// answer the likeliest complaint is judged first. Gives the tier by which the record is decided if no answer comes.
     pub(super) fn consider(&mut self, ticket: usize, text: &str, decision: &Decision, tier: Tier) -> Tier {
         self.budget.earn();
-        // Of a language that is not served a second opinion is worth no more than the first.
-        let asks =
-            tier == Tier::Fast && decision.confidence < self.cascade.ask_below && decision.language != Language::Other;
-        if !asks {
+        if !is_unsure(decision, tier, self.cascade.ask_below) {
             return tier;
         }
         let urgency = decision.probabilities[Label::Complaint.index()];
         let ticket = u32::try_from(ticket).unwrap_or(u32::MAX);
-        if self.budget.allows(urgency)
+        if self.budget.allows(decision.second_opinion_worth())
             && self.cascade.opinion.submit(ticket, classified_part(text), (urgency * 1_000.0) as u32)
         {
             self.budget.spend();
@@ -185,7 +202,7 @@ impl Judge {
         let Cascade { opinion, thresholds, .. } = &mut self.cascade;
         opinion.collect(&mut |ticket, probabilities| {
             let Some(record) = held.records.get_mut(ticket as usize) else { return };
-            if let Some(decision) = record.decision.reconsidered(probabilities, thresholds) {
+            if let Some(decision) = record.decision.with_second_opinion(probabilities, thresholds) {
                 record.decision = decision;
                 record.tier = Tier::Deep;
             }

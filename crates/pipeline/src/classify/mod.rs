@@ -22,7 +22,7 @@ use record::{
 use rules::{Routed, Routing, direction_of};
 use wire::{DecodeError, Encoder, RawDecoder};
 
-pub use self::cascade::{Budget, Cascade, Probabilities, SecondOpinion};
+pub use self::cascade::{Budget, Cascade, Probabilities, SecondOpinion, is_unsure};
 use self::cascade::{Held, Judge};
 pub use self::pseudonym::Pseudonym;
 use self::sources::Sources;

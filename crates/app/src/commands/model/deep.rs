@@ -2,10 +2,10 @@
 
 use anyhow::{Result, anyhow};
 use classify::train::TrainingRow;
-use classify::{Classifier, Decision, Evaluation, Judged, Verdict, evaluate, judge};
+use classify::{Classifier, Evaluation, Judged, Verdict, evaluate, judge};
 use deep::{Model, Probabilities, Transformer};
-use pipeline::classify::Budget;
-use record::{Label, Language, Tier};
+use pipeline::classify::{Budget, is_unsure};
+use record::Tier;
 
 /// Texts that are judged at once.
 const BATCH: usize = 16;
@@ -17,13 +17,14 @@ pub(super) fn evaluate_deep(rows: &[TrainingRow]) -> Result<Evaluation> {
     let judged = judge(rows, &mut |text| {
         let (decision, tier) = fast.judge(text);
         let answer = answers.next().filter(|_| tier != Tier::None);
-        Verdict::from(answer.map_or(decision, |answer| second(&decision, answer)))
+        let alone = answer.and_then(|answer| decision.reconsidered(answer, &Transformer::THRESHOLDS));
+        Verdict::from(alone.unwrap_or(decision))
     });
     Ok(evaluate("deep", &Transformer::version()?, &judged))
 }
 
-/// The fast tier, and the deep one where the fast is less sure than `ask_below`: as the service would ask, row after row, within
-/// a budget of `share_max` of the rows. Gives the share that was asked for too.
+/// The fast tier, and the deep one where the fast is less sure than `ask_below`, for those whose answers are worth most: as the
+/// service would ask, row after row, within a budget of `share_max` of the rows. Gives the share that was asked for too.
 pub(super) fn evaluate_cascade(rows: &[TrainingRow], ask_below: f32, share_max: f32) -> Result<(Evaluation, f64)> {
     let mut fast = Classifier::embedded();
     let mut budget = Budget::new(share_max);
@@ -32,8 +33,7 @@ pub(super) fn evaluate_cascade(rows: &[TrainingRow], ask_below: f32, share_max: 
     for (at, row) in rows.iter().enumerate() {
         let (decision, tier) = fast.judge(&row.text);
         budget.earn();
-        let unsure = tier == Tier::Fast && decision.confidence < ask_below && decision.language != Language::Other;
-        if unsure && budget.allows(decision.probabilities[Label::Complaint.index()]) {
+        if is_unsure(&decision, tier, ask_below) && budget.allows(decision.second_opinion_worth()) {
             budget.spend();
             asked.push(at);
         }
@@ -41,7 +41,8 @@ pub(super) fn evaluate_cascade(rows: &[TrainingRow], ask_below: f32, share_max: 
     }
     let answers = answers(asked.iter().map(|&at| rows[at].text.clone()).collect())?;
     for (&at, answer) in asked.iter().zip(answers) {
-        verdicts[at] = second(&verdicts[at], answer);
+        let fast = verdicts[at];
+        verdicts[at] = fast.with_second_opinion(answer, &Transformer::THRESHOLDS).unwrap_or(fast);
     }
     let mut verdicts = verdicts.into_iter();
     let judged: Vec<Judged> = judge(rows, &mut |_| match verdicts.next() {
@@ -61,8 +62,4 @@ fn answers(texts: Vec<String>) -> Result<Vec<Probabilities>> {
     }
     eprintln!();
     Ok(answers)
-}
-
-fn second(fast: &Decision, answer: Probabilities) -> Decision {
-    fast.reconsidered(answer, &Transformer::THRESHOLDS).unwrap_or(*fast)
 }

@@ -96,11 +96,11 @@ struct EvalArgs {
     /// Which tier.
     #[arg(long, value_enum, default_value_t = JudgedTier::Fast)]
     tier: JudgedTier,
-    /// Of the cascade: where the fast tier is less sure than this, the deep one is asked, 0 to 1.
+    /// Of the cascade: only where the fast tier is less sure than this, the deep one is asked, 0 to 1.
     #[cfg(feature = "deep")]
     #[arg(long, default_value_t = 0.75, value_parser = |text: &str| between(text, 0.0_f32, 1.0))]
     ask_below: f32,
-    /// Of the cascade: at most this share of the rows is asked for, 0 to 1.
+    /// Of the cascade: at most this share of the rows is asked for, those whose answers are worth most, 0 to 1.
     #[cfg(feature = "deep")]
     #[arg(long, default_value_t = 0.25, value_parser = |text: &str| between(text, 0.0_f32, 1.0))]
     share_max: f32,
