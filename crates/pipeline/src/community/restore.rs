@@ -104,6 +104,7 @@ impl Partition {
             }
             self.schedule(number as u32, &shared.windows);
         }
+        self.recall(shared);
         // What the low mark had passed leaves again; that it left once may not have been written down.
         if let Some(low_mark) = self.low_mark {
             self.leaving =
