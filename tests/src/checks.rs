@@ -118,26 +118,32 @@ pub fn classified(sinyal: &Sinyal, reader: &Reader) -> Result<usize> {
     Ok(by_origin(&records)?.len())
 }
 
-/// Waits until everything is classified, and event time has caught up with what was read: no more rows come.
+/// Waits until everything is classified, and the community stage has committed all of it: whatever rows come after that, those
+/// that are there say all that was counted.
 ///
 /// # Errors
 /// If it takes too long.
 pub fn wait_until_done(sinyal: &Sinyal, reader: &Reader, recount: &Recount) -> Result<()> {
+    let topic = sinyal.topic("social.interactions.classified");
+    let mut read = Vec::new();
     let mut found = 0;
     wait_for("everything to be classified", Duration::from_secs(120), || {
-        found = classified(sinyal, reader)?;
+        read = reader.read(&topic, Some("Classified"))?;
+        found = by_origin(&read)?.len();
         Ok(found >= recount.lines)
     })
     .with_context(|| format!("{found} of {} are; {}", recount.lines, end_of_log(sinyal)))?;
-    let mut rows = 0;
-    wait_for("the rows to be complete", Duration::from_secs(120), || {
-        let now = reader.read(&sinyal.topic("social.community.metrics"), Some("CommunityMetrics"))?.len();
-        let quiet = now == rows && now > 0;
-        rows = now;
-        std::thread::sleep(Duration::from_secs(2));
-        Ok(quiet)
+    let mut next: BTreeMap<i64, i64> = BTreeMap::new();
+    for record in &read {
+        let number = |field: &str| record[field].as_i64().context("a number");
+        next.insert(number("partition")?, number("offset")? + 1);
+    }
+    let mut committed = BTreeMap::new();
+    wait_for("all of it to be aggregated", Duration::from_secs(120), || {
+        committed = reader.committed(&sinyal.group("community"), &topic)?;
+        Ok(next.iter().all(|(partition, next)| committed.get(partition) >= Some(next)))
     })
-    .with_context(|| format!("{rows} rows; {}", end_of_log(sinyal)))
+    .with_context(|| format!("{committed:?} of {next:?} is; {}", end_of_log(sinyal)))
 }
 
 /// The last lines of what the services have logged.

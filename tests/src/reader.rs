@@ -1,5 +1,6 @@
 //! A reader that shares no code with the product: confluent-kafka and fastavro in Python.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -50,5 +51,15 @@ impl Reader {
         }
         let lines = run(&mut command)?;
         lines.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    /// The next offset of each partition of a topic that a group has committed, 0 where it has none.
+    ///
+    /// # Errors
+    /// If Kafka does not say.
+    pub fn committed(&self, group: &str, topic: &str) -> Result<BTreeMap<i64, i64>> {
+        let mut command = Command::new(&self.python);
+        command.arg(workspace().join("tests/independent/committed.py")).args([&self.bootstrap, group, topic]);
+        Ok(serde_json::from_str(&run(&mut command)?)?)
     }
 }

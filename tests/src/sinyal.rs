@@ -60,6 +60,11 @@ impl Sinyal {
         format!("{}.{name}", self.prefix)
     }
 
+    /// The consumer group of a role in this configuration.
+    pub fn group(&self, role: &str) -> String {
+        format!("{}-{role}", self.prefix)
+    }
+
     /// Kafka's address.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap

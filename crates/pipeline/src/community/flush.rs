@@ -116,9 +116,8 @@ impl Partition {
 
     /// Forgets members who were last active before a time, and at the bound on members the tenth that was active longest ago.
     fn forget_members(&mut self, before: EpochMs, shared: &Shared) {
-        let known: usize = self.communities.iter().flatten().map(|community| community.windows.members()).sum();
         let mut idle: Vec<EpochMs> = Vec::new();
-        if known > shared.members_max {
+        if self.members > shared.members_max {
             idle.extend(self.communities.iter().flatten().flat_map(|community| community.windows.idle_members()));
         }
         let mut before = before;
@@ -285,6 +284,10 @@ impl Partition {
         let touched = std::mem::take(&mut self.touched);
         for &number in &touched {
             let place = &mut self.communities[number as usize];
+            if let Some(community) = place {
+                let known = community.windows.members();
+                self.members = self.members + known - std::mem::replace(&mut community.members, known);
+            }
             if let Some(community) = place
                 && community.windows.is_idle()
             {

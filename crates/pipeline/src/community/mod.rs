@@ -170,7 +170,7 @@ impl CommunityStage {
             watermark: partition.watermark.value(),
             ids: partition.index.len(),
             communities: partition.community_ids.len(),
-            members: partition.communities.iter().flatten().map(|community| community.windows.members()).sum(),
+            members: partition.members,
             complaints: partition.waiting.len(),
             panes: partition.panes,
         })

@@ -22,6 +22,8 @@ pub(super) struct Community {
     pub(super) id: Arc<str>,
     pub(super) windows: CommunityWindows,
     pub(super) complaints: Complaints,
+    /// Members known at the last flush.
+    pub(super) members: usize,
     /// What stands for it in `due`.
     scheduled: Option<EpochMs>,
     /// Its slices changed since the last flush.
@@ -63,6 +65,8 @@ pub(super) struct Partition {
     pub(super) next_segment: u64,
     /// Names of queues that entries wait in, by their place.
     pub(super) queue_names: Vec<Box<str>>,
+    /// Members known in all communities at the last flush.
+    pub(super) members: usize,
     pub(super) communities: Vec<Option<Community>>,
     pub(super) free_communities: Vec<u32>,
     pub(super) community_ids: HashMap<Arc<str>, u32, ahash::RandomState>,
@@ -96,6 +100,7 @@ impl Partition {
             segments: BTreeMap::new(),
             next_segment: 0,
             queue_names: Vec::new(),
+            members: 0,
             communities: Vec::new(),
             free_communities: Vec::new(),
             community_ids: HashMap::default(),
@@ -318,6 +323,7 @@ impl Partition {
             id: Arc::clone(&id),
             windows: CommunityWindows::new(),
             complaints: Complaints::default(),
+            members: 0,
             scheduled: None,
             touched: false,
         };

@@ -101,6 +101,8 @@ impl Partition {
         for number in 0..self.communities.len() {
             if let Some(community) = self.communities[number].as_mut() {
                 community.windows.restored(&shared.windows, watermark);
+                community.members = community.windows.members();
+                self.members += community.members;
             }
             self.schedule(number as u32, &shared.windows);
         }
