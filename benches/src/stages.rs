@@ -148,6 +148,8 @@ pub(crate) fn community_case(records: usize) -> Case {
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max: 2_000_000,
+        members_max: 1_000_000,
+        remember_ms: 90 * 86_400_000,
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: 1_048_576,
         changelog: true,

@@ -31,6 +31,12 @@ struct Counted {
     abstained: bool,
     direction: &'static str,
     content_kinds: BTreeSet<String>,
+    /// Who it is from; none for the brand.
+    member: Option<String>,
+    by_brand: bool,
+    /// The interaction itself, and what it answers if it is a comment: kind and id.
+    own: (String, String),
+    answers: Option<(String, String)>,
 }
 
 /// The fields of a row that are recounted.
@@ -92,6 +98,10 @@ impl Recount {
                 abstained,
                 direction: direction(&line),
                 content_kinds: content_kinds(&line),
+                member: line["author"]["id"].as_str().filter(|_| line["author"]["role"] != "brand").map(str::to_owned),
+                by_brand: line["author"]["role"] == "brand",
+                own: (identity.1.clone(), identity.2.clone()),
+                answers: answers_of(&line),
             };
             match recount.newest.get(&identity) {
                 Some((known, _)) if *known > version => {}
@@ -157,12 +167,14 @@ impl Recount {
             by_community.entry(community).or_default().extend(counted);
         }
         let (mut compared, mut differ) = (0, Vec::new());
+        let longest_ms = windows.iter().map(|&(_, length_ms, _)| length_ms).max().unwrap_or(0);
         for (community, interactions) in &by_community {
             let Some(&watermark) = watermarks.get(*community) else {
                 ensure!(interactions.is_empty(), "community {community} has no row at all");
                 continue;
             };
             let first = interactions.iter().map(|counted| counted.at).min().unwrap_or(watermark);
+            let responses = first_responses(interactions);
             for &(window, length_ms, slide_ms) in windows {
                 let panes = last.get(&((*community).to_owned(), window.to_owned()));
                 let mut end = first.div_euclid(slide_ms) * slide_ms + slide_ms;
@@ -177,6 +189,15 @@ impl Recount {
                                 .push(format!("{community} {window} {end} {field}: {found} shown, {expected} counted"));
                         }
                     }
+                    let own = panes.and_then(|panes| panes.get(&end)).copied();
+                    for (field, found, expected) in
+                        people(interactions, &responses, (end - length_ms, end), longest_ms, row, own)
+                    {
+                        if found != expected {
+                            differ
+                                .push(format!("{community} {window} {end} {field}: {found} shown, {expected} counted"));
+                        }
+                    }
                     compared += 1;
                     end += slide_ms;
                 }
@@ -185,6 +206,83 @@ impl Recount {
         ensure!(differ.is_empty(), "{} differ, first {:#?}", differ.len(), &differ[..differ.len().min(5)]);
         Ok(compared)
     }
+}
+
+/// What a row says of people, and what a recount says: `row` is the newest up to the pane's end, `own` that of the end itself.
+fn people(
+    interactions: &[&Counted],
+    responses: &BTreeMap<&(String, String), i64>,
+    (start, end): (i64, i64),
+    longest_ms: i64,
+    row: Option<&Value>,
+    own: Option<&Value>,
+) -> Vec<(&'static str, String, String)> {
+    let held = || interactions.iter().filter(|counted| (start..end).contains(&counted.at));
+    let there: BTreeSet<&String> = held().filter_map(|counted| counted.member.as_ref()).collect();
+    let before = interactions.iter().filter(|counted| counted.at < start);
+    let before: BTreeSet<&String> = before.filter_map(|counted| counted.member.as_ref()).collect();
+    let response = |asked: &Counted| responses.get(&asked.own).copied();
+    let asked = || interactions.iter().filter(|counted| !counted.by_brand);
+    let mut delays: Vec<i64> = asked()
+        .filter_map(|asked| response(asked).filter(|at| (start..end).contains(at)).map(|at| at - asked.at))
+        .collect();
+    delays.sort_unstable();
+    let number = |row: Option<&Value>, field: &str| row.map_or(0, |row| row[field].as_i64().unwrap_or(-1)).to_string();
+    let mut compared = vec![
+        ("distinct_members", number(row, "distinct_members"), there.len().to_string()),
+        ("new_members", number(row, "new_members"), there.difference(&before).count().to_string()),
+        ("returning_members", number(row, "returning_members"), there.intersection(&before).count().to_string()),
+        ("first_responses", number(row, "first_responses"), delays.len().to_string()),
+    ];
+    for (field, share) in [("first_response_ms_p50", 0.5), ("first_response_ms_p90", 0.9)] {
+        let rank = (delays.len() as f64 * share).ceil() as usize;
+        let exact = rank.checked_sub(1).map(|at| delays[at]);
+        let found = row.and_then(|row| row[field].as_i64());
+        let close = match (found, exact) {
+            (Some(found), Some(exact)) => (found - exact).abs() as f64 <= 0.01 * exact as f64 + 1.0,
+            (found, exact) => found == exact,
+        };
+        if !close {
+            compared.push((field, format!("{found:?}"), format!("{exact:?}")));
+        }
+    }
+    if own.is_some() {
+        // What waits is told as of the end of a row, and is no reason for another row.
+        let made = asked().filter(|asked| asked.label == "complaint" && (end - longest_ms..end).contains(&asked.at));
+        let open: Vec<i64> =
+            made.filter(|asked| response(asked).is_none_or(|at| at >= end)).map(|asked| asked.at).collect();
+        compared.push(("open_complaints", number(own, "open_complaints"), open.len().to_string()));
+        let oldest = open.iter().min().map(|at| end - at);
+        let found = own.and_then(|own| own["oldest_open_complaint_ms"].as_i64());
+        compared.push(("oldest_open_complaint_ms", format!("{found:?}"), format!("{oldest:?}")));
+    }
+    compared
+}
+
+/// When the brand first answered whom.
+fn first_responses<'a>(interactions: &[&'a Counted]) -> BTreeMap<&'a (String, String), i64> {
+    let asked: BTreeMap<&(String, String), i64> =
+        interactions.iter().filter(|counted| !counted.by_brand).map(|counted| (&counted.own, counted.at)).collect();
+    let mut responses = BTreeMap::new();
+    for reply in interactions.iter().filter(|counted| counted.by_brand) {
+        let Some((&own, &at)) = reply.answers.as_ref().and_then(|answers| asked.get_key_value(answers)) else {
+            continue;
+        };
+        if reply.at >= at {
+            let first = responses.entry(own).or_insert(reply.at);
+            *first = reply.at.min(*first);
+        }
+    }
+    responses
+}
+
+/// What a comment answers: its parent, else its post.
+fn answers_of(line: &Value) -> Option<(String, String)> {
+    if line["kind"] != "comment" {
+        return None;
+    }
+    let id = |field: &str| line[field].as_str().map(str::to_owned);
+    id("parent_id").map(|id| ("comment".to_owned(), id)).or_else(|| Some(("post".to_owned(), id("post_id")?)))
 }
 
 /// In the order of [`FIELDS`].

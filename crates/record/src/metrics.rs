@@ -59,6 +59,7 @@ pub struct CommunityMetrics<'a> {
     pub returning_members: Option<i64>,
     pub members_approximate: Option<bool>,
     pub interactions_per_member: Option<f64>,
+    pub first_responses: Option<i64>,
     pub first_response_ms_p50: Option<i64>,
     pub first_response_ms_p90: Option<i64>,
     pub open_complaints: Option<i64>,

@@ -1,15 +1,32 @@
 //! The windows of one community.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod emission;
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use record::{EpochMs, Timing};
-use serde::{Deserialize, Serialize};
 
+pub use self::state::{StateKey, StateValue};
+use crate::levels::Levels;
+use crate::members::Members;
+use crate::responses::bucket;
 use crate::spec::floor;
-use crate::{Counts, WindowSet};
+use crate::{Counts, MemberFigures, MemberKey, ResponseFigures, WindowSet};
 
-/// Whether an interaction comes or goes.
+/// What one interaction counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contribution {
+    /// Its event time.
+    pub at: EpochMs,
+    /// The dimensions that it counts in.
+    pub counts: Counts,
+    /// Who it is from; `None` for the brand, and where nobody is named.
+    pub member: Option<MemberKey>,
+}
+
+/// Whether something comes or goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// It is counted from now on.
@@ -45,42 +62,12 @@ pub struct Pane<'a> {
     pub timing: Timing,
     /// What the pane holds.
     pub counts: &'a Counts,
-}
-
-/// The key of a piece of state, for the changelog.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum StateKey {
-    /// A slice.
-    Slice {
-        /// Its level: 0 is the finest.
-        level: u8,
-        /// Its start, inclusive.
-        start: EpochMs,
-    },
-    /// A pane whose emissions do not follow from the slices: it was emitted more than once, or is due because the panes
-    /// before it were closed when an interaction came.
-    Pane {
-        /// The window's place in the set.
-        window: u8,
-        /// The pane's end.
-        end: EpochMs,
-    },
-}
-
-/// A piece of state, for the changelog.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StateValue {
-    /// What a slice holds.
-    Slice(Counts),
-    /// The revision that a pane was last emitted with.
-    Pane(u32),
-}
-
-#[derive(Debug)]
-struct Slice {
-    start: EpochMs,
-    counts: Counts,
-    changed: bool,
+    /// Whose interactions it holds.
+    pub members: MemberFigures,
+    /// The brand's first responses in it.
+    pub responses: ResponseFigures,
+    /// How regular the brand's own contact was, 0 to 1: see [`Pane::contact_regularity`].
+    pub contact_regularity: Option<f64>,
 }
 
 /// A pane that is to be emitted.
@@ -107,8 +94,8 @@ struct Emitted {
 /// The windows of one community. Its memory is in proportion to the slices that hold something.
 #[derive(Debug, Default)]
 pub struct CommunityWindows {
-    /// By level, in order of start. A slice that a retraction emptied stays: panes that were emitted depend on it.
-    levels: Vec<VecDeque<Slice>>,
+    levels: Levels,
+    members: Members,
     /// Panes never emitted whose content differs from the pane before.
     pending: BTreeMap<PaneKey, Pending>,
     /// Emitted panes that are not closed.
@@ -122,175 +109,181 @@ pub struct CommunityWindows {
     changed: Vec<StateKey>,
 }
 
+/// How a change is judged.
+struct Open {
+    /// Of the slice that it belongs to.
+    level: usize,
+    start: EpochMs,
+    /// The watermark had passed its finest slice.
+    late: bool,
+    watermark: EpochMs,
+}
+
 impl CommunityWindows {
     /// With nothing in them.
     pub fn new() -> CommunityWindows {
         CommunityWindows::default()
     }
 
-    /// Takes in one interaction at `event_time`, or takes it back. `watermark` is `None` before the first event time. A time
-    /// beyond what can be reckoned with (some 70 million years from the epoch) is [`Applied::Late`].
+    /// Takes in one interaction, or takes it back. `watermark` is `None` before the first event time. A time beyond what can be
+    /// reckoned with (some 70 million years from the epoch) is [`Applied::Late`].
     ///
     /// What comes while an emission is due counts as come just before it. So whatever a pane shows was let in by it, however
     /// far the watermark runs ahead of the emissions.
     pub fn apply(
         &mut self,
         set: &WindowSet,
-        event_time: EpochMs,
-        counts: &Counts,
+        contribution: &Contribution,
         change: Change,
         watermark: Option<EpochMs>,
     ) -> Applied {
-        if !TIMES.contains(&event_time) {
-            return Applied::Late;
-        }
-        let watermark = self.judge(watermark.unwrap_or(EpochMs::MIN / 2));
-        let Some(level) = open_level(set, event_time, watermark) else { return Applied::Late };
-        let start = floor(event_time, set.levels()[level].size_ms);
-        let finest_ms = set.levels()[0].size_ms;
-        let late = floor(event_time, finest_ms) + finest_ms <= watermark;
-        let missed_panes = if late { missed_panes(set, event_time, watermark) } else { 0 };
-        let created = match change {
-            Change::Add => {
-                let marked = Counts { late: i64::from(late), missed: i64::from(missed_panes), ..*counts };
-                self.add(set, level, start, &marked, 1)
+        let Contribution { at, counts, member } = *contribution;
+        let Some(open) = self.open(set, at, watermark) else {
+            if let (Change::Retract, Some(member)) = (change, member) {
+                self.forget_author(set, at, member);
             }
-            Change::Retract => self.add(set, level, start, counts, -1),
+            return Applied::Late;
         };
-        if created {
-            self.schedule(set, level, start, watermark);
+        let missed_panes = if open.late { missed_panes(set, at, open.watermark) } else { 0 };
+        let (slice, created) = self.levels.slice_or_new(set, open.level, open.start);
+        match change {
+            Change::Add => {
+                let marked = Counts { late: i64::from(open.late), missed: i64::from(missed_panes), ..counts };
+                slice.counts.add(&marked, 1);
+            }
+            Change::Retract => slice.counts.add(&counts, -1),
         }
-        if late {
-            self.revise(set, event_time, watermark);
+        if !slice.changed {
+            slice.changed = true;
+            self.changed.push(StateKey::Slice { level: open.level as u8, start: open.start });
+        }
+        if created {
+            self.schedule(set, open.level, open.start, open.watermark);
+        }
+        if open.late {
+            self.revise(set, at, open.watermark);
+        }
+        if let Some(member) = member {
+            let other = match change {
+                Change::Add => self.meet(set, &open, member),
+                Change::Retract => self.unmeet(set, &open, member),
+            };
+            // Where they were new they are not any more, or the other way round.
+            for time in other.into_iter().flatten() {
+                self.revise(set, time, open.watermark);
+            }
         }
         Applied::Counted { missed_panes }
     }
 
-    /// The least watermark at which [`CommunityWindows::emit`] has something to do; `None` if it never will without a
-    /// further change.
-    pub fn next_due(&self, set: &WindowSet) -> Option<EpochMs> {
-        let pending = self.pending.keys().next().map(|&(end, _)| end);
-        let revised = self.revised.first().map(|&(end, _)| end);
-        let rolling = self
-            .levels
-            .iter()
-            .zip(set.levels())
-            .filter_map(|(slices, level)| slices.front().map(|slice| slice.start + level.size_ms + level.keep_ms));
-        rolling.chain(pending).chain(revised).min()
+    /// The brand's first response to somebody came `delay_ms` after them, at event time `at`; or it was not the first after all.
+    pub fn respond(&mut self, set: &WindowSet, at: EpochMs, delay_ms: i64, change: Change, watermark: Option<EpochMs>) {
+        let Some(open) = self.open(set, at, watermark) else { return };
+        // The response is an interaction itself, which made the slice.
+        let Some(slice) = self.levels.slice_mut(open.level, open.start) else { return };
+        let times = if change == Change::Add { 1 } else { -1 };
+        slice.responses.add(bucket(delay_ms), times);
+        if open.late {
+            self.revise(set, at, open.watermark);
+        }
     }
 
-    /// Emits every pane that is due at this watermark: the first emissions in order of their ends, then what changed since
-    /// it was emitted. Afterwards it lets go of what no open pane needs.
-    pub fn emit(&mut self, set: &WindowSet, watermark: EpochMs, see: &mut dyn FnMut(Pane<'_>)) {
-        while let Some((&(end, window), &Pending { late, stored })) = self.pending.first_key_value()
-            && end <= watermark
-        {
-            self.pending.pop_first();
-            let timing = if late { Timing::Late } else { Timing::OnTime };
-            self.see(set, window, end, 0, timing, see);
-            self.emitted.insert((end, window), Emitted { revision: 0, stored });
+    /// What rows say as of their ends after `after` and up to `to` is another thing now: those that were emitted and are not
+    /// closed are emitted again.
+    pub fn revise_ends(&mut self, set: &WindowSet, after: EpochMs, to: EpochMs, watermark: Option<EpochMs>) {
+        let watermark = self.judge(watermark.unwrap_or(EpochMs::MIN / 2));
+        let to = to.min(watermark);
+        if after >= to {
+            return;
         }
-        for (end, window) in std::mem::take(&mut self.revised) {
-            if let Some(emitted) = self.emitted.get_mut(&(end, window)) {
-                *emitted = Emitted { revision: emitted.revision + 1, stored: true };
-                let revision = emitted.revision;
-                self.changed.push(StateKey::Pane { window, end });
-                self.see(set, window, end, revision, Timing::Late, see);
+        for (window, spec) in set.specs().iter().enumerate() {
+            let first_open = watermark.saturating_sub(spec.lateness_ms).saturating_add(1);
+            let from = after.saturating_add(1).max(first_open);
+            if from > to {
+                continue;
+            }
+            let known = self.revised.len();
+            let ends = self.emitted.range((from, 0)..=(to, u8::MAX)).map(|(&key, _)| key);
+            self.revised.extend(ends.filter(|&(_, of)| usize::from(of) == window));
+            if self.revised.len() > known {
+                self.hold(from, spec.lateness_ms);
             }
         }
-        self.judged_at = self.judged_at.max(Some(watermark));
-        self.held_at = None;
-        self.close(set, watermark);
-        self.roll_up(set, watermark);
     }
 
-    /// What changed since the last call, for the changelog; `None` where it is gone. To be called right after
-    /// [`CommunityWindows::emit`], and stored with its watermark: what is due again but not yet emitted is not in it.
-    pub fn take_changed(&mut self, see: &mut dyn FnMut(StateKey, Option<StateValue>)) {
-        let mut changed = std::mem::take(&mut self.changed);
-        changed.sort_unstable();
-        changed.dedup();
-        for key in &changed {
-            let value = match *key {
-                StateKey::Slice { level, start } => self.slice_mut(usize::from(level), start).map(|slice| {
-                    slice.changed = false;
-                    StateValue::Slice(slice.counts)
-                }),
-                StateKey::Pane { window, end } => match self.emitted.get(&(end, window)) {
-                    Some(emitted) => Some(StateValue::Pane(emitted.revision)),
-                    None if self.pending.contains_key(&(end, window)) => Some(StateValue::Pane(0)),
-                    None => None,
-                },
-            };
-            see(*key, value);
+    /// An interaction is not told apart from others any more, though what it counts for stays: its identity left.
+    pub fn forget_author(&mut self, set: &WindowSet, at: EpochMs, member: MemberKey) {
+        let Some((level, start)) = self.place_of(set, at) else { return };
+        let Some(slice) = self.levels.slice_mut(level, start) else { return };
+        if let Some((id, _)) = self.members.take(member) {
+            slice.members.add(id, -1);
         }
-        changed.clear();
-        self.changed = changed;
     }
 
-    /// Takes back one piece of state from the changelog; `None` removes it. False, and nothing changed, if it cannot be a
-    /// piece of these windows: the changelog was written with other ones.
-    pub fn restore(&mut self, set: &WindowSet, key: StateKey, value: Option<StateValue>) -> bool {
-        if !is_of(set, key, value.as_ref()) {
-            return false;
-        }
-        match (key, value) {
-            (StateKey::Slice { level, start }, value) => {
-                let level = usize::from(level);
-                let at = self.place(set, level, start);
-                let slices = &mut self.levels[level];
-                match (at, value) {
-                    (Ok(at), Some(StateValue::Slice(counts))) => slices[at].counts = counts,
-                    (Err(at), Some(StateValue::Slice(counts))) => {
-                        slices.insert(at, Slice { start, counts, changed: false })
-                    }
-                    (Ok(at), _) => {
-                        slices.remove(at);
-                    }
-                    (Err(_), _) => {}
-                }
-            }
-            (StateKey::Pane { window, end }, Some(StateValue::Pane(revision))) => {
-                self.emitted.insert((end, window), Emitted { revision, stored: true });
-            }
-            (StateKey::Pane { window, end }, _) => {
-                self.emitted.remove(&(end, window));
-            }
-        }
-        true
+    /// Forgets members who were last active before this time; false if there was none.
+    pub fn forget_members(&mut self, before: EpochMs) -> bool {
+        let known = self.members.len();
+        self.members.forget(before);
+        self.members.len() < known
     }
 
-    /// All pieces are restored: what is due follows from the slices and the watermark.
-    pub fn restored(&mut self, set: &WindowSet, watermark: Option<EpochMs>) {
-        self.judged_at = watermark;
-        let watermark = watermark.unwrap_or(EpochMs::MIN / 2);
-        // What was stored and is still to come was never emitted.
-        let to_come: Vec<PaneKey> = self.emitted.keys().copied().filter(|&(end, _)| end > watermark).collect();
-        for key in to_come {
-            self.emitted.remove(&key);
-            self.pending.insert(key, Pending { late: false, stored: true });
-        }
-        for level in 0..self.levels.len() {
-            for at in 0..self.levels[level].len() {
-                let start = self.levels[level][at].start;
-                for window in 0..set.specs().len() {
-                    for end in changing_ends(set, window, level, start) {
-                        if end > watermark {
-                            self.pending.entry((end, window as u8)).or_insert(Pending { late: false, stored: false });
-                        } else {
-                            let emitted = Emitted { revision: 0, stored: false };
-                            self.emitted.entry((end, window as u8)).or_insert(emitted);
-                        }
-                    }
-                }
-            }
-        }
-        self.close(set, watermark);
+    /// When those who are remembered and not active any more were last active, to the slice.
+    pub fn idle_members(&self) -> impl Iterator<Item = EpochMs> + '_ {
+        self.members.idle()
+    }
+
+    /// How many members are known.
+    pub fn members(&self) -> usize {
+        self.members.len()
     }
 
     /// True when there is nothing left to know: the community may be forgotten.
     pub fn is_idle(&self) -> bool {
-        self.levels.iter().all(VecDeque::is_empty) && self.pending.is_empty() && self.revised.is_empty()
+        self.levels.is_empty() && self.pending.is_empty() && self.revised.is_empty() && self.members.len() == 0
+    }
+
+    /// How a change at this time is to be judged; `None` if every pane that would hold it is closed.
+    fn open(&mut self, set: &WindowSet, at: EpochMs, watermark: Option<EpochMs>) -> Option<Open> {
+        if !TIMES.contains(&at) {
+            return None;
+        }
+        let watermark = self.judge(watermark.unwrap_or(EpochMs::MIN / 2));
+        let open_level = open_level(set, at, watermark)?;
+        // What was counted at this time may be in a finer slice still; to be taken back it must be found there.
+        let level = self.levels.level_of(set, at).map_or(open_level, |finest| finest.min(open_level));
+        let start = floor(at, set.levels()[level].size_ms);
+        let finest_ms = set.levels()[0].size_ms;
+        let late = floor(at, finest_ms) + finest_ms <= watermark;
+        Some(Open { level, start, late, watermark })
+    }
+
+    /// The finest slice that holds this time: its level and its start.
+    fn place_of(&self, set: &WindowSet, at: EpochMs) -> Option<(usize, EpochMs)> {
+        let level = self.levels.level_of(set, at)?;
+        Some((level, floor(at, set.levels()[level].size_ms)))
+    }
+
+    /// Counts a member. Gives when they had been new before, if they are new elsewhere now.
+    fn meet(&mut self, set: &WindowSet, open: &Open, member: MemberKey) -> [Option<EpochMs>; 2] {
+        let (id, before) = self.members.add(member, open.start);
+        self.levels.slice_or_new(set, open.level, open.start).0.members.add(id, 1);
+        [before, None]
+    }
+
+    /// Takes a member's interaction back. Gives when they had been new before, and when they are new now, if that is another
+    /// time.
+    fn unmeet(&mut self, set: &WindowSet, open: &Open, member: MemberKey) -> [Option<EpochMs>; 2] {
+        let Some((id, first_seen)) = self.members.take(member) else { return [None, None] };
+        let slice = self.levels.slice_or_new(set, open.level, open.start).0;
+        slice.members.add(id, -1);
+        let end = open.start + set.levels()[open.level].size_ms;
+        // What was seen before all slices stays seen.
+        if !(open.start..end).contains(&first_seen) || slice.holds(id) {
+            return [None, None];
+        }
+        let now = self.levels.first_of(id);
+        self.members.move_first(id, now);
+        [Some(first_seen), now]
     }
 
     /// The watermark to judge an interaction by: not beyond what is still to be emitted, and never going back.
@@ -308,45 +301,6 @@ impl CommunityWindows {
     fn hold(&mut self, end: EpochMs, lateness_ms: i64) {
         let last_open = end + lateness_ms - 1;
         self.held_at = Some(self.held_at.map_or(last_open, |held_at| held_at.min(last_open)));
-    }
-
-    /// Adds to a slice; true if it was not there before.
-    fn add(&mut self, set: &WindowSet, level: usize, start: EpochMs, counts: &Counts, times: i64) -> bool {
-        let (at, created) = match self.place(set, level, start) {
-            Ok(at) => (at, false),
-            Err(at) => {
-                self.levels[level].insert(at, Slice { start, counts: Counts::default(), changed: false });
-                (at, true)
-            }
-        };
-        let slice = &mut self.levels[level][at];
-        slice.counts.add(counts, times);
-        if !slice.changed {
-            slice.changed = true;
-            self.changed.push(StateKey::Slice { level: level as u8, start });
-        }
-        created
-    }
-
-    /// Where a slice is within its level, or belongs.
-    fn place(&mut self, set: &WindowSet, level: usize, start: EpochMs) -> Result<usize, usize> {
-        if self.levels.is_empty() {
-            self.levels.resize_with(set.levels().len(), VecDeque::new);
-        }
-        let slices = &self.levels[level];
-        // Almost always it is the newest.
-        match slices.back() {
-            Some(last) if last.start == start => Ok(slices.len() - 1),
-            Some(last) if last.start < start => Err(slices.len()),
-            None => Err(0),
-            Some(_) => slices.binary_search_by_key(&start, |slice| slice.start),
-        }
-    }
-
-    fn slice_mut(&mut self, level: usize, start: EpochMs) -> Option<&mut Slice> {
-        let slices = self.levels.get_mut(level)?;
-        let at = slices.binary_search_by_key(&start, |slice| slice.start).ok()?;
-        slices.get_mut(at)
     }
 
     /// A slice came to be: where it enters and where it leaves each window, the window changes.
@@ -398,74 +352,10 @@ impl CommunityWindows {
         }
         self.changed.push(StateKey::Pane { window, end });
     }
-
-    fn see(
-        &self,
-        set: &WindowSet,
-        window: u8,
-        end: EpochMs,
-        revision: u32,
-        timing: Timing,
-        see: &mut dyn FnMut(Pane<'_>),
-    ) {
-        let window = usize::from(window);
-        let start = end - set.specs()[window].length_ms;
-        let mut counts = Counts::default();
-        // Slices of coarser levels hold only what this window's open panes do not.
-        for slices in self.levels.iter().take(set.level_of(window) + 1) {
-            let from = slices.partition_point(|slice| slice.start < start);
-            for slice in slices.range(from..).take_while(|slice| slice.start < end) {
-                counts.add(&slice.counts, 1);
-            }
-        }
-        see(Pane { window, start, end, revision, timing, counts: &counts });
-    }
-
-    /// Forgets emitted panes whose allowed lateness is over.
-    fn close(&mut self, set: &WindowSet, watermark: EpochMs) {
-        let changed = &mut self.changed;
-        self.emitted.retain(|&(end, window), &mut emitted| {
-            let open = end + set.specs()[usize::from(window)].lateness_ms > watermark;
-            if !open && emitted.stored {
-                changed.push(StateKey::Pane { window, end });
-            }
-            open
-        });
-    }
-
-    /// Moves slices that no open pane needs so fine to the next level, and drops them behind the last.
-    fn roll_up(&mut self, set: &WindowSet, watermark: EpochMs) {
-        for (number, level) in set.levels().iter().enumerate() {
-            while let Some(slice) = self.levels.get_mut(number).and_then(|slices| {
-                let over = slices.front().is_some_and(|slice| slice.start + level.size_ms + level.keep_ms <= watermark);
-                if over { slices.pop_front() } else { None }
-            }) {
-                self.changed.push(StateKey::Slice { level: number as u8, start: slice.start });
-                if let Some(coarser) = set.levels().get(number + 1) {
-                    self.add(set, number + 1, floor(slice.start, coarser.size_ms), &slice.counts, 1);
-                }
-            }
-        }
-    }
 }
 
 /// Times that can be reckoned with: a window's length and lateness may be added and taken away.
 const TIMES: RangeInclusive<EpochMs> = EpochMs::MIN / 4..=EpochMs::MAX / 4;
-
-/// Whether a piece of state can be one of these windows.
-fn is_of(set: &WindowSet, key: StateKey, value: Option<&StateValue>) -> bool {
-    let (time, size_ms, kind_fits) = match key {
-        StateKey::Slice { level, start } => {
-            let Some(level) = set.levels().get(usize::from(level)) else { return false };
-            (start, level.size_ms, matches!(value, None | Some(StateValue::Slice(_))))
-        }
-        StateKey::Pane { window, end } => {
-            let Some(spec) = set.specs().get(usize::from(window)) else { return false };
-            (end, spec.slide_ms, matches!(value, None | Some(StateValue::Pane(_))))
-        }
-    };
-    kind_fits && TIMES.contains(&time) && time.rem_euclid(size_ms) == 0
-}
 
 /// The finest level that still holds slices of this time; `None` if every pane that would hold it is closed.
 fn open_level(set: &WindowSet, event_time: EpochMs, watermark: EpochMs) -> Option<usize> {

@@ -9,8 +9,17 @@
 
 mod community;
 mod counts;
+mod harmony;
+mod levels;
+mod members;
+mod regularity;
+mod responses;
 mod spec;
+mod tally;
 
-pub use community::{Applied, Change, CommunityWindows, Pane, StateKey, StateValue};
+pub use community::{Applied, Change, CommunityWindows, Contribution, Pane, StateKey, StateValue};
 pub use counts::Counts;
+pub use harmony::harmony;
+pub use members::{MemberFigures, MemberKey, MemberState};
+pub use responses::ResponseFigures;
 pub use spec::{WindowError, WindowSet, WindowSpec};

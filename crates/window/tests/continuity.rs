@@ -4,10 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use record::{ContentKind, Direction, EpochMs, Kind, Label, Timing};
-use window::{Applied, Change, CommunityWindows, Counts, StateKey, StateValue, WindowSet, WindowSpec};
+use window::{
+    Applied, Change, CommunityWindows, Contribution, Counts, MemberFigures, MemberKey, ResponseFigures, StateKey,
+    StateValue, WindowSet, WindowSpec,
+};
 
-/// An emission in full: window, end, revision, timing, counts.
-type Row = (usize, EpochMs, u32, Timing, Counts);
+/// An emission in full: window, end, revision, timing, counts, and what else the pane says.
+type Row = (usize, EpochMs, u32, Timing, Counts, Rest);
+
+/// Members, responses, regularity of contact.
+type Rest = (MemberFigures, ResponseFigures, Option<f64>);
 
 fn small_set() -> WindowSet {
     let spec = |name: &str, length_ms, slide_ms, lateness_ms| WindowSpec {
@@ -32,6 +38,12 @@ fn counts(variant: u8) -> Counts {
     )
 }
 
+/// An interaction of that variant by one of a few people.
+fn contribution(at: EpochMs, variant: u8) -> Contribution {
+    let member = (variant % 4 > 0).then_some(MemberKey([variant % 4; 16]));
+    Contribution { at, counts: counts(variant), member }
+}
+
 struct Instance {
     set: WindowSet,
     windows: CommunityWindows,
@@ -48,7 +60,8 @@ impl Instance {
         let mut rows = Vec::new();
         self.windows.emit(&self.set, watermark, &mut |pane| {
             assert_eq!(pane.end - pane.start, self.set.specs()[pane.window].length_ms);
-            rows.push((pane.window, pane.end, pane.revision, pane.timing, *pane.counts));
+            let rest = (pane.members, pane.responses, pane.contact_regularity);
+            rows.push((pane.window, pane.end, pane.revision, pane.timing, *pane.counts, rest));
         });
         let due = self.windows.next_due(&self.set);
         assert!(due.is_none_or(|due| due > watermark), "due at {due:?} after an emission at {watermark}");
@@ -62,12 +75,18 @@ impl Instance {
         rows
     }
 
-    fn restart(&mut self, watermark: EpochMs) {
+    fn restart(&mut self, watermark: EpochMs, live: &[Contribution], responses: &[(EpochMs, i64)]) {
         self.windows = CommunityWindows::new();
         for (&key, value) in &self.log {
             assert!(self.windows.restore(&self.set, key, Some(value.clone())), "{key:?} was refused");
         }
         self.windows.restored(&self.set, Some(watermark));
+        for contribution in live {
+            self.windows.recall(&self.set, contribution);
+        }
+        for &(at, delay_ms) in responses {
+            self.windows.recall_response(&self.set, at, delay_ms);
+        }
     }
 }
 
@@ -77,6 +96,12 @@ enum Act {
     Add(i64, u8),
     /// The one that was counted so many before the newest is taken back.
     Retract(usize),
+    /// The one that was counted so many before the newest answers somebody, after this time.
+    Respond(usize, i64),
+    /// That response is none after all.
+    Unrespond(usize),
+    /// What rows say as of this stretch of ends before the watermark changes.
+    Revise(i64, i64),
     /// The watermark moves and nothing is emitted yet.
     Move(i64),
     Commit,
@@ -89,6 +114,9 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (-20_i64..60, any::<u8>()).prop_map(|(ahead, variant)| Act::Add(ahead, variant)),
         4 => (-300_i64..0, any::<u8>()).prop_map(|(ahead, variant)| Act::Add(ahead, variant)),
         2 => (0_usize..30).prop_map(Act::Retract),
+        2 => (0_usize..10, 0_i64..5_000).prop_map(|(back, delay_ms)| Act::Respond(back, delay_ms)),
+        1 => (0_usize..10).prop_map(Act::Unrespond),
+        1 => (0_i64..200, 0_i64..100).prop_map(|(back, long)| Act::Revise(back, long)),
         3 => (0_i64..30).prop_map(Act::Move),
         1 => (0_i64..400).prop_map(Act::Move),
         3 => Just(Act::Commit),
@@ -100,26 +128,51 @@ fn act() -> impl Strategy<Value = Act> {
 fn run(acts: &[Act]) -> Result<Vec<Row>, TestCaseError> {
     let (mut steady, mut restarted) = (Instance::new(), Instance::new());
     let mut watermark = -1_000;
-    let mut live: Vec<(EpochMs, Counts)> = Vec::new();
+    let mut live: Vec<Contribution> = Vec::new();
+    let mut responses: Vec<(EpochMs, i64)> = Vec::new();
     let mut rows = Vec::new();
-    let apply = |both: [&mut Instance; 2], at: EpochMs, counts: &Counts, change, watermark| {
+    let apply = |both: [&mut Instance; 2], contribution: &Contribution, change, watermark| {
         let [first, second] =
-            both.map(|instance| instance.windows.apply(&instance.set, at, counts, change, Some(watermark)));
+            both.map(|instance| instance.windows.apply(&instance.set, contribution, change, Some(watermark)));
         prop_assert_eq!(first, second);
         Ok(first)
+    };
+    let respond = |both: [&mut Instance; 2], (at, delay_ms): (EpochMs, i64), change, watermark| {
+        for instance in both {
+            instance.windows.respond(&instance.set, at, delay_ms, change, Some(watermark));
+        }
     };
     for act in acts.iter().chain([&Act::Move(2_000), &Act::Commit]) {
         match *act {
             Act::Add(ahead, variant) => {
-                let (at, counts) = (watermark + ahead, counts(variant));
-                if apply([&mut steady, &mut restarted], at, &counts, Change::Add, watermark)? != Applied::Late {
-                    live.push((at, counts));
+                let contribution = contribution(watermark + ahead, variant);
+                if apply([&mut steady, &mut restarted], &contribution, Change::Add, watermark)? != Applied::Late {
+                    live.push(contribution);
                 }
             }
             Act::Retract(back) => {
                 if let Some(place) = live.len().checked_sub(back + 1) {
-                    let (at, counts) = live.remove(place);
-                    apply([&mut steady, &mut restarted], at, &counts, Change::Retract, watermark)?;
+                    let contribution = live.remove(place);
+                    apply([&mut steady, &mut restarted], &contribution, Change::Retract, watermark)?;
+                }
+            }
+            Act::Respond(back, delay_ms) => {
+                if let Some(place) = live.len().checked_sub(back + 1) {
+                    let response = (live[place].at, delay_ms);
+                    responses.push(response);
+                    respond([&mut steady, &mut restarted], response, Change::Add, watermark);
+                }
+            }
+            Act::Unrespond(back) => {
+                if let Some(place) = responses.len().checked_sub(back + 1) {
+                    let response = responses.remove(place);
+                    respond([&mut steady, &mut restarted], response, Change::Retract, watermark);
+                }
+            }
+            Act::Revise(back, long) => {
+                let after = watermark - back;
+                for instance in [&mut steady, &mut restarted] {
+                    instance.windows.revise_ends(&instance.set, after, after + long, Some(watermark));
                 }
             }
             Act::Move(by) => watermark += by,
@@ -129,10 +182,14 @@ fn run(acts: &[Act]) -> Result<Vec<Row>, TestCaseError> {
                 prop_assert_eq!(&steady.log, &restarted.log, "changelog at {}", watermark);
                 rows.extend(emitted);
                 if matches!(act, Act::Restart) {
-                    restarted.restart(watermark);
+                    restarted.restart(watermark, &live, &responses);
                 }
             }
         }
+    }
+    for instance in [&mut steady, &mut restarted] {
+        instance.windows.forget_members(EpochMs::MAX);
+        instance.commit(watermark);
     }
     prop_assert!(steady.windows.is_idle() && restarted.windows.is_idle());
     prop_assert!(steady.log.is_empty() && restarted.log.is_empty(), "left over: {:?}", restarted.log);
@@ -146,18 +203,19 @@ proptest! {
     fn a_restart_changes_no_emission(acts in prop::collection::vec(act(), 1..100)) {
         let rows = run(&acts)?;
         let mut seen = BTreeSet::new();
-        let mut last: BTreeMap<usize, (EpochMs, Counts)> = BTreeMap::new();
-        for (window, end, revision, timing, counts) in rows {
+        let mut last: BTreeMap<usize, (EpochMs, Counts, MemberFigures)> = BTreeMap::new();
+        for (window, end, revision, timing, counts, (members, ..)) in rows {
             prop_assert!(seen.insert((window, end, revision)), "twice: window {window} end {end} revision {revision}");
             prop_assert!(revision == 0 || seen.contains(&(window, end, revision - 1)), "a revision was left out");
             prop_assert!(revision == 0 || timing == Timing::Late);
-            let newest = last.entry(window).or_insert((end, counts));
+            let newest = last.entry(window).or_insert((end, counts, members));
             if end >= newest.0 {
-                *newest = (end, counts);
+                *newest = (end, counts, members);
             }
         }
-        for (window, (end, counts)) in last {
+        for (window, (end, counts, members)) in last {
             prop_assert_eq!(counts, Counts::default(), "window {} does not fall to zero at {}", window, end);
+            prop_assert_eq!(members, MemberFigures::default(), "window {} at {}", window, end);
         }
     }
 
@@ -170,7 +228,7 @@ proptest! {
         let fill = || {
             let mut instance = Instance::new();
             for &(at, variant) in &events {
-                instance.windows.apply(&instance.set, at, &counts(variant), Change::Add, None);
+                instance.windows.apply(&instance.set, &contribution(at, variant), Change::Add, None);
             }
             instance
         };
@@ -196,13 +254,13 @@ proptest! {
         let (mut watermark, mut events, mut missed) = (0, Vec::new(), 0);
         let mut rows: BTreeMap<(usize, EpochMs), i64> = BTreeMap::new();
         let show = |rows: &mut BTreeMap<_, _>, emitted: Vec<Row>| {
-            rows.extend(emitted.into_iter().map(|(window, end, _, _, counts)| ((window, end), counts.interactions)));
+            rows.extend(emitted.into_iter().map(|(window, end, _, _, counts, _)| ((window, end), counts.interactions)));
         };
         for (ahead, by, commit) in steps {
             watermark += by;
             let at = watermark + ahead;
             events.push(at);
-            missed += match instance.windows.apply(&instance.set, at, &counts(1), Change::Add, Some(watermark)) {
+            missed += match instance.windows.apply(&instance.set, &contribution(at, 1), Change::Add, Some(watermark)) {
                 Applied::Counted { missed_panes } => i64::from(missed_panes),
                 Applied::Late => instance.set.specs().iter().map(|spec| spec.length_ms / spec.slide_ms).sum(),
             };
@@ -240,7 +298,9 @@ proptest! {
         instance.windows.restore(set, StateKey::Slice { level, start: at }, Some(StateValue::Slice(counts(1))));
         instance.windows.restore(set, StateKey::Pane { window: pane, end: at }, Some(StateValue::Pane(3)));
         instance.windows.restored(set, watermark);
-        instance.windows.apply(set, at, &counts(1), Change::Add, watermark);
+        instance.windows.apply(set, &contribution(at, 1), Change::Add, watermark);
+        instance.windows.respond(set, at, at, Change::Add, watermark);
+        instance.windows.revise_ends(set, at, at.saturating_add(40), watermark);
         instance.commit(watermark.unwrap_or(0));
     }
 }
@@ -269,14 +329,14 @@ fn a_due_pane_takes_in_what_came_before_its_emission() {
     let spec = WindowSpec { name: "a".to_owned(), length_ms: 30, slide_ms: 10, lateness_ms: 10 };
     let set = WindowSet::new(vec![spec]).unwrap();
     let mut windows = CommunityWindows::new();
-    windows.apply(&set, 5, &counts(1), Change::Add, Some(0));
+    windows.apply(&set, &contribution(5, 1), Change::Add, Some(0));
     // The watermark has gone on, and pane 10 is past its lateness, but it was not emitted yet: it holds both.
-    let applied = windows.apply(&set, 6, &counts(1), Change::Add, Some(25));
+    let applied = windows.apply(&set, &contribution(6, 1), Change::Add, Some(25));
     assert_eq!(applied, Applied::Counted { missed_panes: 0 });
     let mut rows = Vec::new();
     windows.emit(&set, 25, &mut |pane| rows.push((pane.end, pane.revision, pane.counts.interactions)));
     // Now it is closed, and pane 20 must say what pane 10 could not.
-    let applied = windows.apply(&set, 7, &counts(1), Change::Add, Some(25));
+    let applied = windows.apply(&set, &contribution(7, 1), Change::Add, Some(25));
     assert_eq!(applied, Applied::Counted { missed_panes: 1 });
     windows.emit(&set, 25, &mut |pane| rows.push((pane.end, pane.revision, pane.counts.interactions)));
     assert_eq!(rows, [(10, 0, 2), (20, 0, 3)]);

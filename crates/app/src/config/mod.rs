@@ -147,6 +147,8 @@ pub(crate) struct Community {
     pub(crate) group_id: String,
     pub(crate) commit_interval_ms: u64,
     pub(crate) ids_max: usize,
+    pub(crate) remember_days: i64,
+    pub(crate) members_max: usize,
 }
 
 /// Every mistake of a configuration.

@@ -12,6 +12,8 @@ use wire::{ClassifiedDecoder, SchemaName};
 use super::{RoleResult, Surroundings, ask, encoder};
 use crate::registry::Registry;
 
+const DAY_MS: i64 = 86_400_000;
+
 /// How the role stands, for the demo's view and summary.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CommunityReport {
@@ -85,6 +87,8 @@ pub(crate) fn run_community(
         disorder_ms: config.disorder_ms,
         hold_ms_max: config.hold_ms_max,
         ids_max: config.community.ids_max,
+        members_max: config.community.members_max,
+        remember_ms: config.community.remember_days * DAY_MS,
         future_ms_max: config.future_ms_max,
         dead_letter_value_bytes_max: config.raw_record_bytes_max,
         changelog: !surroundings.embedded,

@@ -39,6 +39,8 @@ pub(crate) struct Metrics {
     watermark_seconds: GaugeVec,
     ids: IntGaugeVec,
     communities: IntGaugeVec,
+    members: IntGaugeVec,
+    complaints: IntGaugeVec,
     panes: IntCounterVec,
     /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
     seen: Arc<Mutex<HashMap<String, u64>>>,
@@ -134,7 +136,13 @@ impl Metrics {
                 &["partition"],
             ),
             ids: gauge("known_ids", "Interactions known by identity.", &["partition"]),
-            communities: gauge("communities", "Communities with live slices.", &["partition"]),
+            communities: gauge("communities", "Communities of which something is known.", &["partition"]),
+            members: gauge("known_members", "Members known, over all communities.", &["partition"]),
+            complaints: gauge(
+                "known_complaints",
+                "Complaints that wait, or were answered within the longest window.",
+                &["partition"],
+            ),
             panes: counter("panes_total", "Panes emitted.", &["partition"]),
             registry,
             seen: Arc::default(),
@@ -189,7 +197,7 @@ impl Metrics {
                 for gauge in [&self.watermark_delay_seconds, &self.watermark_seconds] {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
-                for gauge in [&self.ids, &self.communities] {
+                for gauge in [&self.ids, &self.communities, &self.members, &self.complaints] {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
             }
@@ -248,6 +256,8 @@ impl Metrics {
         }
         self.ids.with_label_values(labels).set(i64::try_from(status.ids).unwrap_or(i64::MAX));
         self.communities.with_label_values(labels).set(i64::try_from(status.communities).unwrap_or(i64::MAX));
+        self.members.with_label_values(labels).set(i64::try_from(status.members).unwrap_or(i64::MAX));
+        self.complaints.with_label_values(labels).set(i64::try_from(status.complaints).unwrap_or(i64::MAX));
         self.add_up(&self.panes, labels, status.panes);
     }
 

@@ -1,7 +1,7 @@
 //! The entries of the changelog: how a partition's state is written and read back.
 //!
-//! Keys are text: `meta`, `ids|<segment>`, `slice|<community>|<level>|<start>`, `pane|<community>|<window>|<end>`. Values are a version byte and `postcard`
-//! data: only this program reads them. The partition of an entry is the input partition whose state it is.
+//! Keys are text: `meta`, `ids|<segment>`, `slice|<community>|<level>|<start>`, `pane|<community>|<window>|<end>`,
+//! `member|<community>|<pseudonym in hex>`. Values are a version byte and `postcard` data: only this program reads them. The partition of an entry is the input partition whose state it is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,13 +11,14 @@ use record::stage::{OutputWriter, Outputs};
 use record::{ContentKinds, Direction, EpochMs, Label, Position, Version, decode_key};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
-use window::{StateKey, StateValue};
+use window::{MemberKey, StateKey, StateValue};
 
+use super::answers::TargetHash;
 use super::identity::{Entry, SlotId};
 use super::watermark::Topic;
 
 /// The version of every value; a newer one cannot be read by this program, and the restore says so.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Most entries of one segment of ids.
 pub(super) const SEGMENT_ENTRIES_MAX: usize = 512;
@@ -49,12 +50,15 @@ pub(super) struct StoredId<'a> {
     content_kinds: u8,
     flags: u8,
     queue: Option<u8>,
+    author: Option<MemberKey>,
+    answers: Option<TargetHash>,
 }
 
 const ABSTAINED: u8 = 1;
 const DELETED: u8 = 2;
 const COUNTED: u8 = 4;
 const LISTED: u8 = 8;
+const BRAND: u8 = 16;
 
 impl<'a> StoredId<'a> {
     pub(super) fn new(key: &'a [u8], entry: &Entry) -> StoredId<'a> {
@@ -71,8 +75,11 @@ impl<'a> StoredId<'a> {
             flags: flag(entry.abstained, ABSTAINED)
                 | flag(entry.deleted, DELETED)
                 | flag(entry.counted, COUNTED)
-                | flag(entry.listed, LISTED),
+                | flag(entry.listed, LISTED)
+                | flag(entry.brand, BRAND),
             queue: entry.queue,
+            author: entry.author,
+            answers: entry.answers,
         }
     }
 
@@ -90,6 +97,9 @@ impl<'a> StoredId<'a> {
             counted: self.flags & COUNTED != 0,
             queue: self.queue,
             listed: self.flags & LISTED != 0,
+            brand: self.flags & BRAND != 0,
+            author: self.author,
+            answers: self.answers,
         })
     }
 }
@@ -160,6 +170,9 @@ impl ChangelogWriter<'_> {
         let writer = match key {
             StateKey::Slice { level, start } => self.entry(format_args!("slice|{community}|{level}|{start}")),
             StateKey::Pane { window, end } => self.entry(format_args!("pane|{community}|{window}|{end}")),
+            StateKey::Member(MemberKey(key)) => {
+                self.entry(format_args!("member|{community}|{:032x}", u128::from_be_bytes(key)))
+            }
         };
         if let Some(value) = value {
             writer.value_with(|bytes| write(value, bytes));
@@ -181,6 +194,11 @@ pub(super) fn read_key(key: &[u8]) -> Option<EntryKey> {
         [ids, segment] if ids == "ids" => Some(EntryKey::Segment(segment.parse().ok()?)),
         [slice, community_id, level, start] if slice == "slice" => {
             let key = StateKey::Slice { level: level.parse().ok()?, start: start.parse().ok()? };
+            Some(EntryKey::Windows { community_id: community_id.clone(), key })
+        }
+        [member, community_id, key] if member == "member" => {
+            let key = u128::from_str_radix(key, 16).ok()?;
+            let key = StateKey::Member(MemberKey(key.to_be_bytes()));
             Some(EntryKey::Windows { community_id: community_id.clone(), key })
         }
         [pane, community_id, window, end] if pane == "pane" => {

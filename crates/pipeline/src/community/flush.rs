@@ -5,9 +5,10 @@ use std::fmt::Write;
 use record::stage::{Outputs, Step, Stop};
 use record::{EpochMs, Identity, encode_part};
 
+use super::answers::complaint_reach_ms;
 use super::changelog::{ChangelogWriter, Meta, SEGMENT_ENTRIES_MAX, StoredId};
 use super::identity::SlotId;
-use super::panes::row;
+use super::panes::{AsOf, row};
 use super::partition::{Community, Partition, SegmentUse};
 use super::{CommunityStage, Shared};
 use crate::encode;
@@ -40,6 +41,11 @@ impl Partition {
     fn emit_panes(&mut self, watermark: EpochMs, shared: &mut Shared, outputs: &mut Outputs) -> Result<Step, Stop> {
         let mut result = Ok(());
         let mut panes = 0;
+        let specs = shared.windows.specs();
+        let reach_ms = complaint_reach_ms(&shared.windows);
+        let lateness_ms = specs.iter().map(|spec| spec.lateness_ms).max().unwrap_or(0);
+        let completeness = self.watermark.completeness(shared.now);
+        let low_mark = self.low_mark.unwrap_or(EpochMs::MIN);
         let mut step = Step::Done;
         while let Some(&(end, number)) = self.due.first() {
             if end > watermark {
@@ -58,19 +64,31 @@ impl Partition {
             key.clear();
             encode_part(&community.id, key);
             let community_part = key.len();
-            let Community { id, windows: of_community, .. } = community;
+            let Community { id, windows: of_community, complaints, .. } = community;
             of_community.emit(windows, watermark, &mut |pane| {
                 let name = &windows.specs()[pane.window].name;
                 key.truncate(community_part);
                 // Writing into memory cannot fail.
                 write!(key, "|{name}|{}", pane.end).unwrap_or_default();
-                let metrics = row(id, name, &pane, watermark, *now);
+                let (open_complaints, oldest) = complaints.open_as_of(pane.end.saturating_sub(reach_ms), pane.end);
+                let as_of = AsOf {
+                    watermark,
+                    now: *now,
+                    open_complaints,
+                    oldest_open_complaint_ms: oldest.map(|since| pane.end - since),
+                    members_approximate: pane.start < low_mark,
+                    completeness,
+                };
+                let metrics = row(id, name, &pane, &as_of);
                 let encoded = encode(&mut encoders.metrics, &metrics, CommunityStage::METRICS, key, outputs);
                 panes += 1;
                 if result.is_ok() {
                     result = encoded;
                 }
             });
+            // Nothing asks for an end that is closed.
+            let ends_from = watermark.saturating_sub(lateness_ms);
+            complaints.prune(ends_from, ends_from.saturating_sub(reach_ms));
             if !community.touched {
                 community.touched = true;
                 self.touched.push(number);
@@ -93,6 +111,27 @@ impl Partition {
         }
         self.swept_to = Some(low_mark);
         self.raise_low_mark(low_mark);
+        self.forget_members(watermark.saturating_sub(shared.remember_ms), shared);
+    }
+
+    /// Forgets members who were last active before a time, and at the bound on members the tenth that was active longest ago.
+    fn forget_members(&mut self, before: EpochMs, shared: &Shared) {
+        let mut idle: Vec<EpochMs> = Vec::new();
+        if self.members > shared.members_max {
+            idle.extend(self.communities.iter().flatten().flat_map(|community| community.windows.idle_members()));
+        }
+        let mut before = before;
+        if !idle.is_empty() {
+            let place = idle.len() / 10;
+            let (_, &mut oldest, _) = idle.select_nth_unstable(place);
+            before = before.max(oldest.saturating_add(1));
+        }
+        for number in 0..self.communities.len() {
+            let Some(community) = self.communities[number].as_mut() else { continue };
+            if community.windows.forget_members(before) {
+                self.touch(number as u32, shared);
+            }
+        }
     }
 
     /// At the bound on entries a tenth of them goes, the oldest by event time.
@@ -132,11 +171,13 @@ impl Partition {
         let at_once = LEAVING_MAX.max(self.index.len().saturating_sub(shared.ids_max));
         for _ in 0..at_once {
             let Some(id) = self.leaving.pop_front() else { break };
-            let slot = self.index.slot(id);
             // An edit may have moved it since it was found.
-            if self.low_mark.is_none_or(|low_mark| slot.entry.event_time >= low_mark) {
+            let event_time = self.index.slot(id).entry.event_time;
+            if self.low_mark.is_none_or(|low_mark| event_time >= low_mark) {
                 continue;
             }
+            self.forget_answers(id, shared);
+            let slot = self.index.slot(id);
             any = true;
             any_changed |= slot.changed;
             if let Some(segment) = slot.segment {
@@ -243,6 +284,10 @@ impl Partition {
         let touched = std::mem::take(&mut self.touched);
         for &number in &touched {
             let place = &mut self.communities[number as usize];
+            if let Some(community) = place {
+                let known = community.windows.members();
+                self.members = self.members + known - std::mem::replace(&mut community.members, known);
+            }
             if let Some(community) = place
                 && community.windows.is_idle()
             {

@@ -4,6 +4,9 @@ use std::ops::{Index, IndexMut};
 
 use hashbrown::HashTable;
 use record::{ContentKinds, Direction, EpochMs, Kind, Label, Version};
+use window::{Contribution, Counts, MemberKey};
+
+use super::answers::TargetHash;
 
 /// What is known of one interaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +19,12 @@ pub(super) struct Entry {
     pub(super) direction: Direction,
     pub(super) content_kinds: ContentKinds,
     pub(super) abstained: bool,
+    /// It is from the brand.
+    pub(super) brand: bool,
+    /// Who it is from, if from a member.
+    pub(super) author: Option<MemberKey>,
+    /// What it answers, if it is a comment of the brand.
+    pub(super) answers: Option<TargetHash>,
     /// It was taken back; only its version is of interest.
     pub(super) deleted: bool,
     /// It is in the windows. False for a late one.
@@ -24,6 +33,23 @@ pub(super) struct Entry {
     pub(super) queue: Option<u8>,
     /// It has, or had, an item: a row of the queues' state tells of it.
     pub(super) listed: bool,
+}
+
+impl Entry {
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted && !self.deleted
+    }
+
+    /// What it answers, as long as it counts.
+    pub(super) fn reply_to(&self) -> Option<TargetHash> {
+        self.answers.filter(|_| self.is_counted() && self.brand)
+    }
+
+    /// What it counts for.
+    pub(super) fn contribution(&self, kind: Kind) -> Contribution {
+        let counts = Counts::of(self.label, self.direction, kind, self.content_kinds, self.abstained);
+        Contribution { at: self.event_time, counts, member: self.author }
+    }
 }
 
 /// An entry in its slot, and the changelog segment that holds it.
@@ -179,6 +205,9 @@ mod tests {
             direction: Direction::Unknown,
             content_kinds: ContentKinds::default(),
             abstained: false,
+            brand: false,
+            author: None,
+            answers: None,
             deleted: false,
             counted: true,
             queue: None,

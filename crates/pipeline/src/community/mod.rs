@@ -3,6 +3,7 @@
 //! Every record has exactly one outcome: applied, replaced, retracted, deduplicated, stale, late, progress,
 //! dead-lettered or dropped.
 
+mod answers;
 mod changelog;
 mod flush;
 mod identity;
@@ -53,6 +54,10 @@ pub struct CommunitySettings {
     pub hold_ms_max: i64,
     /// Most identities that a partition knows; at most `u32::MAX / 2`.
     pub ids_max: usize,
+    /// Most members that a partition remembers; those who are active are known beyond it.
+    pub members_max: usize,
+    /// How long a member who is not active any more is remembered, in milliseconds of event time.
+    pub remember_ms: i64,
     /// How far ahead of the wall clock an event time may be, in milliseconds; the classify stage sees to it for its own.
     pub future_ms_max: i64,
     /// Longest value of a dead letter, in bytes; longer ones are cut and say so.
@@ -70,6 +75,8 @@ struct Shared {
     windows_digest: String,
     routing: Routing,
     ids_max: usize,
+    members_max: usize,
+    remember_ms: i64,
     future_ms_max: i64,
     changelog: bool,
     now: EpochMs,
@@ -84,8 +91,12 @@ pub struct PartitionStatus {
     pub watermark: Option<EpochMs>,
     /// Identities known.
     pub ids: usize,
-    /// Communities with live slices.
+    /// Communities of which something is known.
     pub communities: usize,
+    /// Members known, over all communities.
+    pub members: usize,
+    /// Complaints that wait, or were answered within what is known.
+    pub complaints: usize,
     /// Panes emitted since the partition was assigned.
     pub panes: u64,
 }
@@ -133,6 +144,8 @@ impl CommunityStage {
                 windows: settings.windows,
                 routing: settings.routing,
                 ids_max: settings.ids_max.min(u32::MAX as usize / 2),
+                members_max: settings.members_max,
+                remember_ms: settings.remember_ms,
                 future_ms_max: settings.future_ms_max,
                 changelog: settings.changelog,
                 now: 0,
@@ -157,6 +170,8 @@ impl CommunityStage {
             watermark: partition.watermark.value(),
             ids: partition.index.len(),
             communities: partition.community_ids.len(),
+            members: partition.members,
+            complaints: partition.waiting.len(),
             panes: partition.panes,
         })
     }

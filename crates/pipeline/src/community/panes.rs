@@ -3,16 +3,27 @@
 use std::borrow::Cow;
 
 use record::{CommunityMetrics, ContentKind, Direction, EpochMs, Kind, Label};
-use window::Pane;
+use window::{Pane, harmony};
 
-/// The row of a pane. What later aggregates will fill is null.
+/// What a row says that its slices do not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AsOf {
+    pub(super) watermark: EpochMs,
+    pub(super) now: EpochMs,
+    pub(super) open_complaints: i64,
+    pub(super) oldest_open_complaint_ms: Option<i64>,
+    pub(super) members_approximate: bool,
+    pub(super) completeness: f64,
+}
+
+/// The row of a pane.
 pub(super) fn row<'a>(
     community_id: &'a str,
     window_name: &'a str,
     pane: &Pane<'_>,
-    watermark: EpochMs,
-    now: EpochMs,
+    as_of: &AsOf,
 ) -> CommunityMetrics<'a> {
+    let members = pane.members;
     let counts = pane.counts;
     let label = |label: Label| counts.by_label[label.index()];
     let direction = |direction: Direction| counts.by_direction[direction as usize];
@@ -46,21 +57,22 @@ pub(super) fn row<'a>(
         with_unknown_media: content(ContentKind::Unknown),
         late: counts.late,
         missed: counts.missed,
-        watermark,
-        emitted_at: now,
-        distinct_members: None,
-        new_members: None,
-        returning_members: None,
-        members_approximate: None,
-        interactions_per_member: None,
-        first_response_ms_p50: None,
-        first_response_ms_p90: None,
-        open_complaints: None,
-        oldest_open_complaint_ms: None,
-        brand_contact_regularity: None,
-        harmony: None,
+        watermark: as_of.watermark,
+        emitted_at: as_of.now,
+        distinct_members: Some(members.distinct),
+        new_members: Some(members.new),
+        returning_members: Some(members.distinct - members.new),
+        members_approximate: Some(as_of.members_approximate),
+        interactions_per_member: (members.distinct > 0).then(|| members.interactions as f64 / members.distinct as f64),
+        first_responses: Some(pane.responses.count),
+        first_response_ms_p50: pane.responses.p50_ms,
+        first_response_ms_p90: pane.responses.p90_ms,
+        open_complaints: Some(as_of.open_complaints),
+        oldest_open_complaint_ms: as_of.oldest_open_complaint_ms,
+        brand_contact_regularity: pane.contact_regularity,
+        harmony: harmony(counts, pane.responses.count, as_of.open_complaints),
         dead_lettered: None,
         lag: None,
-        completeness: None,
+        completeness: Some(as_of.completeness),
     }
 }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use record::stage::{InputRecord, Outputs, Stop};
-use record::{ClassifiedInteraction, EpochMs, Ledger, Outcome, Position, QueueItem, QueueStatus};
+use record::{ClassifiedInteraction, EpochMs, Kind, Ledger, Outcome, Position, QueueItem, QueueStatus, Role};
 use rules::QueueSpec;
-use window::{Applied, Change, CommunityWindows, Counts, WindowSet};
+use sha2::{Digest, Sha256};
+use window::{Applied, Change, CommunityWindows, Contribution, MemberKey, WindowSet};
 
+use super::answers::{Answers, Complaints, TargetHash, Waiting, target_hash};
 use super::identity::{Entry, IdentityIndex, SlotId, write_key};
 use super::watermark::Watermark;
 use super::{CommunityStage, Shared};
@@ -19,6 +21,9 @@ use crate::queue_items::queue_item;
 pub(super) struct Community {
     pub(super) id: Arc<str>,
     pub(super) windows: CommunityWindows,
+    pub(super) complaints: Complaints,
+    /// Members known at the last flush.
+    pub(super) members: usize,
     /// What stands for it in `due`.
     scheduled: Option<EpochMs>,
     /// Its slices changed since the last flush.
@@ -53,10 +58,15 @@ pub(super) struct Partition {
     pub(super) changed: Vec<SlotId>,
     /// Entries on their way out: their queue items are tombstoned a bounded number at a time.
     pub(super) leaving: VecDeque<SlotId>,
+    pub(super) answers: Answers,
+    /// Complaints that wait, or waited until they were answered.
+    pub(super) waiting: HashMap<SlotId, Waiting, ahash::RandomState>,
     pub(super) segments: BTreeMap<u64, SegmentUse>,
     pub(super) next_segment: u64,
     /// Names of queues that entries wait in, by their place.
     pub(super) queue_names: Vec<Box<str>>,
+    /// Members known in all communities at the last flush.
+    pub(super) members: usize,
     pub(super) communities: Vec<Option<Community>>,
     pub(super) free_communities: Vec<u32>,
     pub(super) community_ids: HashMap<Arc<str>, u32, ahash::RandomState>,
@@ -85,9 +95,12 @@ impl Partition {
             index: IdentityIndex::default(),
             changed: Vec::new(),
             leaving: VecDeque::new(),
+            answers: Answers::default(),
+            waiting: HashMap::default(),
             segments: BTreeMap::new(),
             next_segment: 0,
             queue_names: Vec::new(),
+            members: 0,
             communities: Vec::new(),
             free_communities: Vec::new(),
             community_ids: HashMap::default(),
@@ -133,10 +146,11 @@ impl Partition {
         if self.low_mark.is_some_and(|low_mark| interaction.created_at < low_mark) {
             return Verdict { outcome: Outcome::Dropped, item: None };
         }
-        let mut entry = self.entry_of(interaction);
+        let (mut entry, asked) = self.entry_of(interaction);
         let outcome = if entry.deleted { Outcome::Retracted } else { self.count(interaction, &mut entry, shared) };
         let slot = self.index.insert(key, entry);
         self.mark_changed(slot);
+        self.settle_answers(slot, None, asked, shared);
         let item = if entry.queue.is_some() { Some(QueueStatus::Open) } else { None };
         Verdict { outcome, item }
     }
@@ -148,16 +162,18 @@ impl Partition {
         if version < old.version || (version == old.version && old.deleted && !interaction.deleted) {
             return Verdict { outcome: Outcome::Stale, item: None };
         }
-        let mut new = self.entry_of(interaction);
+        let (mut new, asked) = self.entry_of(interaction);
         new.listed |= old.listed;
         if interaction.deleted {
             // A retraction says nothing of the event time that it retracts: the known one stays.
-            new = Entry { event_time: old.event_time, counted: false, ..new };
+            let Entry { event_time, brand, author, answers, .. } = old;
+            new = Entry { event_time, brand, author, answers, counted: false, ..new };
             if old.deleted {
                 return self.renew(slot, old, new);
             }
             self.retract(interaction, &old, shared);
             self.set_entry(slot, new);
+            self.settle_answers(slot, Some(old), None, shared);
             let item = old.listed.then_some(QueueStatus::Retracted);
             return Verdict { outcome: Outcome::Retracted, item };
         }
@@ -170,6 +186,7 @@ impl Partition {
         }
         self.count(interaction, &mut new, shared);
         self.set_entry(slot, new);
+        self.settle_answers(slot, Some(old), asked, shared);
         let item = match (old.queue, new.queue) {
             (None, None) => None,
             (None, Some(_)) => Some(QueueStatus::Open),
@@ -200,12 +217,15 @@ impl Partition {
         }
     }
 
-    fn entry_of(&mut self, interaction: &ClassifiedInteraction<'_>) -> Entry {
+    /// The entry of an interaction, and the place of what it answers, if that is known.
+    fn entry_of(&mut self, interaction: &ClassifiedInteraction<'_>) -> (Entry, Option<SlotId>) {
         let queue = match &interaction.queue {
             Some(queue) if !interaction.deleted => Some(self.queue_number(queue)),
             _ => None,
         };
-        Entry {
+        let brand = interaction.author_role == Role::Brand;
+        let (answers, asked) = self.asked(interaction).filter(|_| brand).unzip();
+        let entry = Entry {
             version: interaction.version(),
             event_time: interaction.created_at,
             digest: digest_of(&interaction.content_digest),
@@ -213,11 +233,30 @@ impl Partition {
             direction: interaction.direction,
             content_kinds: interaction.content_kinds,
             abstained: interaction.abstained,
+            brand,
+            author: interaction.author_key.as_deref().filter(|_| !brand).map(member_of),
+            answers,
             deleted: interaction.deleted,
             counted: false,
             queue,
             listed: queue.is_some(),
+        };
+        (entry, asked.flatten())
+    }
+
+    /// What a comment answers: its parent, else its post; and its place, if it is known.
+    fn asked(&self, interaction: &ClassifiedInteraction<'_>) -> Option<(TargetHash, Option<SlotId>)> {
+        if interaction.kind != Kind::Comment {
+            return None;
         }
+        let (kind, id) = match (&interaction.parent_id, &interaction.thread_id) {
+            (Some(parent), _) => (Kind::Comment, parent),
+            (None, Some(thread)) => (Kind::Post, thread),
+            (None, None) => return None,
+        };
+        let mut key = Vec::new();
+        write_key(&interaction.community_id, kind, id, &mut key);
+        Some((target_hash(&key), self.index.find(&key)))
     }
 
     /// The place of a queue's name, which is added if it is new. The last place stands for all names beyond the bound,
@@ -235,30 +274,43 @@ impl Partition {
     }
 
     fn count(&mut self, interaction: &ClassifiedInteraction<'_>, entry: &mut Entry, shared: &Shared) -> Outcome {
-        let counts = counts_of(interaction.kind, entry);
-        let applied = self.apply(&interaction.community_id, entry.event_time, &counts, Change::Add, shared);
+        let contribution = entry.contribution(interaction.kind);
+        let applied = self.apply(&interaction.community_id, &contribution, Change::Add, shared);
         entry.counted = applied != Applied::Late;
         if entry.counted { Outcome::Applied } else { Outcome::Late }
     }
 
     fn retract(&mut self, interaction: &ClassifiedInteraction<'_>, old: &Entry, shared: &Shared) {
         if old.counted {
-            let counts = counts_of(interaction.kind, old);
-            self.apply(&interaction.community_id, old.event_time, &counts, Change::Retract, shared);
+            let contribution = old.contribution(interaction.kind);
+            self.apply(&interaction.community_id, &contribution, Change::Retract, shared);
         }
     }
 
-    fn apply(&mut self, community_id: &str, at: EpochMs, counts: &Counts, change: Change, shared: &Shared) -> Applied {
+    fn apply(&mut self, community_id: &str, what: &Contribution, change: Change, shared: &Shared) -> Applied {
         let number = self.community(community_id);
         let watermark = self.watermark.value();
         let Some(community) = self.communities[number as usize].as_mut() else { return Applied::Late };
-        let applied = community.windows.apply(&shared.windows, at, counts, change, watermark);
-        if !community.touched {
+        let applied = community.windows.apply(&shared.windows, what, change, watermark);
+        self.touch(number, shared);
+        applied
+    }
+
+    /// The windows of a community changed.
+    pub(super) fn touch(&mut self, number: u32, shared: &Shared) {
+        if let Some(community) = self.communities[number as usize].as_mut()
+            && !community.touched
+        {
             community.touched = true;
             self.touched.push(number);
         }
         self.schedule(number, &shared.windows);
-        applied
+    }
+
+    /// The number of the community that an entry is of.
+    pub(super) fn community_of(&self, slot: SlotId) -> Option<u32> {
+        let (community_id, ..) = self.index.slot(slot).identity()?;
+        self.community_ids.get(community_id).copied()
     }
 
     /// The number of a community, which is added if it is new.
@@ -267,8 +319,14 @@ impl Partition {
             return number;
         }
         let id: Arc<str> = community_id.into();
-        let community =
-            Community { id: Arc::clone(&id), windows: CommunityWindows::new(), scheduled: None, touched: false };
+        let community = Community {
+            id: Arc::clone(&id),
+            windows: CommunityWindows::new(),
+            complaints: Complaints::default(),
+            members: 0,
+            scheduled: None,
+            touched: false,
+        };
         let number = match self.free_communities.pop() {
             Some(number) => {
                 self.communities[number as usize] = Some(community);
@@ -345,8 +403,15 @@ impl Partition {
 /// Stands for the queue of what waits in none.
 const NO_QUEUE: &str = "none";
 
-fn counts_of(kind: record::Kind, entry: &Entry) -> Counts {
-    Counts::of(entry.label, entry.direction, kind, entry.content_kinds, entry.abstained)
+/// What stands for an author: the pseudonym itself where it is one of ours, else its digest.
+fn member_of(author_key: &str) -> MemberKey {
+    let pseudonym =
+        author_key.split_once(':').map(|(_, pseudonym)| pseudonym).filter(|pseudonym| pseudonym.len() == 32);
+    let bytes = match pseudonym.and_then(|pseudonym| u128::from_str_radix(pseudonym, 16).ok()) {
+        Some(pseudonym) => pseudonym.to_be_bytes(),
+        None => *Sha256::digest(author_key).first_chunk().unwrap_or(&[0; 16]),
+    };
+    MemberKey(bytes)
 }
 
 /// The first 16 bytes of a digest in hex; what is not hex is taken as zero, which a comparison of two equal ones bears.

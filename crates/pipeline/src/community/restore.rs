@@ -101,9 +101,12 @@ impl Partition {
         for number in 0..self.communities.len() {
             if let Some(community) = self.communities[number].as_mut() {
                 community.windows.restored(&shared.windows, watermark);
+                community.members = community.windows.members();
+                self.members += community.members;
             }
             self.schedule(number as u32, &shared.windows);
         }
+        self.recall(shared);
         // What the low mark had passed leaves again; that it left once may not have been written down.
         if let Some(low_mark) = self.low_mark {
             self.leaving =

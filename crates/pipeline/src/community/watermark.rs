@@ -107,6 +107,18 @@ impl Watermark {
         }
     }
 
+    /// The share of sources that event time does not go on without, 0 to 1: the rest has been silent for too long.
+    pub(super) fn completeness(&self, now: EpochMs) -> f64 {
+        let sources = || self.topics.iter().flat_map(|topic| &topic.sources);
+        let all = sources().count();
+        let left_out = sources().filter(|source| self.is_left_out(source, now)).count();
+        if all == 0 { 1.0 } else { (all - left_out) as f64 / all as f64 }
+    }
+
+    fn is_left_out(&self, source: &Source, now: EpochMs) -> bool {
+        !source.caught_up && now.saturating_sub(source.heard_at) > self.hold_ms_max
+    }
+
     /// Takes in what was heard, and the wall clock.
     pub(super) fn advance(&mut self, now: EpochMs) {
         let mut least: Option<EpochMs> = None;
@@ -121,7 +133,7 @@ impl Watermark {
                 continue;
             }
             all_idle = false;
-            if now.saturating_sub(source.heard_at) > self.hold_ms_max {
+            if self.is_left_out(source, now) {
                 continue;
             }
             match source.largest_event_time {

@@ -1,14 +1,15 @@
 //! The community stage behind the classify stage, against a recount of the raw records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pipeline::KeyFormat;
 use proptest::prelude::*;
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 use record::{
-    ClassifiedInteraction, ClassifiedRecord, EpochMs, Interaction, Label, Ledger, Outcome, Progress, SourceProgress,
-    Version,
+    Author, ClassifiedInteraction, ClassifiedRecord, EpochMs, Interaction, Kind, Label, Ledger, Outcome, Progress,
+    Role, SourceProgress, Version,
 };
+use serde_json::Value;
 use window::{WindowSet, WindowSpec};
 use wire::{ClassifiedDecoder, Encoder, Framing, RawFormat, SchemaName};
 
@@ -34,9 +35,9 @@ impl Whole {
         Whole { classify, offsets, side: CommunitySide::new(windows, ids_max, 3) }
     }
 
-    /// A raw record arrives at `now` in this partition of the posts.
+    /// A raw record arrives at `now` in this partition of its topic.
     fn raw(&mut self, partition: i32, interaction: &Interaction<'_>, now: EpochMs) {
-        let from = InputPartition { input: 0, partition };
+        let from = InputPartition { input: interaction.kind as usize, partition };
         let offset = self.offsets[&from];
         self.offsets.insert(from, offset + 1);
         let value = avro(interaction);
@@ -146,6 +147,35 @@ fn created_at(id: u8, community: u8) -> EpochMs {
     NOW - 300_000 + i64::from(id) * 9_000 + i64::from(community) * 700
 }
 
+/// Every fifth is a comment of the brand on somebody's post; the others are posts of a few people.
+fn is_brand(id: u8) -> bool {
+    id % 5 == 4
+}
+
+/// The post that a comment of the brand answers.
+fn answered_by(id: u8) -> u8 {
+    (id * 3) % 25
+}
+
+fn member_of(id: u8) -> u8 {
+    id % 7
+}
+
+fn interaction_of(id: u8, community: u8, text: usize) -> Interaction<'static> {
+    let (community_id, created_at) = (format!("warga {community}"), created_at(id, community));
+    let mut interaction = post(&id.to_string(), &community_id, created_at, TEXTS[text]);
+    let author = |id: String, role| Some(Author { id: id.into(), handle: None, role, followers: None, verified: None });
+    if is_brand(id) {
+        interaction.kind = Kind::Comment;
+        interaction.author = author("brand".to_owned(), Role::Brand);
+        interaction.post_id = Some(answered_by(id).to_string().into());
+        interaction.post_author = author("u".to_owned(), Role::Member);
+    } else {
+        interaction.author = author(format!("u-{}", member_of(id)), Role::Member);
+    }
+    interaction
+}
+
 fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Truth) {
     let mut whole = Whole::new(wide(), 1_000_000);
     let mut truth = Truth::new();
@@ -153,8 +183,7 @@ fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Truth) {
     for arrival in arrivals {
         now += arrival.gap_ms;
         let created_at = created_at(arrival.id, arrival.community);
-        let mut interaction =
-            post(&arrival.id.to_string(), &format!("warga {}", arrival.community), created_at, TEXTS[arrival.text]);
+        let mut interaction = interaction_of(arrival.id, arrival.community, arrival.text);
         interaction.observed_at = now - arrival.delay_ms;
         interaction.edited_at = arrival.edited_after.map(|after| created_at + after);
         interaction.deleted = arrival.deleted;
@@ -200,6 +229,11 @@ fn check_against_recount(whole: &Whole, truth: &Truth) {
             .filter(|((_, of), _)| *of == community)
             .filter_map(|(_, (_, content))| content.map(|(at, text)| (at, labels[text])))
             .collect();
+        let people: Vec<Said> = truth
+            .iter()
+            .filter(|((_, of), _)| *of == community)
+            .filter_map(|(&(id, _), (_, content))| content.map(|(at, text)| Said { id, at, label: labels[text] }))
+            .collect();
         for spec in wide().specs() {
             let mut row = None;
             let mut end = (NOW - 600_000) / spec.slide_ms * spec.slide_ms;
@@ -217,12 +251,63 @@ fn check_against_recount(whole: &Whole, truth: &Truth) {
                     let found = row.map_or(0, |row| row[field].as_i64().unwrap());
                     assert_eq!(found, expected, "{key} {field}, watermark {watermark}, row {row:?}");
                 }
+                check_people(&name, spec, end, row, whole.side.left.rows.get(&key), &people);
                 end += spec.slide_ms;
             }
             assert!(row.is_none_or(|row| row["interactions"] == 0), "{name} {} falls to zero", spec.name);
         }
     }
 }
+
+/// What somebody said and did not take back.
+struct Said {
+    id: u8,
+    at: EpochMs,
+    label: Label,
+}
+
+/// What rows say of people: `row` is the newest up to this end, `own` the one of this end, if there is one.
+fn check_people(name: &str, spec: &WindowSpec, end: EpochMs, row: Option<&Value>, own: Option<&Value>, said: &[Said]) {
+    let start = end - spec.length_ms;
+    let within = |at: EpochMs| (start..end).contains(&at);
+    let members = || said.iter().filter(|said| !is_brand(said.id));
+    let there: BTreeSet<u8> = members().filter(|said| within(said.at)).map(|said| member_of(said.id)).collect();
+    let before: BTreeSet<u8> = members().filter(|said| said.at < start).map(|said| member_of(said.id)).collect();
+    let response = |asked: &Said| {
+        let replies = said.iter().filter(|reply| is_brand(reply.id) && answered_by(reply.id) == asked.id);
+        replies.map(|reply| reply.at).filter(|&at| at >= asked.at).min()
+    };
+    let mut delays: Vec<i64> =
+        members().filter_map(|asked| response(asked).filter(|&at| within(at)).map(|at| at - asked.at)).collect();
+    delays.sort_unstable();
+    let number = |row: Option<&Value>, field: &str| row.map_or(0, |row| row[field].as_i64().unwrap());
+    let check = |row: Option<&Value>, field: &str, expected: usize| {
+        assert_eq!(number(row, field), expected as i64, "{name} {} {end} {field}: {row:?}", spec.name);
+    };
+    check(row, "distinct_members", there.len());
+    check(row, "new_members", there.difference(&before).count());
+    check(row, "returning_members", there.intersection(&before).count());
+    check(row, "first_responses", delays.len());
+    if let (Some(row), false) = (row, delays.is_empty()) {
+        for (field, rank) in [
+            ("first_response_ms_p50", delays.len().div_ceil(2)),
+            ("first_response_ms_p90", (delays.len() * 9).div_ceil(10)),
+        ] {
+            let (found, exact) = (row[field].as_i64().unwrap(), delays[rank - 1]);
+            assert!((found - exact).abs() as f64 <= 0.01 * exact as f64 + 1.0, "{field}: {found} for {exact}");
+        }
+    }
+    // Ages and what is open are as of the end of their row.
+    let Some(own) = own else { return };
+    let open = members().filter(|asked| asked.label == Label::Complaint && (end - REACH_MS..end).contains(&asked.at));
+    let open: Vec<EpochMs> =
+        open.filter(|&asked| response(asked).is_none_or(|at| at >= end)).map(|asked| asked.at).collect();
+    check(Some(own), "open_complaints", open.len());
+    assert_eq!(own["oldest_open_complaint_ms"].as_i64(), open.iter().min().map(|at| end - at), "{own}");
+}
+
+/// The longest window.
+const REACH_MS: i64 = 600_000;
 
 fn check_queue_states(whole: &Whole, truth: &Truth) {
     for (&(id, community), (_, content)) in truth {
@@ -495,7 +580,19 @@ fn all_four_windows_rise_and_fall_to_zero() {
         let last = last.max_by_key(|row| row["window_end"].as_i64()).unwrap();
         assert_eq!(last["interactions"], 0, "{}", spec.name);
     }
-    let one = whole.side.stage.status().map(|status| status.communities).sum::<usize>();
-    assert_eq!(one, 0, "a quiet community is forgotten");
+    let known = |whole: &Whole| {
+        let status = whole.side.stage.status();
+        status
+            .fold((0, 0), |(communities, members), status| (communities + status.communities, members + status.members))
+    };
+    assert_eq!(known(&whole), (1, 1), "who was there is remembered");
+    while now < NOW + 40 * 86_400_000 {
+        now += 12 * 3_600_000;
+        whole.settle(now);
+    }
+    assert_eq!(known(&whole), (0, 0), "a quiet community is forgotten");
+    let left =
+        whole.side.left.changelog.keys().filter(|(_, key)| key.starts_with(b"member") || key.starts_with(b"slice"));
+    assert_eq!(left.count(), 0);
     let _ = decoded(SchemaName::Classified, whole.side.log.values().flatten().next().unwrap().value.as_ref().unwrap());
 }

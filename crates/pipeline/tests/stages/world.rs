@@ -82,6 +82,8 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunitySt
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max,
+        members_max: 1_000_000,
+        remember_ms: 30 * 86_400_000,
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: RAW_BYTES_MAX,
         changelog: true,

@@ -21,11 +21,21 @@ fn small_set() -> WindowSet {
     WindowSet::new(specs).unwrap()
 }
 
-/// What was applied: when, whether it came or went, and the watermark then.
+/// What was applied: when, by whom, whether it came or went, and the watermark then.
 struct Happened {
     event_time: EpochMs,
+    member: MemberKey,
     times: i64,
     watermark: EpochMs,
+    late: bool,
+}
+
+/// Interactions, distinct members, new members.
+type Sums = (i64, i64, i64);
+
+/// A few people, so that they come back.
+fn member(event_time: EpochMs) -> MemberKey {
+    MemberKey([(event_time / 3).rem_euclid(5) as u8; 16])
 }
 
 /// A community under test, with everything that happened to it.
@@ -34,7 +44,7 @@ struct Run {
     windows: CommunityWindows,
     watermark: EpochMs,
     applied: Vec<Happened>,
-    rows: BTreeMap<(usize, EpochMs), (u32, i64)>,
+    rows: BTreeMap<(usize, EpochMs), (u32, Sums)>,
     log: BTreeMap<StateKey, StateValue>,
 }
 
@@ -51,9 +61,12 @@ impl Run {
     }
 
     fn apply(&mut self, event_time: EpochMs, change: Change) -> Applied {
-        let applied = self.windows.apply(&self.set, event_time, &tip(), change, Some(self.watermark));
+        let member = member(event_time);
+        let contribution = Contribution { at: event_time, counts: tip(), member: Some(member) };
+        let applied = self.windows.apply(&self.set, &contribution, change, Some(self.watermark));
         let times = if change == Change::Add { 1 } else { -1 };
-        self.applied.push(Happened { event_time, times, watermark: self.watermark });
+        let late = applied == Applied::Late;
+        self.applied.push(Happened { event_time, member, times, watermark: self.watermark, late });
         applied
     }
 
@@ -64,8 +77,10 @@ impl Run {
             let spec = &set.specs()[pane.window];
             assert!(pane.end <= watermark && pane.end % spec.slide_ms == 0, "{pane:?} at {watermark}");
             let expected = recount(spec, pane.end, applied);
-            assert_eq!(pane.counts.interactions, expected, "{pane:?}");
-            let before = rows.insert((pane.window, pane.end), (pane.revision, pane.counts.interactions));
+            let found = (pane.counts.interactions, pane.members.distinct, pane.members.new);
+            assert_eq!(found, expected, "{pane:?}");
+            assert_eq!(pane.members.interactions, pane.counts.interactions, "{pane:?}");
+            let before = rows.insert((pane.window, pane.end), (pane.revision, found));
             match before {
                 None => assert_eq!(pane.revision, 0, "{pane:?}"),
                 Some((revision, _)) => {
@@ -95,16 +110,28 @@ impl Run {
             self.windows.restore(&self.set, key, Some(value.clone()));
         }
         self.windows.restored(&self.set, Some(self.watermark));
+        let mut left: Vec<&Happened> = Vec::new();
+        for happened in self.applied.iter().filter(|happened| happened.times > 0 && !happened.late) {
+            left.push(happened);
+        }
+        for gone in self.applied.iter().filter(|happened| happened.times < 0) {
+            let place = left.iter().position(|happened| happened.event_time == gone.event_time);
+            left.remove(place.expect("only what came goes"));
+        }
+        for happened in left {
+            let (at, member) = (happened.event_time, Some(happened.member));
+            self.windows.recall(&self.set, &Contribution { at, counts: tip(), member });
+        }
     }
 
     /// Every pane up to the watermark is what its row, or the row before it, says.
     fn check(&self) {
         for (window, spec) in self.set.specs().iter().enumerate() {
-            let mut row = 0;
+            let mut row = (0, 0, 0);
             let mut end = -1_980;
             while end <= self.watermark {
-                if let Some(&(_, interactions)) = self.rows.get(&(window, end)) {
-                    row = interactions;
+                if let Some(&(_, sums)) = self.rows.get(&(window, end)) {
+                    row = sums;
                 }
                 let expected = recount(spec, end, &self.applied);
                 assert_eq!(row, expected, "window {} end {end} watermark {}", spec.name, self.watermark);
@@ -114,12 +141,20 @@ impl Run {
     }
 }
 
-fn recount(spec: &WindowSpec, end: EpochMs, applied: &[Happened]) -> i64 {
-    let held = applied.iter().filter(|applied| {
-        let in_pane = (end - spec.length_ms..end).contains(&applied.event_time);
-        in_pane && end + spec.lateness_ms > applied.watermark
-    });
-    held.map(|applied| applied.times).sum()
+fn recount(spec: &WindowSpec, end: EpochMs, applied: &[Happened]) -> Sums {
+    let start = end - spec.length_ms;
+    let heard = || applied.iter().filter(|applied| end + spec.lateness_ms > applied.watermark);
+    let mut held: BTreeMap<MemberKey, i64> = BTreeMap::new();
+    for happened in heard().filter(|happened| (start..end).contains(&happened.event_time)) {
+        *held.entry(happened.member).or_default() += happened.times;
+    }
+    let mut before: BTreeMap<MemberKey, i64> = BTreeMap::new();
+    for happened in heard().filter(|happened| happened.event_time < start && !happened.late) {
+        *before.entry(happened.member).or_default() += happened.times;
+    }
+    let there: Vec<&MemberKey> = held.iter().filter(|&(_, &times)| times != 0).map(|(member, _)| member).collect();
+    let new = there.iter().filter(|&&member| before.get(member).is_none_or(|&times| times == 0));
+    (held.values().sum(), there.len() as i64, new.count() as i64)
 }
 
 #[derive(Debug, Clone)]
@@ -185,11 +220,13 @@ proptest! {
         let mut run = run(small_set(), &acts);
         run.advance(run.set.horizon_ms() * 3);
         run.check();
+        run.windows.forget_members(EpochMs::MAX);
+        run.write();
         prop_assert!(run.windows.is_idle());
         prop_assert!(run.log.is_empty(), "left in the changelog: {:?}", run.log);
         for window in 0..run.set.specs().len() {
             let last = run.rows.range((window, EpochMs::MIN)..=(window, EpochMs::MAX)).next_back();
-            prop_assert!(last.is_none_or(|(_, &(_, interactions))| interactions == 0));
+            prop_assert!(last.is_none_or(|(_, &(_, sums))| sums == (0, 0, 0)));
         }
     }
 }
@@ -209,9 +246,10 @@ fn the_standard_windows_rise_and_fall_to_zero() {
     for (window, spec) in run.set.specs().iter().enumerate() {
         let of_window: Vec<_> = run.rows.range((window, 0)..=(window, EpochMs::MAX)).collect();
         let expected = [(spec.slide_ms, 2), (spec.slide_ms + spec.length_ms, 0)];
-        let found: Vec<_> = of_window.iter().map(|&(&(_, end), &(_, interactions))| (end, interactions)).collect();
+        let found: Vec<_> = of_window.iter().map(|&(&(_, end), &(_, sums))| (end, sums.0)).collect();
         assert_eq!(found, expected, "{}", spec.name);
     }
+    run.windows.forget_members(EpochMs::MAX);
     assert!(run.windows.is_idle());
 }
 
@@ -223,10 +261,10 @@ fn a_late_interaction_revises_what_is_open_and_counts_what_it_missed() {
     run.watermark = 0;
     run.apply(5, Change::Add);
     run.advance(25);
-    assert_eq!(run.rows[&(0, 10)], (0, 1));
+    assert_eq!(run.rows[&(0, 10)], (0, (1, 1, 1)));
     // Pane 10 is closed at 25, pane 20 is open and unchanged so far, pane 30 is to come.
     assert_eq!(run.apply(6, Change::Add), Applied::Counted { missed_panes: 1 });
     run.advance(0);
-    assert_eq!((run.rows[&(0, 10)], run.rows[&(0, 20)]), ((0, 1), (0, 2)));
+    assert_eq!((run.rows[&(0, 10)], run.rows[&(0, 20)]), ((0, (1, 1, 1)), (0, (2, 2, 2))));
     assert_eq!(run.apply(-20, Change::Add), Applied::Late);
 }

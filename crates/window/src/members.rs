@@ -1,0 +1,226 @@
+//! Who is active in a community: distinct members, and those who are new.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use record::EpochMs;
+use serde::{Deserialize, Serialize};
+
+use crate::tally::Tally;
+
+/// A member's pseudonym: 16 bytes that stand for the same person wherever they appear in the community.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MemberKey(pub [u8; 16]);
+
+impl fmt::Debug for MemberKey {
+    /// Shows no pseudonym: they are personal data still.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemberKey")
+    }
+}
+
+/// The members of a pane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemberFigures {
+    /// Distinct members with an interaction in the pane.
+    pub distinct: i64,
+    /// Those of them who were not seen before its start.
+    pub new: i64,
+    /// Their interactions in the pane.
+    pub interactions: i64,
+}
+
+/// A member's place in the list of the community's; good until the member is let go.
+pub(crate) type MemberId = u32;
+
+#[derive(Debug)]
+struct Member {
+    key: MemberKey,
+    /// The earliest time that is known of, to the slice.
+    first_seen: EpochMs,
+    /// The end of the last slice that left by age with an interaction of theirs.
+    last_left: Option<EpochMs>,
+    /// Interactions in the slices.
+    counted: i64,
+    /// The last pane in which the member was met, see [`Members::figures`].
+    met_in: u32,
+}
+
+impl Member {
+    fn last_active(&self) -> EpochMs {
+        self.last_left.unwrap_or(self.first_seen)
+    }
+}
+
+/// What the changelog knows of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberState {
+    first_seen: EpochMs,
+    last_left: Option<EpochMs>,
+}
+
+/// Everybody who was seen in the community and is remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    ids: HashMap<MemberKey, MemberId, ahash::RandomState>,
+    members: Vec<Member>,
+    free: Vec<MemberId>,
+    panes: u32,
+    /// Those of whom the changelog does not know what is known here.
+    changed: Vec<MemberKey>,
+}
+
+impl Members {
+    /// Counts an interaction in the slice that begins at `slice`. Gives the member's place, and their first time before if it
+    /// was later.
+    pub(crate) fn add(&mut self, key: MemberKey, slice: EpochMs) -> (MemberId, Option<EpochMs>) {
+        let id = match self.ids.get(&key) {
+            Some(&id) => id,
+            None => {
+                self.changed.push(key);
+                self.insert(key, MemberState { first_seen: slice, last_left: None })
+            }
+        };
+        let member = &mut self.members[id as usize];
+        member.counted += 1;
+        let before = (slice < member.first_seen).then_some(member.first_seen);
+        if before.is_some() {
+            member.first_seen = slice;
+            self.changed.push(key);
+        }
+        (id, before)
+    }
+
+    /// After a restore: counts an interaction that was counted before. What is known of the member stays.
+    pub(crate) fn recall(&mut self, key: MemberKey, slice: EpochMs) -> MemberId {
+        let id = match self.ids.get(&key) {
+            Some(&id) => id,
+            None => self.insert(key, MemberState { first_seen: slice, last_left: None }),
+        };
+        self.members[id as usize].counted += 1;
+        id
+    }
+
+    /// Takes an interaction back. Gives the member's place and their first time, if the member is known.
+    pub(crate) fn take(&mut self, key: MemberKey) -> Option<(MemberId, EpochMs)> {
+        let &id = self.ids.get(&key)?;
+        let member = &mut self.members[id as usize];
+        member.counted -= 1;
+        Some((id, member.first_seen))
+    }
+
+    /// What was the first time was taken back: now it is another one, or the member was never there.
+    pub(crate) fn move_first(&mut self, id: MemberId, first_seen: Option<EpochMs>) {
+        let member = &mut self.members[id as usize];
+        self.changed.push(member.key);
+        match first_seen {
+            Some(first_seen) => member.first_seen = first_seen,
+            None => self.remove(id),
+        }
+    }
+
+    /// A slice left by age, at this end: its members are remembered.
+    pub(crate) fn age(&mut self, left: &mut Tally<MemberId>, end: EpochMs) {
+        for &(id, times) in left.entries() {
+            let member = &mut self.members[id as usize];
+            member.counted -= i64::from(times);
+            member.last_left = member.last_left.max(Some(end));
+            if member.counted == 0 {
+                self.changed.push(member.key);
+            }
+        }
+    }
+
+    /// Forgets those who were last active before this time.
+    pub(crate) fn forget(&mut self, before: EpochMs) {
+        for id in 0..self.members.len() {
+            let member = &self.members[id];
+            if member.counted == 0
+                && member.last_active() < before
+                && self.ids.get(&member.key) == Some(&(id as MemberId))
+            {
+                self.changed.push(member.key);
+                self.remove(id as MemberId);
+            }
+        }
+    }
+
+    /// The times at which those who are not active any more were last.
+    pub(crate) fn idle(&self) -> impl Iterator<Item = EpochMs> + '_ {
+        let remembered = self.ids.values().map(|&id| &self.members[id as usize]);
+        remembered.filter(|member| member.counted == 0).map(Member::last_active)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Figures of the pane that begins at `start` and is made of these.
+    pub(crate) fn figures<'a>(
+        &mut self,
+        start: EpochMs,
+        tallies: impl Iterator<Item = &'a mut Tally<MemberId>>,
+    ) -> MemberFigures {
+        self.panes = self.panes.wrapping_add(1);
+        if self.panes == 0 {
+            self.members.iter_mut().for_each(|member| member.met_in = 0);
+            self.panes = 1;
+        }
+        let mut figures = MemberFigures::default();
+        for tally in tallies {
+            for &(id, times) in tally.entries() {
+                figures.interactions += i64::from(times);
+                let member = &mut self.members[id as usize];
+                if member.met_in != self.panes {
+                    member.met_in = self.panes;
+                    figures.distinct += 1;
+                    figures.new += i64::from(member.first_seen >= start);
+                }
+            }
+        }
+        figures
+    }
+
+    /// Those who changed since the last call, some of them twice.
+    pub(crate) fn take_changed(&mut self) -> std::vec::Drain<'_, MemberKey> {
+        self.changed.drain(..)
+    }
+
+    pub(crate) fn state(&self, key: MemberKey) -> Option<MemberState> {
+        let &id = self.ids.get(&key)?;
+        let &Member { first_seen, last_left, .. } = &self.members[id as usize];
+        Some(MemberState { first_seen, last_left })
+    }
+
+    /// Takes back what the changelog says of a member.
+    pub(crate) fn restore(&mut self, key: MemberKey, state: Option<MemberState>) {
+        if let Some(&id) = self.ids.get(&key) {
+            self.remove(id);
+        }
+        if let Some(state) = state {
+            self.insert(key, state);
+        }
+    }
+
+    fn insert(&mut self, key: MemberKey, state: MemberState) -> MemberId {
+        let MemberState { first_seen, last_left } = state;
+        let member = Member { key, first_seen, last_left, counted: 0, met_in: 0 };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.members[id as usize] = member;
+                id
+            }
+            None => {
+                self.members.push(member);
+                (self.members.len() - 1) as MemberId
+            }
+        };
+        self.ids.insert(key, id);
+        id
+    }
+
+    fn remove(&mut self, id: MemberId) {
+        self.ids.remove(&self.members[id as usize].key);
+        self.free.push(id);
+    }
+}
