@@ -115,6 +115,12 @@ impl Server {
         }
     }
 
+    /// Asks it to end, and waits until it has.
+    fn stop(&mut self) -> Result<()> {
+        self.signal(libc::SIGTERM);
+        wait_for("a server to end", Duration::from_secs(60), || Ok(self.0.try_wait()?.is_some()))
+    }
+
     fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

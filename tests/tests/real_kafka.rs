@@ -83,7 +83,7 @@ fn a_broker_that_comes_back_is_worked_with_again() {
     let mut running = sinyal.start(&["run"]).unwrap();
     let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "1000"]).unwrap();
     wait_for("records to be committed", Duration::from_secs(60), || Ok(running.consumed("community")? > 100)).unwrap();
-    kafka.stop();
+    kafka.stop().unwrap();
     std::thread::sleep(Duration::from_secs(6));
     kafka.restart().unwrap();
     wait_for("the feed to end", Duration::from_secs(120), || Ok(!feeding.is_running())).unwrap();

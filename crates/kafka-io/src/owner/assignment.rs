@@ -25,6 +25,16 @@ fn unanswered(error: &KafkaError) -> Trouble {
     Trouble::Reset(error.to_string())
 }
 
+/// A changelog that is not read to its end though the broker answers: a crash of all its brokers can lose the end of a transaction,
+/// which the brokers themselves do not mend.
+fn stuck(topic: &str, partition: i32, position: Position, high: Position) -> String {
+    format!(
+        "changelog {topic}-{partition} ends at {high} and cannot be read beyond {position}; if a transaction hangs there \
+         (kafka-transactions.sh find-hanging --topic {topic} --partition {partition}), end it (kafka-transactions.sh abort \
+         --topic {topic} --partition {partition} --start-offset {position})"
+    )
+}
+
 impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     /// Waits until every topic is there; false if the end was requested first.
     pub(super) fn wait_for_topics(&mut self) -> Result<bool, OwnerError> {
@@ -322,7 +332,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             if any {
                 quiet_since = Instant::now();
             } else if quiet_since.elapsed() > Duration::from_secs(60) {
-                return Err(Trouble::Reset(format!("changelog {topic}-{partition} cannot be read to its end")));
+                return Err(Trouble::Reset(stuck(&topic, partition, position, high)));
             }
             if self.last_turn.elapsed() >= super::TURN_EVERY {
                 self.turn.state = OwnerState::Restoring { entries, partition };
