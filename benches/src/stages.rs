@@ -10,7 +10,7 @@ use record::{EpochMs, Kind};
 use rules::Routing;
 use sim::{DEFAULT_START, World, WorldConfig};
 use window::WindowSet;
-use wire::{ClassifiedDecoder, Encoder, Framing, RawDecoder, RawEncoder, RawFormat, SchemaName};
+use wire::{ClassifiedDecoder, CorrectionDecoder, Encoder, Framing, RawDecoder, RawEncoder, RawFormat, SchemaName};
 
 /// Work that is ready to be measured.
 pub(crate) struct Case {
@@ -139,6 +139,8 @@ pub(crate) fn community_case(records: usize) -> Case {
     let mut stage = CommunityStage::new(CommunitySettings {
         classified_topic: "classified".into(),
         decoder: ClassifiedDecoder::new(Framing::SingleObject),
+        corrections_topic: "corrections".into(),
+        corrections_decoder: CorrectionDecoder::new(Framing::SingleObject),
         encoders: CommunityEncoders {
             metrics: Encoder::single_object(SchemaName::CommunityMetrics),
             queue_item: Encoder::single_object(SchemaName::QueueItem),
@@ -149,6 +151,7 @@ pub(crate) fn community_case(records: usize) -> Case {
         hold_ms_max: 300_000,
         ids_max: 2_000_000,
         members_max: 1_000_000,
+        parked_max: 100_000,
         remember_ms: 90 * 86_400_000,
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: 1_048_576,

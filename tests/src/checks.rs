@@ -133,14 +133,22 @@ pub fn wait_until_done(sinyal: &Sinyal, reader: &Reader, recount: &Recount) -> R
         Ok(found >= recount.lines)
     })
     .with_context(|| format!("{found} of {} are; {}", recount.lines, end_of_log(sinyal)))?;
+    wait_until_aggregated(sinyal, reader, &topic, &read)
+}
+
+/// Waits until the community stage has committed these records of a topic that it reads.
+///
+/// # Errors
+/// If it takes too long.
+pub fn wait_until_aggregated(sinyal: &Sinyal, reader: &Reader, topic: &str, read: &[Value]) -> Result<()> {
     let mut next: BTreeMap<i64, i64> = BTreeMap::new();
-    for record in &read {
+    for record in read {
         let number = |field: &str| record[field].as_i64().context("a number");
         next.insert(number("partition")?, number("offset")? + 1);
     }
     let mut committed = BTreeMap::new();
     wait_for("all of it to be aggregated", Duration::from_secs(120), || {
-        committed = reader.committed(&sinyal.group("community"), &topic)?;
+        committed = reader.committed(&sinyal.group("community"), topic)?;
         Ok(next.iter().all(|(partition, next)| committed.get(partition) >= Some(next)))
     })
     .with_context(|| format!("{committed:?} of {next:?} is; {}", end_of_log(sinyal)))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The newest version of each interaction of an input, by JSON Lines as `ingest` takes them.
 #[derive(Debug)]
@@ -111,6 +111,21 @@ impl Recount {
             }
         }
         Ok(recount)
+    }
+
+    /// Takes every so many'th interaction that was not taken back for another label than it has; gives the corrections that say so, as
+    /// JSON Lines.
+    pub fn correct_every(&mut self, step: usize) -> String {
+        let mut lines = String::new();
+        let counted = self.newest.iter_mut().filter_map(|(identity, (_, counted))| Some((identity, counted.as_mut()?)));
+        for ((community, kind, id), counted) in counted.step_by(step) {
+            let label = if counted.label == "tip" { "complaint" } else { "tip" };
+            counted.label = label.to_owned();
+            counted.abstained = false;
+            let line = json!({ "community_id": community, "kind": kind, "id": id, "label": label, "by": "sari" });
+            lines += &format!("{line}\n");
+        }
+        lines
     }
 
     /// Checks the items of one queue's topic against the input.

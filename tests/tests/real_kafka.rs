@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use sinyal_tests::checks::{by_origin, check_exactly_once, classified, made_up, open_windows, sinyal, wait_until_done};
+use sinyal_tests::checks::{
+    by_origin, check_exactly_once, check_rows, classified, made_up, open_windows, sinyal, wait_until_aggregated,
+    wait_until_done,
+};
 use sinyal_tests::{Kafka, Reader, Registry, Sinyal, wait_for};
 
 #[test]
@@ -90,6 +93,34 @@ fn a_broker_that_comes_back_is_worked_with_again() {
     assert!(running.is_running(), "{}", sinyal.log());
     wait_until_done(&sinyal, &reader, &recount).unwrap();
     check_exactly_once(&sinyal, &reader, &recount).unwrap();
+    assert_eq!(running.terminate().unwrap(), Some(0));
+}
+
+#[test]
+fn a_correction_changes_what_was_counted() {
+    let sinyal = sinyal("corrected", &open_windows()).unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let mut recount = made_up(&sinyal, 16, 2_000).unwrap();
+    let running = sinyal.start(&["run"]).unwrap();
+    sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
+    wait_until_done(&sinyal, &reader, &recount).unwrap();
+    let corrections = recount.correct_every(10);
+    std::fs::write(sinyal.file("corrections.jsonl"), format!("{corrections}{{\"id\":1}}\n")).unwrap();
+    let imported = sinyal.output(&["corrections", "import", "corrections.jsonl"]).unwrap();
+    let said = String::from_utf8_lossy(&imported.stderr);
+    assert_eq!(imported.status.code(), Some(4), "one line is none: {said}");
+    assert!(said.contains(&format!("{} accepted, 1 refused", corrections.lines().count())), "{said}");
+    let one =
+        ["corrections", "add", "--community", "c", "--kind", "post", "--id", "never", "--label", "tip", "--by", "sari"];
+    sinyal.succeed(&one).unwrap();
+    let topic = sinyal.topic("social.corrections");
+    let sent = reader.read(&topic, Some("Correction")).unwrap();
+    assert_eq!(sent.len(), corrections.lines().count() + 1);
+    wait_until_aggregated(&sinyal, &reader, &topic, &sent).unwrap();
+    check_rows(&sinyal, &reader, &recount).unwrap();
+    let metrics = running.metrics().unwrap();
+    let parked = metrics.lines().find(|line| line.contains("outcome=\"parked\"") && !line.ends_with(" 0"));
+    assert!(parked.is_some(), "one waits for what never came");
     assert_eq!(running.terminate().unwrap(), Some(0));
 }
 

@@ -9,7 +9,7 @@ use kafka_io::admin::AdminError;
 use kafka_io::feed::FeedError;
 use kafka_io::reader::ReadError;
 
-use crate::commands::{check, classify, demo, explain, ingest, model, run, schemas, sim, tail, topics};
+use crate::commands::{check, classify, corrections, demo, explain, ingest, model, run, schemas, sim, tail, topics};
 use crate::config::{self, Config, ConfigErrors};
 use crate::registry::RegistryError;
 
@@ -92,6 +92,12 @@ Examples:
   sinyal sim --seed 7 --interactions 1000 | sinyal ingest - --config sinyal.toml
   sinyal ingest posts.jsonl --bootstrap localhost:9092")]
     Ingest(ingest::IngestArgs),
+    /// Responders' corrections, onto their topic.
+    #[command(after_help = "\
+Examples:
+  sinyal corrections add --community warga-kota --kind post --id 1742 --label complaint --by sari
+  sinyal corrections import corrections.jsonl --config sinyal.toml")]
+    Corrections(corrections::CorrectionsArgs),
     /// Lines of text, or JSON Lines, into labels.
     #[command(after_help = "\
 Examples:
@@ -171,6 +177,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
         Command::Topics(args) => topics::run(args, &load()?),
         Command::Schemas(args) => schemas::run(args, &load()?),
         Command::Ingest(args) => ingest::run(args, &load()?),
+        Command::Corrections(args) => corrections::run(args, &load()?),
         Command::Classify(args) => classify::run(args, &load()?),
         Command::Tail(args) => tail::run(args, &load()?),
         Command::Model(args) => model::run(args).map(|()| OK),

@@ -14,7 +14,7 @@ mod dead_letters;
 mod queue_items;
 
 pub use classify::{Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Pseudonym, SecondOpinion};
-pub use community::{CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus};
+pub use community::{CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus, check_correction};
 
 use record::stage::{Outputs, Stop};
 use wire::Encoder;

@@ -124,6 +124,11 @@ impl Routing {
         self.queues.iter().position(|queue| queue.spec.name == name)
     }
 
+    /// The queue that takes a label of which somebody is sure.
+    pub fn queue_of(&self, label: Label) -> Option<&Queue> {
+        self.by_label[label.index()].map(|place| &self.queues[place])
+    }
+
     /// Decides the queue. The brand's own words and retractions are not queued.
     ///
     /// ```

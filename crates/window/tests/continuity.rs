@@ -40,7 +40,7 @@ fn counts(variant: u8) -> Counts {
 
 /// An interaction of that variant by one of a few people.
 fn contribution(at: EpochMs, variant: u8) -> Contribution {
-    let member = (variant % 4 > 0).then_some(MemberKey([variant % 4; 16]));
+    let member = (!variant.is_multiple_of(4)).then_some(MemberKey([variant % 4; 16]));
     Contribution { at, counts: counts(variant), member }
 }
 

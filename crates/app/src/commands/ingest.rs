@@ -45,20 +45,20 @@ struct KindOnly {
 
 /// What became of the lines.
 #[derive(Debug)]
-struct Counts {
+pub(super) struct Counts {
     /// Where the lines come from.
     source: String,
-    accepted: u64,
-    refused: u64,
+    pub(super) accepted: u64,
+    pub(super) refused: u64,
     by_reason: BTreeMap<String, u64>,
 }
 
 impl Counts {
-    fn new(source: String) -> Counts {
+    pub(super) fn new(source: String) -> Counts {
         Counts { source, accepted: 0, refused: 0, by_reason: BTreeMap::new() }
     }
 
-    fn refuse(&mut self, line: u64, reason: &str, detail: &str) {
+    pub(super) fn refuse(&mut self, line: u64, reason: &str, detail: &str) {
         self.refused += 1;
         *self.by_reason.entry(reason.to_owned()).or_default() += 1;
         if self.refused <= SHOWN_MAX {
@@ -69,7 +69,7 @@ impl Counts {
     }
 
     /// What became of everything, in a line.
-    fn sum(&self, unknown_fields: u64) -> String {
+    pub(super) fn sum(&self, unknown_fields: u64) -> String {
         let mut sum = format!("{} accepted, {} refused", self.accepted, self.refused);
         if !self.by_reason.is_empty() {
             let reasons: Vec<String> =
@@ -215,7 +215,7 @@ fn pace(rate: Option<u32>, accepted: u64, started: Instant, feed: &Feed) {
 }
 
 /// Waits for the brokers to take what is left, and says so while it takes long.
-fn deliver(feed: &Feed, accepted: u64, bootstrap: &str) -> Result<()> {
+pub(super) fn deliver(feed: &Feed, accepted: u64, bootstrap: &str) -> Result<()> {
     for _ in 0..60 {
         match feed.flush(Duration::from_secs(5)) {
             Ok(()) => return Ok(()),

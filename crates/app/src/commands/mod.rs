@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod classify;
+pub(crate) mod corrections;
 mod decoded;
 pub(crate) mod demo;
 pub(crate) mod explain;

@@ -149,6 +149,7 @@ pub(crate) struct Community {
     pub(crate) ids_max: usize,
     pub(crate) remember_days: i64,
     pub(crate) members_max: usize,
+    pub(crate) parked_max: usize,
 }
 
 /// Every mistake of a configuration.

@@ -55,6 +55,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
         ids_max: reader.number("community.ids_max", 1_000, 100_000_000),
         remember_days: reader.number("community.remember_days", 0, 3_650),
         members_max: reader.number("community.members_max", 1_000, 100_000_000),
+        parked_max: reader.number("community.parked_max", 0, 10_000_000),
     };
     let disorder_ms = reader.number("watermark.disorder_ms", 0, 3_600_000);
     let hold_ms_max = reader.number("watermark.max_hold_ms", 1_000, 86_400_000);

@@ -7,7 +7,7 @@ use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Turn, run_owner};
 use pipeline::{CommunityEncoders, CommunitySettings, CommunityStage};
 use record::stage::{SchemaLookup, Stage};
 use record::{Ledger, Outcome, StageName};
-use wire::{ClassifiedDecoder, SchemaName};
+use wire::{ClassifiedDecoder, CorrectionDecoder, SchemaName};
 
 use super::{RoleResult, Surroundings, ask, encoder};
 use crate::registry::Registry;
@@ -78,6 +78,8 @@ pub(crate) fn run_community(
     let settings = CommunitySettings {
         classified_topic: topics.classified.as_str().into(),
         decoder: ClassifiedDecoder::new(config.framing()),
+        corrections_topic: topics.corrections.as_str().into(),
+        corrections_decoder: CorrectionDecoder::new(config.framing()),
         encoders: CommunityEncoders {
             metrics: encoder(&config, SchemaName::CommunityMetrics, &topics.metrics)?,
             queue_item: encoder(&config, SchemaName::QueueItem, &topics.queue_state)?,
@@ -88,13 +90,14 @@ pub(crate) fn run_community(
         hold_ms_max: config.hold_ms_max,
         ids_max: config.community.ids_max,
         members_max: config.community.members_max,
+        parked_max: config.community.parked_max,
         remember_ms: config.community.remember_days * DAY_MS,
         future_ms_max: config.future_ms_max,
         dead_letter_value_bytes_max: config.raw_record_bytes_max,
         changelog: !surroundings.embedded,
     };
     let stage = CommunityStage::new(settings);
-    let inputs = vec![topics.classified.clone()];
+    let inputs = vec![topics.classified.clone(), topics.corrections.clone()];
     let owner = OwnerConfig {
         connection: surroundings.connection.clone(),
         stage: StageName::Community,

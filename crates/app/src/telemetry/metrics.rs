@@ -41,6 +41,8 @@ pub(crate) struct Metrics {
     communities: IntGaugeVec,
     members: IntGaugeVec,
     complaints: IntGaugeVec,
+    parked: IntGaugeVec,
+    parked_expired: IntCounterVec,
     panes: IntCounterVec,
     /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
     seen: Arc<Mutex<HashMap<String, u64>>>,
@@ -138,6 +140,12 @@ impl Metrics {
             ids: gauge("known_ids", "Interactions known by identity.", &["partition"]),
             communities: gauge("communities", "Communities of which something is known.", &["partition"]),
             members: gauge("known_members", "Members known, over all communities.", &["partition"]),
+            parked: gauge("parked_corrections", "Corrections that wait for their interactions.", &["partition"]),
+            parked_expired: counter(
+                "expired_corrections_total",
+                "Corrections whose interactions did not come within the horizon of identities.",
+                &["partition"],
+            ),
             complaints: gauge(
                 "known_complaints",
                 "Complaints that wait, or were answered within the longest window.",
@@ -197,7 +205,7 @@ impl Metrics {
                 for gauge in [&self.watermark_delay_seconds, &self.watermark_seconds] {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
-                for gauge in [&self.ids, &self.communities, &self.members, &self.complaints] {
+                for gauge in [&self.ids, &self.communities, &self.members, &self.complaints, &self.parked] {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
             }
@@ -258,6 +266,8 @@ impl Metrics {
         self.communities.with_label_values(labels).set(i64::try_from(status.communities).unwrap_or(i64::MAX));
         self.members.with_label_values(labels).set(i64::try_from(status.members).unwrap_or(i64::MAX));
         self.complaints.with_label_values(labels).set(i64::try_from(status.complaints).unwrap_or(i64::MAX));
+        self.parked.with_label_values(labels).set(i64::try_from(status.parked).unwrap_or(i64::MAX));
+        self.add_up(&self.parked_expired, labels, status.parked_expired);
         self.add_up(&self.panes, labels, status.panes);
     }
 

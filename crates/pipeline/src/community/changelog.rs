@@ -1,20 +1,21 @@
 //! The entries of the changelog: how a partition's state is written and read back.
 //!
 //! Keys are text: `meta`, `ids|<segment>`, `slice|<community>|<level>|<start>`, `pane|<community>|<window>|<end>`,
-//! `member|<community>|<pseudonym in hex>`. Values are a version byte and `postcard` data: only this program reads them. The partition of an entry is the input partition whose state it is.
+//! `member|<community>|<pseudonym in hex>`, `parked|<community>|<kind>|<id>`. Values are a version byte and `postcard` data: only this program reads them. The partition of an entry is the input partition whose state it is.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
 
 use record::stage::{OutputWriter, Outputs};
-use record::{ContentKinds, Direction, EpochMs, Label, Position, Version, decode_key};
+use record::{ContentKinds, Direction, EpochMs, Kind, Label, Position, Version, decode_key, encode_key};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use window::{MemberKey, StateKey, StateValue};
 
 use super::answers::TargetHash;
-use super::identity::{Entry, SlotId};
+use super::corrections::Said;
+use super::identity::{Entry, SlotId, split_key};
 use super::watermark::Topic;
 
 /// The version of every value; a newer one cannot be read by this program, and the restore says so.
@@ -52,6 +53,7 @@ pub(super) struct StoredId<'a> {
     queue: Option<u8>,
     author: Option<MemberKey>,
     answers: Option<TargetHash>,
+    said: Said<u8>,
 }
 
 const ABSTAINED: u8 = 1;
@@ -80,6 +82,7 @@ impl<'a> StoredId<'a> {
             queue: entry.queue,
             author: entry.author,
             answers: entry.answers,
+            said: entry.said,
         }
     }
 
@@ -100,6 +103,7 @@ impl<'a> StoredId<'a> {
             brand: self.flags & BRAND != 0,
             author: self.author,
             answers: self.answers,
+            said: self.said,
         })
     }
 }
@@ -135,6 +139,7 @@ pub(super) enum EntryKey {
     Meta,
     Segment(u64),
     Windows { community_id: String, key: StateKey },
+    Parked { community_id: String, kind: Kind, id: String },
 }
 
 /// Writes entries for one partition.
@@ -179,6 +184,16 @@ impl ChangelogWriter<'_> {
         }
     }
 
+    /// `key` is a key in the index.
+    pub(super) fn parked(&mut self, key: &[u8], said: Option<&Said<String>>) {
+        let Some((community_id, kind, id)) = split_key(key) else { return };
+        let key = encode_key(&["parked", community_id, kind.as_str(), id]);
+        let writer = self.entry(format_args!("{key}"));
+        if let Some(said) = said {
+            writer.value_with(|bytes| write(said, bytes));
+        }
+    }
+
     fn entry(&mut self, key: fmt::Arguments<'_>) -> OutputWriter<'_> {
         let writer = self.outputs.push(self.output).partition(self.partition);
         // Writing into memory cannot fail.
@@ -200,6 +215,10 @@ pub(super) fn read_key(key: &[u8]) -> Option<EntryKey> {
             let key = u128::from_str_radix(key, 16).ok()?;
             let key = StateKey::Member(MemberKey(key.to_be_bytes()));
             Some(EntryKey::Windows { community_id: community_id.clone(), key })
+        }
+        [parked, community_id, kind, id] if parked == "parked" => {
+            let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+            Some(EntryKey::Parked { community_id: community_id.clone(), kind, id: id.clone() })
         }
         [pane, community_id, window, end] if pane == "pane" => {
             let key = StateKey::Pane { window: window.parse().ok()?, end: end.parse().ok()? };

@@ -112,6 +112,7 @@ impl Partition {
         self.swept_to = Some(low_mark);
         self.raise_low_mark(low_mark);
         self.forget_members(watermark.saturating_sub(shared.remember_ms), shared);
+        self.parked.expire(low_mark);
     }
 
     /// Forgets members who were last active before a time, and at the bound on members the tenth that was active longest ago.
@@ -205,7 +206,7 @@ impl Partition {
         }
         let watermark_moved = self.watermark.value() != self.written_watermark;
         let meta_due = shared.now.saturating_sub(self.meta_written_at) >= META_INTERVAL_MS;
-        let worked = self.moved || left || !self.changed.is_empty();
+        let worked = self.moved || left || !self.changed.is_empty() || self.parked.is_changed();
         let only_watermark = watermark_moved && meta_due;
         if !worked && !only_watermark {
             return;
@@ -213,6 +214,8 @@ impl Partition {
         let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
         write_slices(&mut self.communities, &self.touched, &mut self.text_key, &mut writer);
         self.drop_idle_communities();
+        let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
+        self.parked.take_changed(|key, said| writer.parked(key, said));
         self.write_segments(&mut ChangelogWriter {
             outputs,
             output: CommunityStage::CHANGELOG,
@@ -276,6 +279,7 @@ impl Partition {
             self.index.slot_mut(id).changed = false;
         }
         self.changed.clear();
+        self.parked.take_changed(|_, _| {});
         self.moved = false;
     }
 

@@ -7,6 +7,7 @@ use record::{ContentKinds, Direction, EpochMs, Kind, Label, Version};
 use window::{Contribution, Counts, MemberKey};
 
 use super::answers::TargetHash;
+use super::corrections::Said;
 
 /// What is known of one interaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(super) struct Entry {
     pub(super) answers: Option<TargetHash>,
     /// It was taken back; only its version is of interest.
     pub(super) deleted: bool,
+    /// What responders said of it.
+    pub(super) said: Said<u8>,
     /// It is in the windows. False for a late one.
     pub(super) counted: bool,
     /// Where it waits: a place in the partition's list of queue names.
@@ -38,6 +41,11 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn is_counted(&self) -> bool {
         self.counted && !self.deleted
+    }
+
+    /// Whether responders said something of it that stands.
+    pub(super) fn is_corrected(&self) -> bool {
+        self.said != Said::default()
     }
 
     /// What it answers, as long as it counts.
@@ -184,7 +192,7 @@ pub(super) fn write_key(community_id: &str, kind: Kind, id: &str, key: &mut Vec<
     key.extend_from_slice(id.as_bytes());
 }
 
-fn split_key(key: &[u8]) -> Option<(&str, Kind, &str)> {
+pub(super) fn split_key(key: &[u8]) -> Option<(&str, Kind, &str)> {
     let (&kind, rest) = key.split_first()?;
     let kind = *Kind::ALL.get(usize::from(kind))?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
@@ -209,6 +217,7 @@ mod tests {
             author: None,
             answers: None,
             deleted: false,
+            said: Said::default(),
             counted: true,
             queue: None,
             listed: false,

@@ -5,6 +5,7 @@
 
 mod answers;
 mod changelog;
+mod corrections;
 mod flush;
 mod identity;
 mod panes;
@@ -17,11 +18,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
-use record::{ClassifiedRecord, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, partition_for_key};
+use record::{
+    ClassifiedRecord, Correction, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, partition_for_key,
+};
 use rules::Routing;
 use window::WindowSet;
-use wire::{ClassifiedDecoder, DecodeError, Encoder};
+use wire::{ClassifiedDecoder, CorrectionDecoder, DecodeError, Encoder};
 
+pub use self::corrections::check_correction;
 use self::partition::Partition;
 use self::watermark::Watermark;
 use crate::dead_letters::DeadLetters;
@@ -42,6 +46,10 @@ pub struct CommunitySettings {
     pub classified_topic: Arc<str>,
     /// Decodes the classified topic.
     pub decoder: ClassifiedDecoder,
+    /// The topic of corrections, likewise.
+    pub corrections_topic: Arc<str>,
+    /// Decodes it.
+    pub corrections_decoder: CorrectionDecoder,
     /// How the outputs are written.
     pub encoders: CommunityEncoders,
     /// The windows.
@@ -56,6 +64,8 @@ pub struct CommunitySettings {
     pub ids_max: usize,
     /// Most members that a partition remembers; those who are active are known beyond it.
     pub members_max: usize,
+    /// Most corrections of unknown interactions that a partition keeps.
+    pub parked_max: usize,
     /// How long a member who is not active any more is remembered, in milliseconds of event time.
     pub remember_ms: i64,
     /// How far ahead of the wall clock an event time may be, in milliseconds; the classify stage sees to it for its own.
@@ -76,6 +86,7 @@ struct Shared {
     routing: Routing,
     ids_max: usize,
     members_max: usize,
+    parked_max: usize,
     remember_ms: i64,
     future_ms_max: i64,
     changelog: bool,
@@ -97,15 +108,20 @@ pub struct PartitionStatus {
     pub members: usize,
     /// Complaints that wait, or were answered within what is known.
     pub complaints: usize,
+    /// Corrections that wait for their interactions.
+    pub parked: usize,
+    /// Corrections whose interactions did not come, since the partition was assigned.
+    pub parked_expired: u64,
     /// Panes emitted since the partition was assigned.
     pub panes: u64,
 }
 
-/// The stage. Outputs: 0 metrics, 1 state of the queues, 2 dead letters, 3 changelog.
+/// The stage. Inputs: 0 the classified topic, 1 corrections. Outputs: 0 metrics, 1 state of the queues, 2 dead letters, 3 changelog.
 #[derive(Debug)]
 pub struct CommunityStage {
-    topic: Arc<str>,
+    topics: [Arc<str>; CommunityStage::INPUTS],
     decoder: ClassifiedDecoder,
+    corrections_decoder: CorrectionDecoder,
     shared: Shared,
     disorder_ms: i64,
     hold_ms_max: i64,
@@ -117,13 +133,17 @@ pub struct CommunityStage {
 
 /// A record as it was decoded; short-lived, so that a box would cost more than its size.
 #[allow(clippy::large_enum_variant)]
-enum Decoded<'a> {
-    Record(ClassifiedRecord<'a>),
+enum Decoded<T> {
+    Record(T),
     Refused(Reason, String),
     NeedsSchema(u32),
 }
 
 impl CommunityStage {
+    /// How many inputs there are.
+    pub const INPUTS: usize = 2;
+    /// The place of the corrections among the inputs.
+    pub const CORRECTIONS: usize = 1;
     /// The place of the metrics topic among the outputs.
     pub const METRICS: usize = 0;
     /// The place of the topic of the queues' state among the outputs.
@@ -136,8 +156,9 @@ impl CommunityStage {
     /// A stage that owns no partition yet.
     pub fn new(settings: CommunitySettings) -> CommunityStage {
         CommunityStage {
-            topic: settings.classified_topic,
+            topics: [settings.classified_topic, settings.corrections_topic],
             decoder: settings.decoder,
+            corrections_decoder: settings.corrections_decoder,
             shared: Shared {
                 encoders: settings.encoders,
                 windows_digest: digest_of(&settings.windows),
@@ -145,6 +166,7 @@ impl CommunityStage {
                 routing: settings.routing,
                 ids_max: settings.ids_max.min(u32::MAX as usize / 2),
                 members_max: settings.members_max,
+                parked_max: settings.parked_max,
                 remember_ms: settings.remember_ms,
                 future_ms_max: settings.future_ms_max,
                 changelog: settings.changelog,
@@ -172,6 +194,8 @@ impl CommunityStage {
             communities: partition.community_ids.len(),
             members: partition.members,
             complaints: partition.waiting.len(),
+            parked: partition.parked.len(),
+            parked_expired: partition.parked.expired,
             panes: partition.panes,
         })
     }
@@ -182,24 +206,34 @@ impl CommunityStage {
     }
 
     fn record(&mut self, record: InputRecord<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
-        let decoded = decode(
-            &mut self.decoder,
-            &record,
-            self.input_partitions,
-            // Twice what the classify stage lets in: its clock need not be this one's.
-            self.shared.now.saturating_add(self.shared.future_ms_max.saturating_mul(2)),
-        );
+        // Twice what the classify stage lets in: its clock need not be this one's.
+        let latest = self.shared.now.saturating_add(self.shared.future_ms_max.saturating_mul(2));
+        let (topic, partitions) = (&self.topics[record.from.input.min(1)], self.input_partitions);
         let Some(partition) = self.partitions.get_mut(&record.from.partition) else {
             return Err(Stop::Invariant(format!("record of partition {}, which is not owned", record.from.partition)));
         };
-        let outcome = match decoded {
-            Decoded::NeedsSchema(id) => return Ok(Step::NeedsSchema(id)),
-            Decoded::Record(ClassifiedRecord::ClassifiedInteraction(interaction)) => {
-                partition.interaction(&interaction, &mut self.shared, outputs)?
+        let taken = if record.from.input == CommunityStage::CORRECTIONS {
+            match decode_correction(&mut self.corrections_decoder, &record, partitions, latest) {
+                Decoded::Record(correction) => partition.correct(&correction, &self.shared),
+                Decoded::Refused(reason, detail) => Err((reason, detail)),
+                Decoded::NeedsSchema(id) => return Ok(Step::NeedsSchema(id)),
             }
-            Decoded::Record(ClassifiedRecord::Progress(progress)) => progress_of(partition, &progress, self.shared.now),
-            Decoded::Refused(reason, detail) => {
-                self.dead_letters.emit(record, &self.topic, reason, &detail, outputs);
+        } else {
+            match decode(&mut self.decoder, &record, partitions, latest) {
+                Decoded::Record(ClassifiedRecord::ClassifiedInteraction(interaction)) => {
+                    Ok(partition.interaction(&interaction, &mut self.shared, outputs)?)
+                }
+                Decoded::Record(ClassifiedRecord::Progress(progress)) => {
+                    Ok(progress_of(partition, &progress, self.shared.now))
+                }
+                Decoded::Refused(reason, detail) => Err((reason, detail)),
+                Decoded::NeedsSchema(id) => return Ok(Step::NeedsSchema(id)),
+            }
+        };
+        let outcome = match taken {
+            Ok(outcome) => outcome,
+            Err((reason, detail)) => {
+                self.dead_letters.emit(record, topic, reason, &detail, outputs);
                 Outcome::DeadLettered
             }
         };
@@ -219,6 +253,7 @@ impl CommunityStage {
 
     fn schema(&mut self, id: u32, lookup: &SchemaLookup) {
         self.decoder.add_schema(id, lookup);
+        self.corrections_decoder.add_schema(id, lookup);
     }
 }
 
@@ -281,7 +316,11 @@ impl Stage for CommunityStage {
 
     fn ledgers(&self, see: &mut dyn FnMut(InputPartition, &Ledger)) {
         for (&partition, state) in &self.partitions {
-            see(InputPartition { input: 0, partition }, &state.ledger);
+            for (input, ledger) in
+                state.ledgers.iter().enumerate().filter(|(input, _)| state.positions.contains_key(input))
+            {
+                see(InputPartition { input, partition }, ledger);
+            }
         }
     }
 }
@@ -305,7 +344,7 @@ fn decode<'a>(
     record: &InputRecord<'a>,
     partitions: i32,
     latest: EpochMs,
-) -> Decoded<'a> {
+) -> Decoded<ClassifiedRecord<'a>> {
     let Some(value) = record.value else {
         return Decoded::Refused(Reason::NullValue, "null value; this topic holds interactions and markers".to_owned());
     };
@@ -324,17 +363,44 @@ fn decode<'a>(
     if matches!(decoded, ClassifiedRecord::Progress(_)) {
         return Decoded::Record(decoded);
     }
-    if partitions > 0 {
-        // A community lives on one partition: elsewhere it would be counted twice.
-        let right = record.key.map(|key| partition_for_key(key, partitions));
-        if right != Some(record.from.partition) {
-            let found = record.from.partition;
-            let detail = match right {
-                Some(right) => format!("the key belongs to partition {right} by murmur2, found in {found}"),
-                None => format!("no key; the community id is right, found in {found}"),
-            };
-            return Decoded::Refused(Reason::WrongPartition, detail);
-        }
+    if let Some(detail) = misplaced(record, partitions) {
+        return Decoded::Refused(Reason::WrongPartition, detail);
     }
     Decoded::Record(decoded)
+}
+
+fn decode_correction<'a>(
+    decoder: &mut CorrectionDecoder,
+    record: &InputRecord<'a>,
+    partitions: i32,
+    latest: EpochMs,
+) -> Decoded<Correction<'a>> {
+    let Some(value) = record.value else {
+        return Decoded::Refused(Reason::NullValue, "null value; this topic holds corrections".to_owned());
+    };
+    let correction = match decoder.decode(value) {
+        Ok(correction) => correction,
+        Err(DecodeError::NeedsSchema(id)) => return Decoded::NeedsSchema(id),
+        Err(DecodeError::Reject(rejection)) => return Decoded::Refused(rejection.reason, rejection.detail),
+    };
+    if let Err((reason, detail)) = check_correction(&correction, latest) {
+        return Decoded::Refused(reason, detail);
+    }
+    match misplaced(record, partitions) {
+        Some(detail) => Decoded::Refused(Reason::WrongPartition, detail),
+        None => Decoded::Record(correction),
+    }
+}
+
+/// Why a record is not in the partition of its key: a community lives on one, and would be counted twice.
+fn misplaced(record: &InputRecord<'_>, partitions: i32) -> Option<String> {
+    if partitions <= 0 {
+        return None;
+    }
+    let found = record.from.partition;
+    match record.key.map(|key| partition_for_key(key, partitions)) {
+        Some(right) if right == found => None,
+        Some(right) => Some(format!("the key belongs to partition {right} by murmur2, found in {found}")),
+        None => Some(format!("no key; the community id is right, found in {found}")),
+    }
 }

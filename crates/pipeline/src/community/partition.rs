@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use window::{Applied, Change, CommunityWindows, Contribution, MemberKey, WindowSet};
 
 use super::answers::{Answers, Complaints, TargetHash, Waiting, target_hash};
+use super::corrections::{Parked, Said};
 use super::identity::{Entry, IdentityIndex, SlotId, write_key};
 use super::watermark::Watermark;
 use super::{CommunityStage, Shared};
@@ -41,13 +42,22 @@ pub(super) struct SegmentUse {
 struct Verdict {
     outcome: Outcome,
     item: Option<QueueStatus>,
+    /// The entry, if responders said otherwise than the model.
+    corrected: Option<Entry>,
+}
+
+impl Verdict {
+    fn of(outcome: Outcome, item: Option<QueueStatus>) -> Verdict {
+        Verdict { outcome, item, corrected: None }
+    }
 }
 
 /// The state of one partition.
 #[derive(Debug)]
 pub(super) struct Partition {
     pub(super) number: i32,
-    pub(super) ledger: Ledger,
+    /// By input.
+    pub(super) ledgers: [Ledger; CommunityStage::INPUTS],
     pub(super) positions: BTreeMap<usize, Position>,
     /// What the changelog said of the positions when it was restored.
     pub(super) recorded: BTreeMap<usize, Position>,
@@ -61,6 +71,8 @@ pub(super) struct Partition {
     pub(super) answers: Answers,
     /// Complaints that wait, or waited until they were answered.
     pub(super) waiting: HashMap<SlotId, Waiting, ahash::RandomState>,
+    /// Corrections of interactions that are not known.
+    pub(super) parked: Parked,
     pub(super) segments: BTreeMap<u64, SegmentUse>,
     pub(super) next_segment: u64,
     /// Names of queues that entries wait in, by their place.
@@ -87,7 +99,7 @@ impl Partition {
     pub(super) fn new(number: i32, watermark: Watermark) -> Partition {
         Partition {
             number,
-            ledger: Ledger::default(),
+            ledgers: Default::default(),
             positions: BTreeMap::new(),
             recorded: BTreeMap::new(),
             watermark,
@@ -97,6 +109,7 @@ impl Partition {
             leaving: VecDeque::new(),
             answers: Answers::default(),
             waiting: HashMap::default(),
+            parked: Parked::default(),
             segments: BTreeMap::new(),
             next_segment: 0,
             queue_names: Vec::new(),
@@ -136,23 +149,36 @@ impl Partition {
             Some(slot) => self.known(interaction, slot, shared),
         };
         self.key = key;
-        if let Some(status) = verdict.item {
-            self.queue_state(interaction, status, shared, outputs)?;
+        match (verdict.item, verdict.corrected) {
+            (None, _) => {}
+            (Some(status), None) => self.queue_state(interaction, status, shared, outputs)?,
+            (Some(status), Some(entry)) => {
+                let queue = entry.queue.map(|queue| self.queue_names[usize::from(queue)].clone().into_string().into());
+                let (label, abstained) = (entry.label, entry.abstained);
+                let corrected = ClassifiedInteraction { label, abstained, queue, ..interaction.clone() };
+                self.queue_state(&corrected, status, shared, outputs)?;
+            }
         }
         Ok(verdict.outcome)
     }
 
     fn unknown(&mut self, interaction: &ClassifiedInteraction<'_>, key: &[u8], shared: &Shared) -> Verdict {
         if self.low_mark.is_some_and(|low_mark| interaction.created_at < low_mark) {
-            return Verdict { outcome: Outcome::Dropped, item: None };
+            return Verdict::of(Outcome::Dropped, None);
         }
         let (mut entry, asked) = self.entry_of(interaction);
-        let outcome = if entry.deleted { Outcome::Retracted } else { self.count(interaction, &mut entry, shared) };
+        let said = self.unpark(key);
+        entry = self.corrected(entry, said, shared);
+        let outcome = if entry.deleted {
+            Outcome::Retracted
+        } else {
+            self.count(&interaction.community_id, interaction.kind, &mut entry, shared)
+        };
         let slot = self.index.insert(key, entry);
         self.mark_changed(slot);
         self.settle_answers(slot, None, asked, shared);
         let item = if entry.queue.is_some() { Some(QueueStatus::Open) } else { None };
-        Verdict { outcome, item }
+        Verdict { outcome, item, corrected: entry.is_corrected().then_some(entry) }
     }
 
     fn known(&mut self, interaction: &ClassifiedInteraction<'_>, slot: SlotId, shared: &Shared) -> Verdict {
@@ -160,31 +186,34 @@ impl Partition {
         let version = interaction.version();
         // On a tie a retraction wins, whichever of the two comes first.
         if version < old.version || (version == old.version && old.deleted && !interaction.deleted) {
-            return Verdict { outcome: Outcome::Stale, item: None };
+            return Verdict::of(Outcome::Stale, None);
         }
         let (mut new, asked) = self.entry_of(interaction);
         new.listed |= old.listed;
+        if !new.deleted {
+            new = self.corrected(new, old.said, shared);
+        }
         if interaction.deleted {
             // A retraction says nothing of the event time that it retracts: the known one stays.
             let Entry { event_time, brand, author, answers, .. } = old;
-            new = Entry { event_time, brand, author, answers, counted: false, ..new };
+            new = Entry { event_time, brand, author, answers, counted: false, said: old.said, ..new };
             if old.deleted {
                 return self.renew(slot, old, new);
             }
-            self.retract(interaction, &old, shared);
+            self.retract(&interaction.community_id, interaction.kind, &old, shared);
             self.set_entry(slot, new);
             self.settle_answers(slot, Some(old), None, shared);
             let item = old.listed.then_some(QueueStatus::Retracted);
-            return Verdict { outcome: Outcome::Retracted, item };
+            return Verdict::of(Outcome::Retracted, item);
         }
         new.counted = old.counted;
         if (Entry { version: old.version, ..new }) == old {
             return self.renew(slot, old, new);
         }
         if !old.deleted {
-            self.retract(interaction, &old, shared);
+            self.retract(&interaction.community_id, interaction.kind, &old, shared);
         }
-        self.count(interaction, &mut new, shared);
+        self.count(&interaction.community_id, interaction.kind, &mut new, shared);
         self.set_entry(slot, new);
         self.settle_answers(slot, Some(old), asked, shared);
         let item = match (old.queue, new.queue) {
@@ -193,7 +222,7 @@ impl Partition {
             (Some(old), Some(new)) if old == new => Some(QueueStatus::Open),
             (Some(_), _) => Some(QueueStatus::Moved),
         };
-        Verdict { outcome: Outcome::Replaced, item }
+        Verdict { outcome: Outcome::Replaced, item, corrected: new.is_corrected().then_some(new) }
     }
 
     /// The same again: only its version may be newer.
@@ -201,10 +230,10 @@ impl Partition {
         if new.version > old.version {
             self.set_entry(slot, Entry { version: new.version, ..old });
         }
-        Verdict { outcome: Outcome::Deduplicated, item: None }
+        Verdict::of(Outcome::Deduplicated, None)
     }
 
-    fn set_entry(&mut self, slot: SlotId, entry: Entry) {
+    pub(super) fn set_entry(&mut self, slot: SlotId, entry: Entry) {
         self.index.slot_mut(slot).entry = entry;
         self.mark_changed(slot);
     }
@@ -237,6 +266,7 @@ impl Partition {
             author: interaction.author_key.as_deref().filter(|_| !brand).map(member_of),
             answers,
             deleted: interaction.deleted,
+            said: Said::default(),
             counted: false,
             queue,
             listed: queue.is_some(),
@@ -273,17 +303,15 @@ impl Partition {
         u8::try_from(place).unwrap_or(u8::MAX)
     }
 
-    fn count(&mut self, interaction: &ClassifiedInteraction<'_>, entry: &mut Entry, shared: &Shared) -> Outcome {
-        let contribution = entry.contribution(interaction.kind);
-        let applied = self.apply(&interaction.community_id, &contribution, Change::Add, shared);
+    pub(super) fn count(&mut self, community_id: &str, kind: Kind, entry: &mut Entry, shared: &Shared) -> Outcome {
+        let applied = self.apply(community_id, &entry.contribution(kind), Change::Add, shared);
         entry.counted = applied != Applied::Late;
         if entry.counted { Outcome::Applied } else { Outcome::Late }
     }
 
-    fn retract(&mut self, interaction: &ClassifiedInteraction<'_>, old: &Entry, shared: &Shared) {
+    pub(super) fn retract(&mut self, community_id: &str, kind: Kind, old: &Entry, shared: &Shared) {
         if old.counted {
-            let contribution = old.contribution(interaction.kind);
-            self.apply(&interaction.community_id, &contribution, Change::Retract, shared);
+            self.apply(community_id, &old.contribution(kind), Change::Retract, shared);
         }
     }
 
@@ -392,8 +420,10 @@ impl Partition {
 
     /// The record was processed: its position is taken in.
     pub(super) fn settle(&mut self, record: &InputRecord<'_>, outcome: Outcome) {
-        self.ledger.consume();
-        self.ledger.settle(outcome);
+        if let Some(ledger) = self.ledgers.get_mut(record.from.input) {
+            ledger.consume();
+            ledger.settle(outcome);
+        }
         let position = self.positions.entry(record.from.input).or_default();
         *position = (*position).max(record.offset + 1);
         self.moved = true;

@@ -6,6 +6,7 @@ use record::stage::Stop;
 
 use super::Shared;
 use super::changelog::{EntryKey, Meta, Segment, read_key, read_value};
+use super::identity::write_key;
 use super::partition::{Partition, SegmentUse};
 
 /// What to do when the state was counted in other windows than those configured now.
@@ -42,6 +43,11 @@ impl Partition {
             (EntryKey::Segment(segment), None) => {
                 self.segments.remove(&segment);
             }
+            (EntryKey::Parked { community_id, kind, id }, value) => {
+                let mut key = Vec::new();
+                write_key(&community_id, kind, &id, &mut key);
+                self.parked.restore(&key, value.map(read_value).transpose().map_err(named)?);
+            }
             (EntryKey::Windows { community_id, key }, value) => {
                 let community = self.community(&community_id);
                 let Some(community) = self.communities[community as usize].as_mut() else { return Ok(()) };
@@ -58,9 +64,9 @@ impl Partition {
         let queues: Vec<u8> = stored.queues.iter().map(|name| self.queue_number(name)).collect();
         for id in &stored.ids {
             let mut entry = id.entry().ok_or("an id with a label or a direction that this program does not know")?;
-            if let Some(queue) = entry.queue {
-                let queue = queues.get(usize::from(queue)).ok_or("an id in a queue that the segment does not name")?;
-                entry.queue = Some(*queue);
+            let said = entry.said.queue.as_mut().map(|(queue, _)| queue);
+            for queue in entry.queue.as_mut().into_iter().chain(said) {
+                *queue = *queues.get(usize::from(*queue)).ok_or("an id in a queue that the segment does not name")?;
             }
             let slot = match self.index.find(id.key) {
                 Some(slot) => {

@@ -50,7 +50,7 @@ pub(super) fn progress(progress: &Progress<'_>, latest: EpochMs) -> Result<(), (
 }
 
 /// A time that is far ahead would push the watermark, and everything else would be late.
-fn time(field: &str, at: EpochMs, latest: EpochMs) -> Result<(), (Reason, String)> {
+pub(super) fn time(field: &str, at: EpochMs, latest: EpochMs) -> Result<(), (Reason, String)> {
     if at < limits::EARLIEST_EVENT_MS {
         return Err((Reason::ImpossibleTime, format!("{field} is {at}, before the year 2000")));
     }

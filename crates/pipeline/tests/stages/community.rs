@@ -6,8 +6,8 @@ use pipeline::KeyFormat;
 use proptest::prelude::*;
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 use record::{
-    Author, ClassifiedInteraction, ClassifiedRecord, EpochMs, Interaction, Kind, Label, Ledger, Outcome, Progress,
-    Role, SourceProgress, Version,
+    Author, ClassifiedInteraction, ClassifiedRecord, Correction, EpochMs, Interaction, Kind, Label, Ledger, Outcome,
+    Progress, Role, SourceProgress, Version,
 };
 use serde_json::Value;
 use window::{WindowSet, WindowSpec};
@@ -118,29 +118,35 @@ struct Arrival {
     gap_ms: i64,
     settle: bool,
     crash: bool,
+    /// Somebody corrects it to this label, so long after it was created.
+    correction: Option<(usize, i64)>,
 }
 
 fn arrival() -> impl Strategy<Value = Arrival> {
     let what = (0_u8..25, 0_u8..3, 0_usize..TEXTS.len(), prop::option::weighted(0.3, 0_i64..60_000), 0_u8..8);
     let how = (0_i64..9_000, 0_i32..2, 0_i64..20_000, 0_u8..6, 0_u8..12);
-    (what, how).prop_map(
-        |((id, community, text, edited_after, deleted), (delay_ms, partition, gap_ms, settle, crash))| Arrival {
-            id,
-            community,
-            text,
-            edited_after,
-            deleted: deleted == 0,
-            delay_ms,
-            partition,
-            gap_ms,
-            settle: settle == 0,
-            crash: crash == 0,
+    let correction = prop::option::weighted(0.2, (0_usize..Label::ALL.len(), 0_i64..90_000));
+    (what, how, correction).prop_map(
+        |((id, community, text, edited_after, deleted), (delay_ms, partition, gap_ms, settle, crash), correction)| {
+            Arrival {
+                id,
+                community,
+                text,
+                edited_after,
+                deleted: deleted == 0,
+                delay_ms,
+                partition,
+                gap_ms,
+                settle: settle == 0,
+                crash: crash == 0,
+                correction,
+            }
         },
     )
 }
 
-/// What is true of an interaction in the end: its newest version.
-type Truth = BTreeMap<(u8, u8), (Version, Option<(EpochMs, usize)>)>;
+/// What is true of an interaction in the end: its newest version, with its time, text and label if it was not taken back.
+type Truth = BTreeMap<(u8, u8), (Version, Option<(EpochMs, usize, Label)>)>;
 
 /// An identity is always created at the same time, in the same partition: as in the world.
 fn created_at(id: u8, community: u8) -> EpochMs {
@@ -179,6 +185,8 @@ fn interaction_of(id: u8, community: u8, text: usize) -> Interaction<'static> {
 fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Truth) {
     let mut whole = Whole::new(wide(), 1_000_000);
     let mut truth = Truth::new();
+    let mut corrections: BTreeMap<(u8, u8), (EpochMs, Label)> = BTreeMap::new();
+    let labels: Vec<Label> = (0..TEXTS.len()).map(label_of).collect();
     let mut now = NOW;
     for arrival in arrivals {
         now += arrival.gap_ms;
@@ -189,12 +197,31 @@ fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Truth) {
         interaction.deleted = arrival.deleted;
         whole.raw(arrival.partition, &interaction, now);
         let version = interaction.version();
-        let content = (!arrival.deleted).then_some((created_at, arrival.text));
+        let content = (!arrival.deleted).then_some((created_at, arrival.text, labels[arrival.text]));
         let known = truth.entry((arrival.id, arrival.community)).or_insert((version, content));
         // The newest version; on a tie a retraction, else the later arrival. The partitions are read in the order of arrival
         // per community, since a community has one partition.
         if version > known.0 || (version == known.0 && known.1.is_some()) {
             *known = (version, content);
+        }
+        if let Some((label, after)) = arrival.correction {
+            // Of an interaction that comes later, as often as not.
+            let of = ((arrival.id + 7) % 25, arrival.community);
+            let (label, at) = (Label::ALL[label], self::created_at(of.0, of.1) + after);
+            whole.side.correct(&Correction {
+                community_id: format!("warga {}", of.1).into(),
+                kind: if is_brand(of.0) { Kind::Comment } else { Kind::Post },
+                id: of.0.to_string().into(),
+                label: Some(label),
+                queue: None,
+                by: "sari".into(),
+                at,
+                reason: None,
+            });
+            let known = corrections.entry(of).or_insert((at, label));
+            if at >= known.0 {
+                *known = (at, label);
+            }
         }
         if arrival.settle {
             whole.settle(now);
@@ -212,7 +239,23 @@ fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Truth) {
         now += 10_000;
         whole.settle(now);
     }
+    for (of, (at, corrected)) in corrections {
+        if let Some((version, Some((_, _, label)))) = truth.get_mut(&of)
+            && at >= version.changed_at
+        {
+            *label = corrected;
+        }
+    }
     (whole, truth)
+}
+
+/// Rows of queue items of which nobody corrected the label: a correction shows in a row only when the item is heard of again.
+fn uncorrected(whole: &Whole, arrivals: &[Arrival]) -> BTreeMap<String, Value> {
+    let of = |arrival: &Arrival| format!("warga%20{}|post|{}", arrival.community, (arrival.id + 7) % 25);
+    let corrected: BTreeSet<String> = arrivals.iter().filter(|arrival| arrival.correction.is_some()).map(of).collect();
+    let mut states = whole.side.left.queue_states.clone();
+    states.retain(|key, _| !corrected.contains(key));
+    states
 }
 
 fn label_of(text: usize) -> Label {
@@ -221,18 +264,17 @@ fn label_of(text: usize) -> Label {
 
 fn check_against_recount(whole: &Whole, truth: &Truth) {
     let watermark = whole.watermark();
-    let labels: Vec<Label> = (0..TEXTS.len()).map(label_of).collect();
     for community in 0..3_u8 {
         let name = format!("warga {community}");
         let counted: Vec<(EpochMs, Label)> = truth
             .iter()
             .filter(|((_, of), _)| *of == community)
-            .filter_map(|(_, (_, content))| content.map(|(at, text)| (at, labels[text])))
+            .filter_map(|(_, (_, content))| content.map(|(at, _, label)| (at, label)))
             .collect();
         let people: Vec<Said> = truth
             .iter()
             .filter(|((_, of), _)| *of == community)
-            .filter_map(|(&(id, _), (_, content))| content.map(|(at, text)| Said { id, at, label: labels[text] }))
+            .filter_map(|(&(id, _), (_, content))| content.map(|(at, _, label)| Said { id, at, label }))
             .collect();
         for spec in wide().specs() {
             let mut row = None;
@@ -309,14 +351,14 @@ fn check_people(name: &str, spec: &WindowSpec, end: EpochMs, row: Option<&Value>
 /// The longest window.
 const REACH_MS: i64 = 600_000;
 
-fn check_queue_states(whole: &Whole, truth: &Truth) {
+fn check_queue_states(states: &BTreeMap<String, Value>, truth: &Truth) {
     for (&(id, community), (_, content)) in truth {
         let key = format!("warga%20{community}|post|{id}");
-        let Some(state) = whole.side.left.queue_states.get(&key) else { continue };
+        let Some(state) = states.get(&key) else { continue };
         let status = state["status"].as_str().unwrap();
         match content {
             None => assert_eq!(status, "retracted", "{key}: {state}"),
-            Some((_, text)) => {
+            Some((_, text, _)) => {
                 let waits = state["queue"] != "none";
                 let decision = ::classify::Classifier::embedded().classify(TEXTS[*text]);
                 let queued = decision.abstained || decision.label != Label::Other;
@@ -336,7 +378,7 @@ proptest! {
     fn rows_and_queue_states_are_what_a_recount_says(arrivals in prop::collection::vec(arrival(), 1..80)) {
         let (whole, truth) = run(&arrivals, false);
         check_against_recount(&whole, &truth);
-        check_queue_states(&whole, &truth);
+        check_queue_states(&uncorrected(&whole, &arrivals), &truth);
         prop_assert_eq!(whole.ledger().consumed(), whole.side.log.values().map(|log| log.len() as u64).sum::<u64>());
     }
 
@@ -344,9 +386,9 @@ proptest! {
     fn crashes_change_nothing(arrivals in prop::collection::vec(arrival(), 1..80)) {
         let (whole, truth) = run(&arrivals, true);
         check_against_recount(&whole, &truth);
-        check_queue_states(&whole, &truth);
+        check_queue_states(&uncorrected(&whole, &arrivals), &truth);
         let (without, _) = run(&arrivals, false);
-        prop_assert_eq!(&whole.side.left.queue_states, &without.side.left.queue_states);
+        prop_assert_eq!(uncorrected(&whole, &arrivals), uncorrected(&without, &arrivals));
     }
 
     #[test]
@@ -390,6 +432,62 @@ fn every_outcome_has_its_cause() {
     whole.settle(later + 6_000);
     assert_eq!(whole.ledger().count(Outcome::Dropped), 1);
     assert!(!whole.side.left.queue_states.contains_key("c|post|1"), "what leaves the index leaves the queues' state");
+}
+
+#[test]
+fn corrections_stand_wait_or_are_refused() {
+    let mut whole = Whole::new(wide(), 1_000);
+    let correction = |id: &str, label, at| Correction {
+        community_id: "c".into(),
+        kind: Kind::Post,
+        id: id.to_owned().into(),
+        label,
+        queue: None,
+        by: "sari".into(),
+        at,
+        reason: None,
+    };
+    whole.raw(0, &post("1", "c", NOW - 60_000, TEXTS[1]), NOW);
+    whole.settle(NOW);
+    whole.side.correct(&correction("1", Some(Label::Complaint), NOW));
+    whole.side.correct(&correction("1", Some(Label::Tip), NOW - 1_000));
+    whole.side.correct(&correction("1", Some(Label::Tip), NOW - 70_000));
+    whole.side.correct(&correction("1", None, NOW));
+    whole.side.correct(&correction("", Some(Label::Tip), NOW));
+    for number in 0..102 {
+        whole.side.correct(&correction(&format!("unknown {number}"), Some(Label::Tip), NOW));
+    }
+    whole.settle(NOW);
+    let count = |whole: &Whole, outcome| whole.ledger().count(outcome);
+    assert_eq!(count(&whole, Outcome::Corrected), 1);
+    assert_eq!(count(&whole, Outcome::Stale), 2, "an older one, and one of what was not written yet");
+    assert_eq!(count(&whole, Outcome::Parked), 100);
+    assert_eq!(count(&whole, Outcome::DeadLettered), 4, "nothing to correct, no id, and two more than may wait");
+    whole.side.crash();
+    // One that waited, over a restart.
+    whole.raw(0, &post("unknown 7", "c", NOW - 60_000, TEXTS[0]), NOW);
+    // The same again: what was said of it stands.
+    whole.raw(0, &post("1", "c", NOW - 60_000, TEXTS[1]), NOW);
+    for seconds in 1..40 {
+        whole.settle(NOW + seconds * 1_000);
+    }
+    let row =
+        whole.side.left.rows.values().filter(|row| row["window"] == "1m").max_by_key(|row| row["window_end"].as_i64());
+    assert_eq!(row.map(|row| (row["complaints"].as_i64(), row["tips"].as_i64())), Some((Some(1), Some(1))), "{row:?}");
+    assert_eq!(count(&whole, Outcome::Deduplicated), 1);
+    let state = &whole.side.left.queue_states["c|post|unknown%207"];
+    assert_eq!((state["queue"].as_str(), state["label"].as_str()), (Some("tip"), Some("tip")));
+    // Nothing comes: they do not wait for ever.
+    whole.settle(NOW + 3 * 3_600_000);
+    let waiting = |whole: &Whole| {
+        whole
+            .side
+            .stage
+            .status()
+            .map(|status| (status.parked, status.parked_expired))
+            .fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
+    };
+    assert_eq!(waiting(&whole), (0, 99));
 }
 
 #[test]
@@ -454,7 +552,12 @@ fn a_record_in_another_partition_than_its_keys_is_a_dead_letter() {
     whole.raw(0, &post("1", "c", NOW, TEXTS[0]), NOW);
     let (&right, kept) = whole.side.log.iter().find(|(_, log)| !log.is_empty()).unwrap();
     let kept = kept[0].clone();
-    whole.side.log.get_mut(&((right + 1) % 3)).unwrap().push(kept.clone());
+    whole
+        .side
+        .log
+        .get_mut(&InputPartition { partition: (right.partition + 1) % 3, ..right })
+        .unwrap()
+        .push(kept.clone());
     whole.side.log.get_mut(&right).unwrap().push(Kept { key: None, ..kept.clone() });
     whole.side.log.get_mut(&right).unwrap().push(Kept { value: None, ..kept.clone() });
     whole.side.log.get_mut(&right).unwrap().push(Kept { value: Some(vec![1, 2, 3]), ..kept });
@@ -520,7 +623,7 @@ fn a_large_flush_comes_in_parts() {
     let later = NOW + 8 * 86_400_000;
     whole.classify_step(Input::Clock(later));
     for partition in 0..3 {
-        whole.side.log.get_mut(&partition).unwrap().push(marker_of_all_idle(later));
+        whole.side.log.get_mut(&InputPartition { input: 0, partition }).unwrap().push(marker_of_all_idle(later));
     }
     whole.side.now = later;
     whole.side.read();

@@ -8,11 +8,14 @@ use pipeline::{
     KeyFormat, Pseudonym,
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
-use record::{Author, EpochMs, Interaction, Kind, Role, partition_for_key};
+use record::{Author, Correction, EpochMs, Interaction, Kind, Role, partition_for_key};
 use rules::Routing;
 use serde_json::Value;
 use window::WindowSet;
-use wire::{ClassifiedDecoder, Encoder, Framing, GenericSchema, RawDecoder, RawEncoder, RawFormat, SchemaName};
+use wire::{
+    ClassifiedDecoder, CorrectionDecoder, Encoder, Framing, GenericSchema, RawDecoder, RawEncoder, RawFormat,
+    SchemaName,
+};
 
 pub(crate) const NOW: EpochMs = 1_795_482_000_000;
 pub(crate) const RAW_BYTES_MAX: usize = 1_048_576;
@@ -73,6 +76,8 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunitySt
     CommunityStage::new(CommunitySettings {
         classified_topic: "classified".into(),
         decoder: ClassifiedDecoder::new(Framing::SingleObject),
+        corrections_topic: "corrections".into(),
+        corrections_decoder: CorrectionDecoder::new(Framing::SingleObject),
         encoders: CommunityEncoders {
             metrics: Encoder::single_object(SchemaName::CommunityMetrics),
             queue_item: Encoder::single_object(SchemaName::QueueItem),
@@ -83,6 +88,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunitySt
         hold_ms_max: 300_000,
         ids_max,
         members_max: 1_000_000,
+        parked_max: 100,
         remember_ms: 30 * 86_400_000,
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: RAW_BYTES_MAX,
@@ -181,9 +187,10 @@ pub(crate) struct CommunitySide {
     windows: WindowSet,
     ids_max: usize,
     partitions: i32,
-    pub(crate) log: BTreeMap<i32, Vec<Kept>>,
-    committed: BTreeMap<i32, i64>,
-    positions: BTreeMap<i32, i64>,
+    /// The topics that it reads.
+    pub(crate) log: BTreeMap<InputPartition, Vec<Kept>>,
+    committed: BTreeMap<InputPartition, i64>,
+    positions: BTreeMap<InputPartition, i64>,
     uncommitted: Vec<(usize, Kept)>,
     pub(crate) left: Left,
     pub(crate) now: EpochMs,
@@ -191,13 +198,15 @@ pub(crate) struct CommunitySide {
 
 impl CommunitySide {
     pub(crate) fn new(windows: WindowSet, ids_max: usize, partitions: i32) -> CommunitySide {
+        let inputs = 0..CommunityStage::INPUTS;
+        let places = inputs.flat_map(|input| (0..partitions).map(move |partition| InputPartition { input, partition }));
         let mut side = CommunitySide {
             stage: community_stage(windows.clone(), ids_max),
             windows,
             ids_max,
             partitions,
-            log: (0..partitions).map(|partition| (partition, Vec::new())).collect(),
-            committed: (0..partitions).map(|partition| (partition, 0)).collect(),
+            log: places.clone().map(|at| (at, Vec::new())).collect(),
+            committed: places.map(|at| (at, 0)).collect(),
             positions: BTreeMap::new(),
             uncommitted: Vec::new(),
             left: Left::default(),
@@ -213,20 +222,32 @@ impl CommunitySide {
             if *output == ClassifyStage::CLASSIFIED {
                 let partition =
                     kept.partition.unwrap_or_else(|| partition_for_key(kept.key.as_ref().unwrap(), self.partitions));
-                self.log.get_mut(&partition).unwrap().push(kept.clone());
+                self.log.get_mut(&InputPartition { input: 0, partition }).unwrap().push(kept.clone());
             }
         }
+    }
+
+    /// Appends a correction to its topic.
+    pub(crate) fn correct(&mut self, correction: &Correction<'_>) {
+        let key = record::encode_key(&[&correction.community_id]).into_bytes();
+        let at =
+            InputPartition { input: CommunityStage::CORRECTIONS, partition: partition_for_key(&key, self.partitions) };
+        let mut value = Vec::new();
+        Encoder::single_object(SchemaName::Correction).encode(correction, &mut value).unwrap();
+        let kept = Kept { partition: None, key: Some(key), value: Some(value), headers: BTreeMap::new() };
+        self.log.get_mut(&at).unwrap().push(kept);
     }
 
     /// Reads everything that is there.
     pub(crate) fn read(&mut self) {
         self.clock(self.now);
-        for partition in 0..self.partitions {
-            while self.positions[&partition] < self.log[&partition].len() as i64 {
-                let offset = self.positions[&partition];
-                let kept = self.log[&partition][offset as usize].clone();
+        let places: Vec<InputPartition> = self.log.keys().copied().collect();
+        for at in places {
+            while self.positions[&at] < self.log[&at].len() as i64 {
+                let offset = self.positions[&at];
+                let kept = self.log[&at][offset as usize].clone();
                 let record = InputRecord {
-                    from: InputPartition { input: 0, partition },
+                    from: at,
                     offset,
                     timestamp: Some(self.now),
                     key: kept.key.as_deref(),
@@ -234,7 +255,7 @@ impl CommunitySide {
                     headers: InputHeaders::default(),
                 };
                 self.step(Input::Record(record));
-                self.positions.insert(partition, offset + 1);
+                self.positions.insert(at, offset + 1);
             }
         }
     }
@@ -261,7 +282,7 @@ impl CommunitySide {
     /// The committed positions go back to the beginning; the state stays.
     pub(crate) fn replay(&mut self) {
         self.commit();
-        self.positions = (0..self.partitions).map(|partition| (partition, 0)).collect();
+        self.positions.values_mut().for_each(|position| *position = 0);
         self.read();
         self.commit();
     }
@@ -270,13 +291,9 @@ impl CommunitySide {
         self.positions = self.committed.clone();
         self.clock(self.now);
         let partitions = self.partitions;
-        self.step(Input::Topology { inputs: &[partitions], outputs: &[] });
+        self.step(Input::Topology { inputs: &[partitions; CommunityStage::INPUTS], outputs: &[] });
         self.step(Input::Sources(&[("posts".to_owned(), 2), ("comments".to_owned(), 2)]));
-        let positions: Vec<_> = self
-            .committed
-            .iter()
-            .map(|(&partition, &position)| (InputPartition { input: 0, partition }, position))
-            .collect();
+        let positions: Vec<_> = self.committed.iter().map(|(&at, &position)| (at, position)).collect();
         self.step(Input::Assigned(&positions));
         // In the order in which it was written, as a log is read.
         let mut changelog: Vec<_> = self.left.changelog.clone().into_iter().collect();
@@ -284,8 +301,10 @@ impl CommunitySide {
         for ((partition, key), (_, value)) in &changelog {
             self.step(Input::Restore { partition: *partition, key, value: Some(value) });
         }
+        for partition in 0..partitions {
+            self.step(Input::Restored { partition });
+        }
         for (at, position) in positions {
-            self.step(Input::Restored { partition: at.partition });
             if position > 0 {
                 assert_eq!(self.stage.recorded_position(at), Some(position), "what is committed is recorded");
             }

@@ -1,0 +1,188 @@
+//! `sinyal corrections add|import`: what responders know better than the model.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use kafka_io::feed::{Feed, FeedError};
+use record::{Correction, EpochMs, Kind, Label, Reason, encode_key};
+use serde::Deserialize;
+use wire::{Encoder, SchemaName};
+
+use super::classify::skip_line;
+use super::ingest::{Counts, deliver, source};
+use super::waiting::wait_for_brokers;
+use crate::cli::{OK, OutsideError, REFUSED};
+use crate::config::Config;
+use crate::roles::encoder;
+use crate::telemetry::start_logging;
+
+/// Arguments of `sinyal corrections`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CorrectionsArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// One correction.
+    Add(AddArgs),
+    /// Many, as JSON Lines: objects with `community_id`, `kind`, `id`, `label` or `queue`, `by`, and, if you like, `at` (epoch
+    /// milliseconds; now if it is left out) and `reason`.
+    Import {
+        /// The file; `-`: standard input.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct AddArgs {
+    /// The community of the interaction.
+    #[arg(long)]
+    community: String,
+    /// What it is: post or comment.
+    #[arg(long, value_parser = parse::<Kind>)]
+    kind: Kind,
+    /// Its id.
+    #[arg(long)]
+    id: String,
+    /// The right label: complaint, tip, experience, praise or other.
+    #[arg(long, value_parser = parse::<Label>, required_unless_present = "queue")]
+    label: Option<Label>,
+    /// The right queue; without it the label's.
+    #[arg(long)]
+    queue: Option<String>,
+    /// Who corrects.
+    #[arg(long)]
+    by: String,
+    /// Why.
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// A line of a file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    community_id: String,
+    kind: Kind,
+    id: String,
+    label: Option<Label>,
+    queue: Option<String>,
+    by: String,
+    at: Option<EpochMs>,
+    reason: Option<String>,
+}
+
+/// Longest line, in bytes: well beyond what a correction may hold.
+const LINE_BYTES_MAX: u64 = 65_536;
+
+/// A name as it is on the wire.
+fn parse<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, String> {
+    serde_json::from_value(name.into()).map_err(|error: serde_json::Error| error.to_string())
+}
+
+pub(crate) fn run(args: CorrectionsArgs, config: &Config) -> Result<u8> {
+    let topic = config.topics.corrections.as_str();
+    let mut sender = Sender { encoder: encoder(config, SchemaName::Correction, topic)?, value: Vec::new(), topic };
+    let topics = wait_for_brokers(config)?;
+    start_logging("warn", "auto")?;
+    if !topics.iter().any(|known| known.name == topic) {
+        let bootstrap = &config.connection().bootstrap;
+        let what = format!("topic {topic} is missing at {bootstrap}; `sinyal topics apply` makes it");
+        return Err(OutsideError(what).into());
+    }
+    let feed = Feed::open(config.connection(), config.raw_record_bytes_max)?;
+    let counts = match args.command {
+        Command::Add(add) => {
+            let AddArgs { community, kind, id, label, queue, by, reason } = add;
+            let line = Line { community_id: community, kind, id, label, queue, by, at: None, reason };
+            if let Err((_, detail)) = sender.send(&line, &feed)? {
+                bail!(detail);
+            }
+            let mut counts = Counts::new("the command line".to_owned());
+            counts.accepted = 1;
+            counts
+        }
+        Command::Import { file } => import(&file, &mut sender, &feed)?,
+    };
+    deliver(&feed, counts.accepted, &config.connection().bootstrap)?;
+    eprintln!("{}", counts.sum(0));
+    if feed.failed() > 0 {
+        bail!("{} records were not taken by the brokers: {}", feed.failed(), feed.first_failure().unwrap_or_default());
+    }
+    Ok(if counts.refused > 0 { REFUSED } else { OK })
+}
+
+fn import(file: &PathBuf, sender: &mut Sender<'_>, feed: &Feed) -> Result<Counts> {
+    let mut counts = Counts::new(source(file));
+    let mut lines: Box<dyn BufRead> = if file.as_os_str() == "-" {
+        Box::new(BufReader::new(std::io::stdin()))
+    } else {
+        Box::new(BufReader::new(File::open(file).with_context(|| format!("{} cannot be read", file.display()))?))
+    };
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        let read = lines.by_ref().take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            break;
+        }
+        if line.len() as u64 > LINE_BYTES_MAX {
+            skip_line(&mut lines)?;
+            counts.refuse(number, Reason::TooLarge.as_str(), &format!("longer than {LINE_BYTES_MAX} bytes"));
+            continue;
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let sent = match serde_json::from_slice::<Line>(&line) {
+            Ok(line) => sender.send(&line, feed)?,
+            Err(error) => Err((Reason::Malformed, error.to_string())),
+        };
+        match sent {
+            Ok(()) => counts.accepted += 1,
+            Err((reason, detail)) => counts.refuse(number, reason.as_str(), &detail),
+        }
+    }
+    Ok(counts)
+}
+
+/// Encodes corrections for their topic.
+struct Sender<'a> {
+    encoder: Encoder,
+    value: Vec<u8>,
+    topic: &'a str,
+}
+
+impl Sender<'_> {
+    /// Sends one; the inner error is what is wrong with it.
+    fn send(&mut self, line: &Line, feed: &Feed) -> Result<Result<(), (Reason, String)>> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let now = EpochMs::try_from(now.as_millis())?;
+        let correction = Correction {
+            community_id: line.community_id.as_str().into(),
+            kind: line.kind,
+            id: line.id.as_str().into(),
+            label: line.label,
+            queue: line.queue.as_deref().map(Into::into),
+            by: line.by.as_str().into(),
+            at: line.at.unwrap_or(now),
+            reason: line.reason.as_deref().map(Into::into),
+        };
+        if let Err(refused) = pipeline::check_correction(&correction, now) {
+            return Ok(Err(refused));
+        }
+        self.value.clear();
+        self.encoder.encode(&correction, &mut self.value)?;
+        let key = encode_key(&[&line.community_id]);
+        match feed.send(self.topic, Some(key.as_bytes()), Some(&self.value), None) {
+            Ok(()) => Ok(Ok(())),
+            Err(FeedError::Refused(detail)) => Ok(Err((Reason::TooLarge, detail))),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Responders' corrections: they stand above what a model said of what was written before them.
+//!
+//! Of two the later made stands, for the label and for the queue each; a version of the interaction that was written after it does
+//! away with it. All this is told by times in the records, so that it is the same in whichever order the two topics are read.
+//!
+//! A correction of an interaction that is not known (not yet, or not any more) is parked, and applied when the interaction comes.
+//! Parked ones are bounded in number: beyond it a correction is a dead letter. One whose interaction has not come within the
+//! horizon of identities after it was made is let go, and counted.
+
+use std::collections::HashMap;
+
+use record::{Correction, EpochMs, Label, Outcome, Reason, limits};
+use serde::{Deserialize, Serialize};
+
+use super::identity::{Entry, SlotId, write_key};
+use super::partition::Partition;
+use super::{Shared, validate};
+
+/// What responders said of an interaction, and when; queues by name or by place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Said<Queue> {
+    pub(super) label: Option<(Label, EpochMs)>,
+    pub(super) queue: Option<(Queue, EpochMs)>,
+}
+
+impl<Queue> Default for Said<Queue> {
+    fn default() -> Said<Queue> {
+        Said { label: None, queue: None }
+    }
+}
+
+impl<Queue> Said<Queue> {
+    /// Takes in what was said beside it: of each the later stands, and on a tie the other.
+    fn hear(&mut self, other: Said<Queue>) {
+        if other.label.as_ref().is_some_and(|(_, at)| self.label.as_ref().is_none_or(|(_, known)| known <= at)) {
+            self.label = other.label;
+        }
+        if other.queue.as_ref().is_some_and(|(_, at)| self.queue.as_ref().is_none_or(|(_, known)| known <= at)) {
+            self.queue = other.queue;
+        }
+    }
+
+    /// What was said before this time was said of something else.
+    fn since(self, changed_at: EpochMs) -> Said<Queue> {
+        Said {
+            label: self.label.filter(|&(_, at)| at >= changed_at),
+            queue: self.queue.filter(|(_, at)| *at >= changed_at),
+        }
+    }
+
+    /// When the last of it was said.
+    fn last(&self) -> Option<EpochMs> {
+        let label = self.label.as_ref().map(|(_, at)| *at);
+        label.max(self.queue.as_ref().map(|(_, at)| *at))
+    }
+}
+
+impl Said<String> {
+    fn of(correction: &Correction<'_>) -> Said<String> {
+        Said {
+            label: correction.label.map(|label| (label, correction.at)),
+            queue: correction.queue.as_deref().map(|queue| (queue.to_owned(), correction.at)),
+        }
+    }
+}
+
+/// Corrections that wait for their interactions, by key in the index.
+#[derive(Debug, Default)]
+pub(super) struct Parked {
+    waiting: HashMap<Box<[u8]>, Said<String>, ahash::RandomState>,
+    /// Those of which the changelog does not know what is known here.
+    changed: Vec<Box<[u8]>>,
+    pub(super) expired: u64,
+}
+
+impl Parked {
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Keeps one. False if there is no room.
+    fn park(&mut self, key: &[u8], said: Said<String>, most: usize) -> bool {
+        let full = self.waiting.len() >= most;
+        match self.waiting.get_mut(key) {
+            Some(known) => known.hear(said),
+            None if full => return false,
+            None => {
+                self.waiting.insert(key.into(), said);
+            }
+        }
+        self.changed.push(key.into());
+        true
+    }
+
+    fn take(&mut self, key: &[u8]) -> Option<Said<String>> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let (key, said) = self.waiting.remove_entry(key)?;
+        self.changed.push(key);
+        Some(said)
+    }
+
+    /// Lets go of those that were made before this time.
+    pub(super) fn expire(&mut self, before: EpochMs) {
+        let Parked { waiting, changed, expired } = self;
+        waiting.retain(|key, said| {
+            let keep = said.last() >= Some(before);
+            if !keep {
+                changed.push(key.clone());
+                *expired += 1;
+            }
+            keep
+        });
+    }
+
+    /// What changed since the last call, for the changelog; `None` where it is gone.
+    pub(super) fn take_changed(&mut self, mut see: impl FnMut(&[u8], Option<&Said<String>>)) {
+        for key in self.changed.drain(..) {
+            see(&key, self.waiting.get(&key));
+        }
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    pub(super) fn restore(&mut self, key: &[u8], said: Option<Said<String>>) {
+        match said {
+            Some(said) => self.waiting.insert(key.into(), said),
+            None => self.waiting.remove(key),
+        };
+    }
+}
+
+impl Partition {
+    /// Takes in a correction.
+    ///
+    /// # Errors
+    /// That it is a dead letter, when too many are parked.
+    pub(super) fn correct(
+        &mut self,
+        correction: &Correction<'_>,
+        shared: &Shared,
+    ) -> Result<Outcome, (Reason, String)> {
+        let said = Said::of(correction);
+        let mut key = Vec::new();
+        write_key(&correction.community_id, correction.kind, &correction.id, &mut key);
+        let Some(slot) = self.index.find(&key) else {
+            let most = shared.parked_max;
+            return if self.parked.park(&key, said, most) {
+                Ok(Outcome::Parked)
+            } else {
+                let detail = format!("{most} corrections of unknown interactions wait already; none more is taken");
+                Err((Reason::LimitExceeded, detail))
+            };
+        };
+        Ok(self.correct_known(slot, &said, shared))
+    }
+
+    fn correct_known(&mut self, slot: SlotId, said: &Said<String>, shared: &Shared) -> Outcome {
+        let old = self.index.slot(slot).entry;
+        let queue = said.queue.as_ref().map(|(name, at)| (self.queue_number(name), *at));
+        let mut new = self.corrected(old, Said { label: said.label, queue }, shared);
+        if new == old {
+            return Outcome::Stale;
+        }
+        let Some((community_id, kind, _)) = self.index.slot(slot).identity() else { return Outcome::Dropped };
+        let community_id = community_id.to_owned();
+        let outcome = if new.is_counted() {
+            self.retract(&community_id, kind, &old, shared);
+            match self.count(&community_id, kind, &mut new, shared) {
+                Outcome::Late => Outcome::Late,
+                _ => Outcome::Corrected,
+            }
+        } else if new.deleted {
+            // What was said is kept for when it comes again.
+            Outcome::Corrected
+        } else {
+            Outcome::Late
+        };
+        self.set_entry(slot, new);
+        self.settle_answers(slot, Some(old), None, shared);
+        outcome
+    }
+
+    /// An entry as responders say that it is: by what is known of that, and by this.
+    pub(super) fn corrected(&mut self, entry: Entry, said: Said<u8>, shared: &Shared) -> Entry {
+        let mut all = entry.said;
+        all.hear(said);
+        let said = all.since(entry.version.changed_at);
+        if entry.deleted {
+            return Entry { said, ..entry };
+        }
+        let label = said.label.map(|(label, _)| label);
+        let queue = match (said.queue, label) {
+            (Some((queue, _)), _) => Some(queue),
+            (None, Some(label)) if !entry.brand => {
+                shared.routing.queue_of(label).map(|queue| self.queue_number(&queue.spec.name))
+            }
+            (None, _) => entry.queue,
+        };
+        Entry {
+            label: label.unwrap_or(entry.label),
+            // Who gives a label is sure of it.
+            abstained: entry.abstained && label.is_none(),
+            queue,
+            listed: entry.listed || queue.is_some(),
+            said,
+            ..entry
+        }
+    }
+
+    /// What is parked for an interaction that came.
+    pub(super) fn unpark(&mut self, key: &[u8]) -> Said<u8> {
+        let Some(said) = self.parked.take(key) else { return Said::default() };
+        Said { label: said.label, queue: said.queue.map(|(name, at)| (self.queue_number(&name), at)) }
+    }
+}
+
+/// Checks a correction; `latest` is the latest time at which it may have been made.
+///
+/// # Errors
+/// Why it is a dead letter, or would be, and what would be right.
+pub fn check_correction(correction: &Correction<'_>, latest: EpochMs) -> Result<(), (Reason, String)> {
+    let lengths = [
+        ("community_id", correction.community_id.len()),
+        ("id", correction.id.len()),
+        ("by", correction.by.len()),
+        ("queue", correction.queue.as_ref().map_or(0, |queue| queue.len())),
+    ];
+    if let Some((field, length)) = lengths.into_iter().find(|&(_, length)| length > limits::ID_BYTES) {
+        let detail = format!("{field} has {length} bytes; at most {} are right", limits::ID_BYTES);
+        return Err((Reason::LimitExceeded, detail));
+    }
+    if correction.community_id.is_empty() || correction.id.is_empty() || correction.by.is_empty() {
+        return Err((Reason::MissingField, "community_id, id or by is empty".to_owned()));
+    }
+    if correction.label.is_none() && correction.queue.is_none() {
+        return Err((Reason::MissingField, "neither a label nor a queue: one of them is to be corrected".to_owned()));
+    }
+    validate::time("at", correction.at, latest)
+}
