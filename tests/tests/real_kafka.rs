@@ -100,7 +100,7 @@ fn a_broker_that_comes_back_is_worked_with_again() {
 fn a_correction_changes_what_was_counted() {
     let sinyal = sinyal("corrected", &open_windows()).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let mut recount = made_up(&sinyal, 16, 2_000).unwrap();
+    let mut recount = made_up(&sinyal, 16, 5_000).unwrap();
     let running = sinyal.start(&["run"]).unwrap();
     sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
     wait_until_done(&sinyal, &reader, &recount).unwrap();
