@@ -115,6 +115,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   sinyal tail social.community.metrics --bootstrap localhost:9092
+  sinyal tail social.community.metrics --community warga-kota --follow
   sinyal tail social.dead-letters --from 0:17 --count 1")]
     Tail(tail::TailArgs),
     /// Train and judge the fast tier.

@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod explain;
 #[cfg(feature = "deep")]
 mod explain_deep;
+mod figures;
 pub(crate) mod ingest;
 pub(crate) mod model;
 mod numbers;

@@ -4,10 +4,12 @@ use std::io::{BufWriter, Write};
 use std::time::Duration;
 
 use anyhow::Result;
+use jiff::tz::TimeZone;
 use kafka_io::admin::TopicInfo;
 use kafka_io::reader::{Reader, Start};
 
 use super::decoded::Decoded;
+use super::figures::sentence;
 use super::waiting::wait_for_brokers;
 use crate::cli::{OK, OutsideError};
 use crate::config::Config;
@@ -24,6 +26,12 @@ pub(crate) struct TailArgs {
     /// Go on when the end is reached, until interrupted.
     #[arg(long, short)]
     follow: bool,
+    /// Only what is of this community; rows of the metrics topic are told in words.
+    #[arg(long, value_name = "ID")]
+    community: Option<String>,
+    /// With `--community`: JSON all the same.
+    #[arg(long, requires = "community")]
+    json: bool,
     /// Stop after so many records.
     #[arg(long, short = 'n')]
     count: Option<u64>,
@@ -39,11 +47,24 @@ pub(crate) fn run(args: TailArgs, config: &Config) -> Result<u8> {
     let mut reader = Reader::open(config.connection(), &args.topic, args.from, Duration::from_secs(10))?;
     let mut decoded = Decoded::new(config);
     let mut out = BufWriter::new(std::io::stdout().lock());
+    let zone = TimeZone::system();
     let mut left = args.count.unwrap_or(u64::MAX);
     while left > 0 {
         match reader.next(Duration::from_millis(200))? {
             Some(record) => {
-                writeln!(out, "{}", decoded.record(&args.topic, &record))?;
+                let record = decoded.record(&args.topic, &record);
+                if args
+                    .community
+                    .as_ref()
+                    .is_some_and(|community| record["value"]["community_id"] != community.as_str())
+                {
+                    continue;
+                }
+                let words = args.community.as_ref().filter(|_| !args.json);
+                match words.and_then(|_| sentence(&record["value"], &zone)) {
+                    Some(sentence) => writeln!(out, "{sentence}")?,
+                    None => writeln!(out, "{record}")?,
+                }
                 left -= 1;
             }
             None => {

@@ -75,6 +75,7 @@ impl Partition {
                     watermark,
                     now: *now,
                     open_complaints,
+                    waiting: complaints.open_as_of(pane.start, pane.end).0,
                     oldest_open_complaint_ms: oldest.map(|since| pane.end - since),
                     members_approximate: pane.start < low_mark,
                     completeness,

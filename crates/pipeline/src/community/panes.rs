@@ -11,6 +11,8 @@ pub(super) struct AsOf {
     pub(super) watermark: EpochMs,
     pub(super) now: EpochMs,
     pub(super) open_complaints: i64,
+    /// Complaints that were made in the pane and wait at its end.
+    pub(super) waiting: i64,
     pub(super) oldest_open_complaint_ms: Option<i64>,
     pub(super) members_approximate: bool,
     pub(super) completeness: f64,
@@ -70,7 +72,7 @@ pub(super) fn row<'a>(
         open_complaints: Some(as_of.open_complaints),
         oldest_open_complaint_ms: as_of.oldest_open_complaint_ms,
         brand_contact_regularity: pane.contact_regularity,
-        harmony: harmony(counts, pane.responses.count, as_of.open_complaints),
+        harmony: harmony(counts, pane.responses.count, as_of.waiting),
         dead_lettered: None,
         lag: None,
         completeness: Some(as_of.completeness),

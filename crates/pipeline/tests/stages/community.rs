@@ -16,14 +16,14 @@ use wire::{ClassifiedDecoder, Encoder, Framing, RawFormat, SchemaName};
 use crate::world::{CommunitySide, Kept, NOW, avro, classify_stage, decoded, keep, post};
 
 /// The raw topics and the classify stage before a community side.
-struct Whole {
+pub(crate) struct Whole {
     classify: pipeline::ClassifyStage,
     offsets: BTreeMap<InputPartition, i64>,
-    side: CommunitySide,
+    pub(crate) side: CommunitySide,
 }
 
 impl Whole {
-    fn new(windows: WindowSet, ids_max: usize) -> Whole {
+    pub(crate) fn new(windows: WindowSet, ids_max: usize) -> Whole {
         let mut classify = classify_stage(RawFormat::Avro, Framing::SingleObject, KeyFormat::None);
         let mut outputs = Outputs::default();
         let sources: Vec<InputPartition> =
@@ -36,7 +36,7 @@ impl Whole {
     }
 
     /// A raw record arrives at `now` in this partition of its topic.
-    fn raw(&mut self, partition: i32, interaction: &Interaction<'_>, now: EpochMs) {
+    pub(crate) fn raw(&mut self, partition: i32, interaction: &Interaction<'_>, now: EpochMs) {
         let from = InputPartition { input: interaction.kind as usize, partition };
         let offset = self.offsets[&from];
         self.offsets.insert(from, offset + 1);
@@ -55,7 +55,7 @@ impl Whole {
     }
 
     /// Everything that has arrived is read to its end.
-    fn settle(&mut self, now: EpochMs) {
+    pub(crate) fn settle(&mut self, now: EpochMs) {
         self.classify_step(Input::Clock(now));
         for (at, position) in self.offsets.clone() {
             self.classify_step(Input::EndOfPartition(at, position));

@@ -4,4 +4,5 @@
 mod cascade;
 mod classify;
 mod community;
+mod harmony;
 mod world;
