@@ -1,11 +1,16 @@
-//! The deep tier on one thread: texts a second by the size of a batch.
+//! The deep tier on one thread: texts a second by the size of a batch; and the cascade: records a second by the share that is
+//! asked for.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use deep::{Model, Transformer};
+use deep::{Model, Settings, Transformer, Workers};
+use pipeline::classify::{Cascade, Probabilities, SecondOpinion};
+use record::stage::{Input, Outputs, Stage};
 use serde_json::json;
 use sim::{World, WorldConfig};
+
+use crate::stages::{classify_stage_with, raw};
 
 /// Texts of each run.
 const TEXTS: usize = 192;
@@ -43,6 +48,69 @@ pub(crate) fn measure_deep_tier() -> Result<Vec<serde_json::Value>> {
         );
         results.push(json!({ "case": "deep-tier", "batch": batch,
                              "texts_per_second": { "min": least, "median": median, "max": most } }));
+    }
+    Ok(results)
+}
+
+/// Records of each run of the cascade.
+const RECORDS: usize = 6_000;
+/// Records between two commits.
+const COMMIT_EVERY: usize = 200;
+
+/// Workers that are waited for until all have answered.
+#[derive(Debug)]
+struct Patient {
+    workers: Workers,
+    version: String,
+}
+
+impl SecondOpinion for Patient {
+    fn model_version(&self) -> &str {
+        &self.version
+    }
+
+    fn submit(&mut self, ticket: u32, text: &str, urgency: u32) -> bool {
+        self.workers.submit(ticket, text, urgency)
+    }
+
+    fn collect(&mut self, see: &mut dyn FnMut(u32, Probabilities)) {
+        self.workers.collect(Instant::now() + Duration::from_secs(60), see);
+    }
+
+    fn forget(&mut self) {
+        self.workers.collect(Instant::now(), &mut |_, _| {});
+    }
+}
+
+/// Puts records through the classify stage with one thread of the deep tier, which answers all that it is asked.
+pub(crate) fn measure_cascade() -> Result<Vec<serde_json::Value>> {
+    let input = raw(RECORDS);
+    let mut results = Vec::new();
+    for share in [0.05_f32, 0.15, 0.3] {
+        let settings = Settings { threads: 1, batch: 8, batch_bytes: 600, queue: 10_000, rest: Duration::from_secs(1) };
+        let workers = Workers::start(settings, || Transformer::embedded().map_err(|error| error.to_string()))?;
+        while workers.standing().ready == 0 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let opinion = Box::new(Patient { workers, version: Transformer::version()? });
+        // Everything may be asked for: the budget alone decides, so that the share is as it is said.
+        let cascade = Cascade { opinion, ask_below: 2.0, share_max: share, thresholds: Transformer::THRESHOLDS };
+        let mut stage = classify_stage_with(Some(cascade));
+        let mut outputs = Outputs::default();
+        let start = Instant::now();
+        for (offset, ready) in input.iter().enumerate() {
+            let _ = stage.step(Input::Record(ready.record(offset)), &mut outputs);
+            outputs.clear();
+            if (offset + 1) % COMMIT_EVERY == 0 {
+                let _ = stage.step(Input::Flush, &mut outputs);
+                outputs.clear();
+            }
+        }
+        let rate = RECORDS as f64 / start.elapsed().as_secs_f64();
+        let by_tier = stage.tallies().by_tier;
+        let asked = by_tier[record::Tier::Deep as usize] as f64 / RECORDS as f64;
+        println!("cascade          {rate:>9.0} records/s with one thread that answers {:.1} % of them", 100.0 * asked);
+        results.push(json!({ "case": "cascade", "share": asked, "records_per_second": rate }));
     }
     Ok(results)
 }

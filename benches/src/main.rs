@@ -32,7 +32,10 @@ fn main() -> Result<()> {
         Some("fast-tier") => results = measure_fast_tier(),
         Some("roles") => results = measure_roles(role_records)?,
         #[cfg(feature = "deep")]
-        Some("deep-tier") => results = deep_tier::measure_deep_tier()?,
+        Some("deep-tier") => {
+            results = deep_tier::measure_deep_tier()?;
+            results.extend(deep_tier::measure_cascade()?);
+        }
         Some("all") | None => {
             results.extend(measure_fast_tier());
             results.push(measure("classify-step", || classify_case(records)));

@@ -2,8 +2,8 @@
 
 use classify::Classifier;
 use pipeline::{
-    ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage, KeyFormat,
-    Pseudonym,
+    Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage,
+    KeyFormat, Pseudonym,
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage};
 use record::{EpochMs, Kind};
@@ -24,11 +24,24 @@ pub(crate) struct Done {
 }
 
 /// A record as it would be read.
-struct Ready {
-    input: usize,
-    now: EpochMs,
-    key: Vec<u8>,
-    value: Vec<u8>,
+pub(crate) struct Ready {
+    pub(crate) input: usize,
+    pub(crate) now: EpochMs,
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+}
+
+impl Ready {
+    pub(crate) fn record(&self, offset: usize) -> InputRecord<'_> {
+        InputRecord {
+            from: InputPartition { input: self.input, partition: 0 },
+            offset: offset as i64,
+            timestamp: Some(self.now),
+            key: Some(&self.key),
+            value: Some(&self.value),
+            headers: InputHeaders::default(),
+        }
+    }
 }
 
 /// Records between two commits of the community stage.
@@ -47,7 +60,7 @@ fn world() -> World {
     World::new(1, config)
 }
 
-fn raw(records: usize) -> Vec<Ready> {
+pub(crate) fn raw(records: usize) -> Vec<Ready> {
     let mut world = world();
     let mut encoder = RawEncoder::single_object();
     let ready = (0..records).map(|_| {
@@ -62,6 +75,11 @@ fn raw(records: usize) -> Vec<Ready> {
 }
 
 fn classify_stage() -> ClassifyStage {
+    classify_stage_with(None)
+}
+
+/// The classify stage, with a second opinion or without.
+pub(crate) fn classify_stage_with(cascade: Option<Cascade>) -> ClassifyStage {
     let mut stage = ClassifyStage::new(ClassifySettings {
         inputs: vec![("posts".into(), Kind::Post), ("comments".into(), Kind::Comment)],
         decoder: RawDecoder::new(RawFormat::Avro, Framing::SingleObject, 1_048_576),
@@ -70,7 +88,7 @@ fn classify_stage() -> ClassifyStage {
             queue_item: Encoder::single_object(SchemaName::QueueItem),
         },
         classifier: Classifier::embedded(),
-        cascade: None,
+        cascade,
         routing: Routing::standard(),
         pseudonym: Pseudonym::new(b"a secret for the benchmark", 1)
             .unwrap_or_else(|| unreachable!("it is long enough")),
@@ -98,15 +116,7 @@ pub(crate) fn classify_case(records: usize) -> Case {
                 let _ = stage.step(Input::Clock(ready.now), &mut outputs);
             }
             outputs.clear();
-            let record = InputRecord {
-                from: InputPartition { input: ready.input, partition: 0 },
-                offset: offset as i64,
-                timestamp: Some(ready.now),
-                key: Some(&ready.key),
-                value: Some(&ready.value),
-                headers: InputHeaders::default(),
-            };
-            let _ = stage.step(Input::Record(record), &mut outputs);
+            let _ = stage.step(Input::Record(ready.record(offset)), &mut outputs);
             output_bytes += outputs.bytes();
         }
         Done { records: input.len(), output_bytes }

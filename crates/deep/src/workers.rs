@@ -15,6 +15,9 @@ pub struct Settings {
     pub threads: usize,
     /// Most texts that are judged at once.
     pub batch: usize,
+    /// Most bytes that they may have together if each were as long as the longest, as a model pads them: it bounds how long a batch
+    /// takes. A longer text is judged alone.
+    pub batch_bytes: usize,
     /// Most texts that wait for a worker.
     pub queue: usize,
     /// How long a worker that failed waits before it makes its model anew.
@@ -164,6 +167,24 @@ impl Workers {
 }
 
 impl State {
+    /// The most urgent text, and those after it that fit into a batch with it.
+    fn take_batch(&mut self, settings: &Settings) -> (Vec<u32>, Vec<String>) {
+        let mut ranks: Vec<Rank> = Vec::new();
+        let mut longest = 0;
+        for (&rank, asked) in self.waiting.iter().rev() {
+            debug_assert_eq!(asked.round, self.round, "the queue is emptied with each round");
+            let padded = longest.max(asked.text.len());
+            if ranks.is_empty() || padded * (ranks.len() + 1) <= settings.batch_bytes {
+                longest = padded;
+                ranks.push(rank);
+            }
+            if ranks.len() == settings.batch {
+                break;
+            }
+        }
+        ranks.iter().filter_map(|rank| self.waiting.remove(rank)).map(|asked| (asked.ticket, asked.text)).unzip()
+    }
+
     fn next_round(&mut self) {
         self.standing.unanswered += self.pending as u64;
         self.waiting.clear();
@@ -224,14 +245,7 @@ fn judge_batches(shared: &Shared, model: &mut impl Model) -> Result<(), String> 
             if state.ended {
                 return Ok(());
             }
-            let (mut tickets, mut texts) = (Vec::new(), Vec::new());
-            while texts.len() < shared.settings.batch
-                && let Some((_, asked)) = state.waiting.pop_last()
-            {
-                debug_assert_eq!(asked.round, state.round, "the queue is emptied with each round");
-                tickets.push(asked.ticket);
-                texts.push(asked.text);
-            }
+            let (tickets, texts) = state.take_batch(&shared.settings);
             (tickets, texts, state.round)
         };
         let judged = catch_unwind(AssertUnwindSafe(|| model.judge(&texts)))
@@ -275,7 +289,8 @@ mod tests {
 
     use super::*;
 
-    const SETTINGS: Settings = Settings { threads: 2, batch: 4, queue: 16, rest: Duration::from_millis(5) };
+    const SETTINGS: Settings =
+        Settings { threads: 2, batch: 4, batch_bytes: 1_000, queue: 16, rest: Duration::from_millis(5) };
     const LONG: Duration = Duration::from_secs(30);
     const NONE: [u32; 0] = [];
 
@@ -374,6 +389,27 @@ mod tests {
         assert_eq!(collect(&workers, LONG), [1, 3, 4, 6], "2 gave way");
         assert_eq!(*orders.judged.lock().unwrap(), [1, 6, 3, 4]);
         assert_eq!(workers.standing().turned_away, 2);
+    }
+
+    #[test]
+    fn a_long_text_is_not_padded_to() {
+        let orders: Arc<Orders> = Arc::default();
+        let settings = Settings { threads: 1, batch: 4, batch_bytes: 60, queue: 16, ..SETTINGS };
+        let workers = start_with(settings, &orders);
+        wait_until(&workers, |standing| standing.ready == 1);
+        let hanging = orders.hang.lock().unwrap();
+        assert!(workers.submit(9, "a", 9));
+        // The one worker has it, and hangs.
+        while orders.most.load(Ordering::Relaxed) == 0 {
+            std::thread::yield_now();
+        }
+        for (length, urgency) in [(20, 8), (90, 7), (30, 6), (18, 5), (15, 4)] {
+            assert!(workers.submit(length, &"a".repeat(length as usize), urgency));
+        }
+        drop(hanging);
+        let mut tickets = Vec::new();
+        workers.collect(Instant::now() + LONG, &mut |ticket, _| tickets.push(ticket));
+        assert_eq!(tickets, [9, 20, 30, 90, 18, 15], "20 and 30 make 60 with padding; 90 is alone; then the rest");
     }
 
     #[test]

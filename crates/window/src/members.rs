@@ -42,13 +42,39 @@ struct Member {
     last_left: Option<EpochMs>,
     /// Interactions in the slices.
     counted: i64,
-    /// The last pane in which the member was met, see [`Members::figures`].
+    /// The last pane in which the member was met, see [`Members::meet`].
     met_in: u32,
 }
 
 impl Member {
     fn last_active(&self) -> EpochMs {
         self.last_left.unwrap_or(self.first_seen)
+    }
+}
+
+/// Members of a pane as they are met, slice by slice.
+pub(crate) struct Meeting<'a> {
+    members: &'a mut [Member],
+    pane: u32,
+    start: EpochMs,
+    figures: MemberFigures,
+}
+
+impl Meeting<'_> {
+    pub(crate) fn see(&mut self, tally: &mut Tally<MemberId>) {
+        for &(id, times) in tally.entries() {
+            self.figures.interactions += i64::from(times);
+            let member = &mut self.members[id as usize];
+            if member.met_in != self.pane {
+                member.met_in = self.pane;
+                self.figures.distinct += 1;
+                self.figures.new += i64::from(member.first_seen >= self.start);
+            }
+        }
+    }
+
+    pub(crate) fn figures(self) -> MemberFigures {
+        self.figures
     }
 }
 
@@ -155,30 +181,14 @@ impl Members {
         self.ids.len()
     }
 
-    /// Figures of the pane that begins at `start` and is made of these.
-    pub(crate) fn figures<'a>(
-        &mut self,
-        start: EpochMs,
-        tallies: impl Iterator<Item = &'a mut Tally<MemberId>>,
-    ) -> MemberFigures {
+    /// Begins to meet those who are in the pane that begins at `start`.
+    pub(crate) fn meet(&mut self, start: EpochMs) -> Meeting<'_> {
         self.panes = self.panes.wrapping_add(1);
         if self.panes == 0 {
             self.members.iter_mut().for_each(|member| member.met_in = 0);
             self.panes = 1;
         }
-        let mut figures = MemberFigures::default();
-        for tally in tallies {
-            for &(id, times) in tally.entries() {
-                figures.interactions += i64::from(times);
-                let member = &mut self.members[id as usize];
-                if member.met_in != self.panes {
-                    member.met_in = self.panes;
-                    figures.distinct += 1;
-                    figures.new += i64::from(member.first_seen >= start);
-                }
-            }
-        }
-        figures
+        Meeting { pane: self.panes, members: &mut self.members, start, figures: MemberFigures::default() }
     }
 
     /// Those who changed since the last call, some of them twice.

@@ -1,7 +1,5 @@
 //! How long the brand took to answer: a histogram of times whose quantiles are right to within 1 %.
 
-use crate::tally::Tally;
-
 /// First responses of a pane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ResponseFigures {
@@ -34,12 +32,8 @@ fn value(bucket: u16) -> i64 {
     }
 }
 
-/// Figures of all that is in these.
-pub(crate) fn figures<'a>(tallies: impl Iterator<Item = &'a mut Tally<u16>>) -> ResponseFigures {
-    let mut all: Vec<(u16, i32)> = Vec::new();
-    for tally in tallies {
-        all.extend_from_slice(tally.entries());
-    }
+/// Figures of buckets, in any order, with how many responses are in each.
+pub(crate) fn figures(mut all: Vec<(u16, i32)>) -> ResponseFigures {
     all.sort_unstable_by_key(|&(bucket, _)| bucket);
     let count: i64 = all.iter().map(|&(_, times)| i64::from(times)).sum();
     // The nearest rank: the least time that so large a share of all does not exceed.
@@ -58,6 +52,7 @@ pub(crate) fn figures<'a>(tallies: impl Iterator<Item = &'a mut Tally<u16>>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tally::Tally;
 
     #[test]
     fn a_bucket_stands_for_its_times_to_within_a_hundredth() {
@@ -78,12 +73,12 @@ mod tests {
         for delay_ms in [10, 20, 30, 40, 50, 60, 70, 80, 90, 1_000] {
             tally.add(bucket(delay_ms), 1);
         }
-        let ResponseFigures { count, p50_ms, p90_ms } = figures([&mut tally].into_iter());
+        let ResponseFigures { count, p50_ms, p90_ms } = figures(tally.entries().to_vec());
         assert_eq!((count, p50_ms, p90_ms), (10, Some(50), Some(90)));
         tally.add(bucket(1_000), -1);
         tally.add(bucket(90), -1);
-        let ResponseFigures { count, p50_ms, p90_ms } = figures([&mut tally, &mut Tally::default()].into_iter());
+        let ResponseFigures { count, p50_ms, p90_ms } = figures(tally.entries().to_vec());
         assert_eq!((count, p50_ms, p90_ms), (8, Some(40), Some(80)));
-        assert_eq!(figures(std::iter::empty()), ResponseFigures::default());
+        assert_eq!(figures(Vec::new()), ResponseFigures::default());
     }
 }

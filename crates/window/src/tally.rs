@@ -1,9 +1,12 @@
 //! Numbers by key, cheap to add to: a list that is sorted and summed up when it is read.
 
+use smallvec::SmallVec;
+
 /// How often each key was added, less how often it was taken away.
 #[derive(Debug, Clone)]
 pub(crate) struct Tally<K> {
-    entries: Vec<(K, i32)>,
+    /// Most slices hold one or two: those need no memory of their own.
+    entries: SmallVec<[(K, i32); 2]>,
     /// So many entries at the front are sorted, each key once.
     settled: usize,
 }
@@ -13,7 +16,7 @@ const UNSETTLED: usize = 32;
 
 impl<K> Default for Tally<K> {
     fn default() -> Tally<K> {
-        Tally { entries: Vec::new(), settled: 0 }
+        Tally { entries: SmallVec::new(), settled: 0 }
     }
 }
 
@@ -29,9 +32,13 @@ impl<K: Copy + Ord> Tally<K> {
     }
 
     /// Takes in all of another's.
-    pub(crate) fn merge(&mut self, other: &Tally<K>) {
-        self.entries.extend_from_slice(&other.entries);
-        self.settle();
+    pub(crate) fn merge(&mut self, other: Tally<K>) {
+        if self.entries.is_empty() {
+            *self = other;
+        } else {
+            self.entries.extend_from_slice(&other.entries);
+            self.settle();
+        }
     }
 
     /// Each key once, in order, with what is left of it: never 0.
@@ -56,7 +63,7 @@ impl<K: Copy + Ord> Tally<K> {
             }
         }
         self.entries.truncate(kept);
-        self.entries.retain(|&(_, count)| count != 0);
+        self.entries.retain(|&mut (_, count)| count != 0);
         self.settled = self.entries.len();
     }
 }
@@ -82,7 +89,7 @@ mod tests {
                 }
             }
             let mut twice = tally.clone();
-            twice.merge(&tally);
+            twice.merge(tally);
             let left: Vec<(u8, i32)> = map.into_iter().map(|(key, count)| (key, 2 * count)).filter(|&(_, count)| count != 0).collect();
             prop_assert_eq!(twice.entries(), &left[..]);
         }

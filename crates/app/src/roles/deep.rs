@@ -13,6 +13,10 @@ use crate::config::Deep;
 /// A worker whose model failed tries again after this time.
 const REST: Duration = Duration::from_secs(5);
 
+/// Most bytes of a batch with its padding: about 160 pieces, or 40 ms of a core that computes in bf16. What takes longer would more
+/// often come too late, and all of its batch with it.
+const BATCH_BYTES: usize = 600;
+
 /// How the workers stand, for whoever looks at it from another thread.
 pub(crate) type Watched = Arc<Workers>;
 
@@ -22,7 +26,13 @@ pub(crate) type Watched = Arc<Workers>;
 /// If the model's files do not fit together, or the system gives no thread.
 pub(crate) fn start(settings: &Deep) -> Result<(Cascade, Watched)> {
     let model_version = Transformer::version().context("the deep tier")?;
-    let workers = Settings { threads: settings.threads, batch: settings.batch, queue: settings.queue, rest: REST };
+    let workers = Settings {
+        threads: settings.threads,
+        batch: settings.batch,
+        batch_bytes: BATCH_BYTES,
+        queue: settings.queue,
+        rest: REST,
+    };
     let workers = Workers::start(workers, || Transformer::embedded().map_err(|error| error.to_string()))
         .context("the deep tier gets no thread")?;
     let workers = Arc::new(workers);

@@ -165,6 +165,7 @@ impl Partition {
         let waiting = waiting_of(entry, answered);
         let before = match waiting {
             Some(waiting) => self.waiting.insert(slot, waiting),
+            None if self.waiting.is_empty() => None,
             None => self.waiting.remove(&slot),
         };
         if before == waiting {

@@ -92,6 +92,7 @@ pub(super) struct Partition {
     pub(super) swept_to: Option<EpochMs>,
     pub(super) panes: u64,
     key: Vec<u8>,
+    asked_key: Vec<u8>,
     pub(super) text_key: String,
 }
 
@@ -126,6 +127,7 @@ impl Partition {
             swept_to: None,
             panes: 0,
             key: Vec::new(),
+            asked_key: Vec::new(),
             text_key: String::new(),
         }
     }
@@ -253,7 +255,7 @@ impl Partition {
             _ => None,
         };
         let brand = interaction.author_role == Role::Brand;
-        let (answers, asked) = self.asked(interaction).filter(|_| brand).unzip();
+        let (answers, asked) = if brand { self.asked(interaction).unzip() } else { (None, None) };
         let entry = Entry {
             version: interaction.version(),
             event_time: interaction.created_at,
@@ -275,7 +277,7 @@ impl Partition {
     }
 
     /// What a comment answers: its parent, else its post; and its place, if it is known.
-    fn asked(&self, interaction: &ClassifiedInteraction<'_>) -> Option<(TargetHash, Option<SlotId>)> {
+    fn asked(&mut self, interaction: &ClassifiedInteraction<'_>) -> Option<(TargetHash, Option<SlotId>)> {
         if interaction.kind != Kind::Comment {
             return None;
         }
@@ -284,9 +286,9 @@ impl Partition {
             (None, Some(thread)) => (Kind::Post, thread),
             (None, None) => return None,
         };
-        let mut key = Vec::new();
-        write_key(&interaction.community_id, kind, id, &mut key);
-        Some((target_hash(&key), self.index.find(&key)))
+        let key = &mut self.asked_key;
+        write_key(&interaction.community_id, kind, id, key);
+        Some((target_hash(key), self.index.find(key)))
     }
 
     /// The place of a queue's name, which is added if it is new. The last place stands for all names beyond the bound,

@@ -59,17 +59,18 @@ impl CommunityWindows {
         let spec = &set.specs()[window];
         let start = end - spec.length_ms;
         let mut counts = Counts::default();
-        let mut contacts = Vec::new();
+        let (mut contacts, mut responses) = (Vec::new(), Vec::new());
+        let mut members = self.members.meet(start);
         for slice in self.levels.within(set, window, start, end) {
             counts.add(&slice.counts, 1);
+            members.see(&mut slice.members);
+            responses.extend_from_slice(slice.responses.entries());
             if is_contact(slice) {
                 contacts.push((slice.start - start).div_euclid(spec.slide_ms));
             }
         }
-        let slices = self.levels.within(set, window, start, end);
-        let responses = responses::figures(slices.map(|slice| &mut slice.responses));
-        let slices = self.levels.within(set, window, start, end);
-        let members = self.members.figures(start, slices.map(|slice| &mut slice.members));
+        let members = members.figures();
+        let responses = responses::figures(responses);
         let contact_regularity = regularity(&mut contacts);
         let counts = &counts;
         see(Pane { window, start, end, revision, timing, counts, members, responses, contact_regularity });
@@ -96,18 +97,18 @@ impl CommunityWindows {
             {
                 self.changed.push(StateKey::Slice { level: number as u8, start: slice.start });
                 match set.levels().get(number + 1) {
-                    Some(coarser) => self.take_in(set, number + 1, floor(slice.start, coarser.size_ms), &slice),
+                    Some(coarser) => self.take_in(set, number + 1, floor(slice.start, coarser.size_ms), slice),
                     None => self.members.age(&mut slice.members, slice.start + level.size_ms),
                 }
             }
         }
     }
 
-    fn take_in(&mut self, set: &WindowSet, level: usize, start: EpochMs, finer: &Slice) {
+    fn take_in(&mut self, set: &WindowSet, level: usize, start: EpochMs, finer: Slice) {
         let (slice, _) = self.levels.slice_or_new(set, level, start);
         slice.counts.add(&finer.counts, 1);
-        slice.members.merge(&finer.members);
-        slice.responses.merge(&finer.responses);
+        slice.members.merge(finer.members);
+        slice.responses.merge(finer.responses);
         if !slice.changed {
             slice.changed = true;
             self.changed.push(StateKey::Slice { level: level as u8, start });
