@@ -87,7 +87,7 @@ pub(crate) fn measure_cascade() -> Result<Vec<serde_json::Value>> {
     let input = raw(RECORDS);
     let mut results = Vec::new();
     for share in [0.05_f32, 0.15, 0.3] {
-        let settings = Settings { threads: 1, batch: 8, batch_bytes: 600, queue: 10_000, rest: Duration::from_secs(1) };
+        let settings = Settings { threads: 1, batch: 8, batch_bytes: 400, queue: 10_000, rest: Duration::from_secs(1) };
         let workers = Workers::start(settings, || Transformer::embedded().map_err(|error| error.to_string()))?;
         while workers.standing().ready == 0 {
             std::thread::sleep(Duration::from_millis(20));

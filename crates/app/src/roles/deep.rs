@@ -13,9 +13,9 @@ use crate::config::Deep;
 /// A worker whose model failed tries again after this time.
 const REST: Duration = Duration::from_secs(5);
 
-/// Most bytes of a batch with its padding: about 160 pieces, or 40 ms of a core that computes in bf16. What takes longer would more
+/// Most bytes of a batch with its padding: about 110 pieces, or 30 ms of a core that computes in bf16. What takes longer would more
 /// often come too late, and all of its batch with it.
-const BATCH_BYTES: usize = 600;
+const BATCH_BYTES: usize = 400;
 
 /// How the workers stand, for whoever looks at it from another thread.
 pub(crate) type Watched = Arc<Workers>;
