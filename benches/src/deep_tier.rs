@@ -99,6 +99,7 @@ pub(crate) fn measure_cascade() -> Result<Vec<serde_json::Value>> {
         let mut outputs = Outputs::default();
         let start = Instant::now();
         for (offset, ready) in input.iter().enumerate() {
+            let _ = stage.step(Input::Clock(ready.now), &mut outputs);
             let _ = stage.step(Input::Record(ready.record(offset)), &mut outputs);
             outputs.clear();
             if (offset + 1) % COMMIT_EVERY == 0 {
