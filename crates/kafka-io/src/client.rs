@@ -103,6 +103,13 @@ impl Context {
         Context { role, said: Mutex::default(), unreachable_at: Mutex::default(), unauthorized: Mutex::default() }
     }
 
+    /// Takes over from a client that this one stands in for when no broker could be reached.
+    pub(crate) fn remember_outage_of(&self, before: &Context) {
+        if let (Ok(mut at), Ok(before)) = (self.unreachable_at.lock(), before.unreachable_at.lock()) {
+            *at = *before;
+        }
+    }
+
     /// Whether no broker could be reached at some time within the last while.
     pub(crate) fn was_unreachable(&self, within: Duration) -> bool {
         self.unreachable_at.lock().is_ok_and(|at| at.is_some_and(|at| at.elapsed() < within))

@@ -12,7 +12,7 @@ pub use self::state::{StateKey, StateValue};
 use crate::levels::Levels;
 use crate::members::Members;
 use crate::responses::bucket;
-use crate::spec::floor;
+use crate::spec::{Level, floor};
 use crate::{Counts, MemberFigures, MemberKey, ResponseFigures, WindowSet};
 
 /// What one interaction counts for.
@@ -31,6 +31,8 @@ pub struct Contribution {
 pub enum Change {
     /// It is counted from now on.
     Add,
+    /// It is counted anew, with other content or another decision, after it was taken back: it comes no later for that.
+    Restate,
     /// It was counted and is not any more.
     Retract,
 }
@@ -139,8 +141,11 @@ impl CommunityWindows {
     ) -> Applied {
         let Contribution { at, counts, member } = *contribution;
         let Some(open) = self.open(set, at, watermark) else {
-            if let (Change::Retract, Some(member)) = (change, member) {
-                self.forget_author(set, at, member);
+            if let (Change::Retract, Some(member), Some((level, start))) = (change, member, self.place_of(set, at))
+                && let Some(slice) = self.levels.slice_mut(level, start)
+                && let Some((id, _)) = self.members.take(member)
+            {
+                slice.members.add(id, -1);
             }
             return Applied::Late;
         };
@@ -151,6 +156,7 @@ impl CommunityWindows {
                 let marked = Counts { late: i64::from(open.late), missed: i64::from(missed_panes), ..counts };
                 slice.counts.add(&marked, 1);
             }
+            Change::Restate => slice.counts.add(&counts, 1),
             Change::Retract => slice.counts.add(&counts, -1),
         }
         if !slice.changed {
@@ -165,7 +171,7 @@ impl CommunityWindows {
         }
         if let Some(member) = member {
             let other = match change {
-                Change::Add => self.meet(set, &open, member),
+                Change::Add | Change::Restate => self.meet(set, &open, member),
                 Change::Retract => self.unmeet(set, &open, member),
             };
             // Where they were new they are not any more, or the other way round.
@@ -181,8 +187,12 @@ impl CommunityWindows {
         let Some(open) = self.open(set, at, watermark) else { return };
         // The response is an interaction itself, which made the slice.
         let Some(slice) = self.levels.slice_mut(open.level, open.start) else { return };
-        let times = if change == Change::Add { 1 } else { -1 };
+        let times = if change == Change::Retract { -1 } else { 1 };
         slice.responses.add(bucket(delay_ms), times);
+        if !slice.changed {
+            slice.changed = true;
+            self.changed.push(StateKey::Slice { level: open.level as u8, start: open.start });
+        }
         if open.late {
             self.revise(set, at, open.watermark);
         }
@@ -217,6 +227,7 @@ impl CommunityWindows {
         let Some(slice) = self.levels.slice_mut(level, start) else { return };
         if let Some((id, _)) = self.members.take(member) {
             slice.members.add(id, -1);
+            self.members.leave(id, start + set.levels()[level].size_ms);
         }
     }
 
@@ -249,8 +260,11 @@ impl CommunityWindows {
         }
         let watermark = self.judge(watermark.unwrap_or(EpochMs::MIN / 2));
         let open_level = open_level(set, at, watermark)?;
-        // What was counted at this time may be in a finer slice still; to be taken back it must be found there.
-        let level = self.levels.level_of(set, at).map_or(open_level, |finest| finest.min(open_level));
+        // The finest level that this time has not left yet: what was counted then, or will be, is together there. It has left it,
+        // but not its slices, if the next emission is still to come.
+        let stays = |level: &Level| floor(at, level.size_ms) + level.size_ms + level.keep_ms > watermark;
+        let finest = set.levels().iter().position(stays).unwrap_or(open_level).min(open_level);
+        let level = self.levels.level_of(set, at).map_or(finest, |held| held.min(finest));
         let start = floor(at, set.levels()[level].size_ms);
         let finest_ms = set.levels()[0].size_ms;
         let late = floor(at, finest_ms) + finest_ms <= watermark;

@@ -135,6 +135,15 @@ impl Members {
         Some((id, member.first_seen))
     }
 
+    /// An interaction was taken whose slice ends here, though not taken back: the member was active.
+    pub(crate) fn leave(&mut self, id: MemberId, end: EpochMs) {
+        let member = &mut self.members[id as usize];
+        member.last_left = member.last_left.max(Some(end));
+        if member.counted == 0 {
+            self.changed.push(member.key);
+        }
+    }
+
     /// What was the first time was taken back: now it is another one, or the member was never there.
     pub(crate) fn move_first(&mut self, id: MemberId, first_seen: Option<EpochMs>) {
         let member = &mut self.members[id as usize];

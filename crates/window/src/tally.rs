@@ -20,6 +20,14 @@ impl<K> Default for Tally<K> {
     }
 }
 
+impl<K: Copy + Ord> FromIterator<(K, i32)> for Tally<K> {
+    fn from_iter<I: IntoIterator<Item = (K, i32)>>(entries: I) -> Tally<K> {
+        let mut tally = Tally { entries: entries.into_iter().collect(), settled: 0 };
+        tally.settle();
+        tally
+    }
+}
+
 impl<K: Copy + Ord> Tally<K> {
     pub(crate) fn add(&mut self, key: K, times: i32) {
         match self.entries[self.settled..].last_mut() {

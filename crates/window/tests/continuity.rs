@@ -75,7 +75,7 @@ impl Instance {
         rows
     }
 
-    fn restart(&mut self, watermark: EpochMs, live: &[Contribution], responses: &[(EpochMs, i64)]) {
+    fn restart(&mut self, watermark: EpochMs, live: &[Contribution]) {
         self.windows = CommunityWindows::new();
         for (&key, value) in &self.log {
             assert!(self.windows.restore(&self.set, key, Some(value.clone())), "{key:?} was refused");
@@ -83,9 +83,6 @@ impl Instance {
         self.windows.restored(&self.set, Some(watermark));
         for contribution in live {
             self.windows.recall(&self.set, contribution);
-        }
-        for &(at, delay_ms) in responses {
-            self.windows.recall_response(&self.set, at, delay_ms);
         }
     }
 }
@@ -182,7 +179,7 @@ fn run(acts: &[Act]) -> Result<Vec<Row>, TestCaseError> {
                 prop_assert_eq!(&steady.log, &restarted.log, "changelog at {}", watermark);
                 rows.extend(emitted);
                 if matches!(act, Act::Restart) {
-                    restarted.restart(watermark, &live, &responses);
+                    restarted.restart(watermark, &live);
                 }
             }
         }
@@ -295,7 +292,7 @@ proptest! {
     ) {
         let mut instance = Instance::new();
         let set = &instance.set;
-        instance.windows.restore(set, StateKey::Slice { level, start: at }, Some(StateValue::Slice(counts(1))));
+        instance.windows.restore(set, StateKey::Slice { level, start: at }, Some(StateValue::Slice(counts(1), Vec::new())));
         instance.windows.restore(set, StateKey::Pane { window: pane, end: at }, Some(StateValue::Pane(3)));
         instance.windows.restored(set, watermark);
         instance.windows.apply(set, &contribution(at, 1), Change::Add, watermark);
@@ -313,7 +310,7 @@ fn refuses_state_of_other_windows() {
         assert_eq!(windows.restore(&set, key, Some(value)), expected, "{key:?}");
         assert_eq!(windows.is_idle(), !(expected && matches!(key, StateKey::Slice { .. })), "{key:?}");
     };
-    let slice = StateValue::Slice(counts(1));
+    let slice = StateValue::Slice(counts(1), Vec::new());
     check(StateKey::Slice { level: 1, start: -40 }, slice.clone(), true);
     check(StateKey::Slice { level: 1, start: -30 }, slice.clone(), false);
     check(StateKey::Slice { level: 3, start: 0 }, slice.clone(), false);

@@ -183,6 +183,7 @@ fn topics(config: &Config) -> Vec<(String, i32)> {
         &names.comments_raw,
         &names.classified,
         &names.queue_state,
+        &names.corrections,
         &names.metrics,
         &names.dead_letters,
         &names.changelog,

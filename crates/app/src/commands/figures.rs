@@ -53,8 +53,11 @@ pub(super) fn sentence(row: &Value, zone: &TimeZone) -> Option<String> {
     if let Some(harmony) = row["harmony"].as_f64() {
         line += &format!("; harmony {harmony:.2}");
     }
-    if let Some(late) = number("missed").filter(|&count| count > 0) {
-        line += &format!("; earlier rows miss {late} late ones");
+    if let Some(late) = number("late").filter(|&count| count > 0) {
+        line += &format!("; {late} came late");
+        if let Some(missed) = number("missed").filter(|&count| count > 0) {
+            line += &format!(", {} of the past without them", counted(missed, "row"));
+        }
     }
     if row["completeness"].as_f64().is_some_and(|share| share < 1.0) {
         line += "; some sources are not seen";
@@ -90,14 +93,14 @@ mod tests {
             "interactions": 12, "complaints": 7, "tips": 1, "experiences": 0, "praises": 2, "others": 2, "abstained": 1,
             "distinct_members": 9, "new_members": 3, "members_approximate": false, "first_responses": 4,
             "first_response_ms_p50": 725_000, "open_complaints": 5, "oldest_open_complaint_ms": 4_830_000, "harmony": 0.314,
-            "missed": 0, "completeness": 1.0,
+            "late": 2, "missed": 31, "completeness": 1.0,
         });
         assert_eq!(
             sentence(&row, &TimeZone::UTC).as_deref(),
             Some(
                 "2026-01-05 00:00:00 to 00:05:00 (5m, corrected): 12 interactions, 7 complaints, 1 tip, 2 praises, 2 others \
                  (1 unsure); 9 members, 3 new; the brand answered 4, half of them within 12 min; 5 complaints open, the \
-                 oldest for 1 h 20 min; harmony 0.31"
+                 oldest for 1 h 20 min; harmony 0.31; 2 came late, 31 rows of the past without them"
             )
         );
         let quiet = json!({

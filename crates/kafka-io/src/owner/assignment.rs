@@ -43,7 +43,12 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             let missing = match self.read_topology() {
                 Ok(missing) => missing,
                 Err(Trouble::Stop(error)) => return Err(error),
-                Err(Trouble::Reset(detail) | Trouble::Fenced(detail) | Trouble::Expelled(detail)) => {
+                Err(
+                    Trouble::Reset(detail)
+                    | Trouble::Unread(detail)
+                    | Trouble::Fenced(detail)
+                    | Trouble::Expelled(detail),
+                ) => {
                     self.turn.state = OwnerState::Waiting(WaitReason::Broker(detail.clone()));
                     self.complain(&detail);
                     self.wait(RETRY_AFTER)?;
@@ -332,7 +337,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             if any {
                 quiet_since = Instant::now();
             } else if quiet_since.elapsed() > Duration::from_secs(60) {
-                return Err(Trouble::Reset(stuck(&topic, partition, position, high)));
+                return Err(Trouble::Unread(stuck(&topic, partition, position, high)));
             }
             if self.last_turn.elapsed() >= super::TURN_EVERY {
                 self.turn.state = OwnerState::Restoring { entries, partition };
@@ -342,7 +347,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         drop(queue);
         if position < high {
             // Half a state is none: nothing may be done with it, not even a commit.
-            return Err(Trouble::Reset("asked to end during a restore".to_owned()));
+            return Err(Trouble::Unread("asked to end during a restore".to_owned()));
         }
         self.stage.step(Input::Restored { partition }, &mut self.outputs)?;
         tracing::info!(partition, entries, "state restored");

@@ -109,6 +109,8 @@ enum Rebalance {
 /// How one piece of work ended.
 enum Trouble {
     Reset(String),
+    /// A changelog was not read to its end, which is not the consumer's fault.
+    Unread(String),
     Fenced(String),
     Expelled(String),
     Stop(OwnerError),
@@ -190,7 +192,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         if let Err(trouble) = self.commit() {
             match trouble {
                 Trouble::Stop(error) => return Err(error),
-                Trouble::Reset(detail) | Trouble::Fenced(detail) | Trouble::Expelled(detail) => {
+                Trouble::Reset(detail)
+                | Trouble::Unread(detail)
+                | Trouble::Fenced(detail)
+                | Trouble::Expelled(detail) => {
                     tracing::warn!(detail, "the last commit failed; its records will be read again");
                 }
             }

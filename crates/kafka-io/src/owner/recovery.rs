@@ -22,7 +22,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     pub(super) fn recover(&mut self, trouble: Trouble) -> Result<(), OwnerError> {
         let detail = match trouble {
             Trouble::Stop(error) => return Err(error),
-            Trouble::Reset(detail) => detail,
+            Trouble::Reset(detail) | Trouble::Unread(detail) => detail,
             Trouble::Expelled(detail) => {
                 self.rejoin(&detail)?;
                 detail
@@ -87,10 +87,16 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                     self.rejoin(&detail)?;
                     pending = Some(detail);
                 }
+                Err(Trouble::Unread(detail)) => {
+                    self.complain(&detail);
+                    self.wait(RETRY_AFTER)?;
+                    pending = Some(detail);
+                }
                 Err(Trouble::Reset(detail) | Trouble::Fenced(detail)) => {
                     self.complain(&detail);
                     failures += 1;
-                    if failures % FAILURES_OF_A_CONSUMER == 0 && self.producer.is_some() {
+                    let answered = self.producer.as_ref().is_some_and(StageProducer::is_transactional);
+                    if failures % FAILURES_OF_A_CONSUMER == 0 && answered {
                         // Brokers answer a new client, and not this one: it has lost its way to them.
                         self.renew_consumer(&detail)?;
                     } else {
@@ -129,6 +135,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.rebalances.clear();
         self.unanswered_assignment = false;
         let consumer = Arc::new(make_consumer(&self.config)?);
+        consumer.client().context().remember_outage_of(self.consumer.client().context());
         self.queue = EventQueue::new(Arc::clone(&consumer));
         close_beside(std::mem::replace(&mut self.consumer, consumer));
         self.subscribe()

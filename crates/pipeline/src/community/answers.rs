@@ -1,6 +1,6 @@
 //! Whom the brand has answered, and who waits: first responses and open complaints.
 //!
-//! Nothing here is in the changelog: it follows from the index of identities, in which a reply of the brand names what it
+//! Nothing here is in the changelog, but for the responses in the slices: it follows from the index of identities, in which a reply of the brand names what it
 //! answers. An answer counts for the interaction that it names (a comment's parent, else its post); the first of them is the
 //! response. A complaint of a member is open from its event time until then.
 
@@ -70,12 +70,17 @@ impl Complaints {
 
     /// How many are open as of `end`, and when the oldest of them was made, among those made within `[from, end)`.
     pub(super) fn open_as_of(&self, from: EpochMs, end: EpochMs) -> (i64, Option<EpochMs>) {
-        let before = self.open.range(..(from, 0)).count();
-        let after = self.open.range((end, 0)..).count();
-        let still_open = self.open.len().saturating_sub(before + after);
-        let oldest = self.open.range((from, 0)..(end, 0)).next().map(|&(since, _)| since);
-        // Answered later than that.
+        let range = (from, 0)..(end, 0);
+        let oldest = self.open.range(range.clone()).next().map(|&(since, _)| since);
+        // By far most lie within the longest window, and few within a short one: what is fewer is counted.
+        let whole = self.open.first().is_some_and(|&(since, _)| since >= from);
+        let still_open = if whole {
+            self.open.len().saturating_sub(self.open.range((end, 0)..).count())
+        } else {
+            self.open.range(range).count()
+        };
         let (mut count, mut oldest) = (still_open as i64, oldest.unwrap_or(EpochMs::MAX));
+        // Answered later than that.
         for &(_, since, _) in self.answered.range((end, EpochMs::MIN, 0)..) {
             if (from..end).contains(&since) {
                 count += 1;
@@ -176,7 +181,7 @@ impl Partition {
             for (change, waiting) in [(Change::Retract, before), (Change::Add, waiting)] {
                 let Some(waiting) = waiting else { continue };
                 match change {
-                    Change::Add => community.complaints.add(slot, waiting),
+                    Change::Add | Change::Restate => community.complaints.add(slot, waiting),
                     Change::Retract => community.complaints.remove(slot, waiting),
                 }
             }
@@ -214,11 +219,11 @@ impl Partition {
                 self.answers.0.remove(&hash);
             }
         }
-        if !entry.brand {
-            let hash = target_hash(self.index.slot(slot).key());
-            if let Some(target) = self.answers.0.get_mut(&hash) {
-                target.slot = None;
-            }
+        if !self.answers.0.is_empty()
+            && let Some(target) = self.answers.0.get_mut(&target_hash(self.index.slot(slot).key()))
+        {
+            // The place will be another's.
+            target.slot = None;
         }
         if let Some(waiting) = self.waiting.remove(&slot)
             && let Some(community) = self.community_at(slot)
@@ -257,13 +262,10 @@ impl Partition {
             if let Some(waiting) = waiting {
                 self.waiting.insert(slot, waiting);
             }
-            if let Some(community) = self.community_at(slot) {
-                if let Some(at) = answered {
-                    community.windows.recall_response(&shared.windows, at, at - entry.event_time);
-                }
-                if let Some(waiting) = waiting {
-                    community.complaints.add(slot, waiting);
-                }
+            if let Some(waiting) = waiting
+                && let Some(community) = self.community_at(slot)
+            {
+                community.complaints.add(slot, waiting);
             }
         }
     }

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 use record::{Correction, EpochMs, Label, Outcome, Reason, limits};
 use serde::{Deserialize, Serialize};
+use window::Change;
 
 use super::identity::{Entry, SlotId, write_key};
 use super::partition::Partition;
@@ -169,7 +170,7 @@ impl Partition {
         let community_id = community_id.to_owned();
         let outcome = if new.is_counted() {
             self.retract(&community_id, kind, &old, shared);
-            match self.count(&community_id, kind, &mut new, shared) {
+            match self.count(&community_id, kind, &mut new, Change::Restate, shared) {
                 Outcome::Late => Outcome::Late,
                 _ => Outcome::Corrected,
             }

@@ -33,6 +33,7 @@ impl Partition {
             self.sweep(watermark, shared);
         }
         self.bound_index(shared);
+        self.bound_members(shared);
         let left = self.let_leave(shared, outputs);
         self.write_changelog(shared, outputs, left);
         Ok(Step::Done)
@@ -116,18 +117,26 @@ impl Partition {
         self.parked.expire(low_mark);
     }
 
-    /// Forgets members who were last active before a time, and at the bound on members the tenth that was active longest ago.
-    fn forget_members(&mut self, before: EpochMs, shared: &Shared) {
-        let mut idle: Vec<EpochMs> = Vec::new();
-        if self.members > shared.members_max {
-            idle.extend(self.communities.iter().flatten().flat_map(|community| community.windows.idle_members()));
+    /// Beyond the bound on members those go who were active longest ago: a tenth, or as many as are too many. Those who are active
+    /// are no more than the identities.
+    fn bound_members(&mut self, shared: &Shared) {
+        let too_many = self.members.saturating_sub(shared.members_max);
+        if too_many == 0 || self.members < self.members_tried {
+            return;
         }
-        let mut before = before;
+        let communities = self.communities.iter().flatten();
+        let mut idle: Vec<EpochMs> = communities.flat_map(|community| community.windows.idle_members()).collect();
         if !idle.is_empty() {
-            let place = idle.len() / 10;
+            let place = (idle.len() / 10).max(too_many).min(idle.len() - 1);
             let (_, &mut oldest, _) = idle.select_nth_unstable(place);
-            before = before.max(oldest.saturating_add(1));
+            self.forget_members(oldest.saturating_add(1), shared);
         }
+        // Not at every commit again, where all are active.
+        self.members_tried = self.members + shared.members_max / 10;
+    }
+
+    /// Forgets members who were last active before a time.
+    fn forget_members(&mut self, before: EpochMs, shared: &Shared) {
         for number in 0..self.communities.len() {
             let Some(community) = self.communities[number].as_mut() else { continue };
             if community.windows.forget_members(before) {

@@ -79,6 +79,8 @@ pub(super) struct Partition {
     pub(super) queue_names: Vec<Box<str>>,
     /// Members known in all communities at the last flush.
     pub(super) members: usize,
+    /// With fewer members it is of no use to look for some to forget.
+    pub(super) members_tried: usize,
     pub(super) communities: Vec<Option<Community>>,
     pub(super) free_communities: Vec<u32>,
     pub(super) community_ids: HashMap<Arc<str>, u32, ahash::RandomState>,
@@ -115,6 +117,7 @@ impl Partition {
             next_segment: 0,
             queue_names: Vec::new(),
             members: 0,
+            members_tried: 0,
             communities: Vec::new(),
             free_communities: Vec::new(),
             community_ids: HashMap::default(),
@@ -174,7 +177,7 @@ impl Partition {
         let outcome = if entry.deleted {
             Outcome::Retracted
         } else {
-            self.count(&interaction.community_id, interaction.kind, &mut entry, shared)
+            self.count(&interaction.community_id, interaction.kind, &mut entry, Change::Add, shared)
         };
         let slot = self.index.insert(key, entry);
         self.mark_changed(slot);
@@ -215,7 +218,8 @@ impl Partition {
         if !old.deleted {
             self.retract(&interaction.community_id, interaction.kind, &old, shared);
         }
-        self.count(&interaction.community_id, interaction.kind, &mut new, shared);
+        let change = if old.is_counted() { Change::Restate } else { Change::Add };
+        self.count(&interaction.community_id, interaction.kind, &mut new, change, shared);
         self.set_entry(slot, new);
         self.settle_answers(slot, Some(old), asked, shared);
         let item = match (old.queue, new.queue) {
@@ -305,8 +309,16 @@ impl Partition {
         u8::try_from(place).unwrap_or(u8::MAX)
     }
 
-    pub(super) fn count(&mut self, community_id: &str, kind: Kind, entry: &mut Entry, shared: &Shared) -> Outcome {
-        let applied = self.apply(community_id, &entry.contribution(kind), Change::Add, shared);
+    /// Counts it, `change` saying whether for the first time.
+    pub(super) fn count(
+        &mut self,
+        community_id: &str,
+        kind: Kind,
+        entry: &mut Entry,
+        change: Change,
+        shared: &Shared,
+    ) -> Outcome {
+        let applied = self.apply(community_id, &entry.contribution(kind), change, shared);
         entry.counted = applied != Applied::Late;
         if entry.counted { Outcome::Applied } else { Outcome::Late }
     }

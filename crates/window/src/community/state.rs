@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{CommunityWindows, Contribution, Emitted, PaneKey, Pending, TIMES, changing_ends};
 use crate::members::MemberState;
-use crate::responses::bucket;
 use crate::{Counts, MemberKey, WindowSet};
 
 /// The key of a piece of state, for the changelog.
@@ -34,8 +33,8 @@ pub enum StateKey {
 /// [`CommunityWindows::recall`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StateValue {
-    /// What a slice holds.
-    Slice(Counts),
+    /// What a slice holds: counts, and first responses by bucket.
+    Slice(Counts, Vec<(u16, i32)>),
     /// The revision that a pane was last emitted with.
     Pane(u32),
     /// When a member was seen.
@@ -54,7 +53,7 @@ impl CommunityWindows {
             let value = match *key {
                 StateKey::Slice { level, start } => self.levels.slice_mut(usize::from(level), start).map(|slice| {
                     slice.changed = false;
-                    StateValue::Slice(slice.counts)
+                    StateValue::Slice(slice.counts, slice.responses.entries().to_vec())
                 }),
                 StateKey::Pane { window, end } => match self.emitted.get(&(end, window)) {
                     Some(emitted) => Some(StateValue::Pane(emitted.revision)),
@@ -76,8 +75,10 @@ impl CommunityWindows {
             return false;
         }
         match (key, value) {
-            (StateKey::Slice { level, start }, Some(StateValue::Slice(counts))) => {
-                self.levels.slice_or_new(set, usize::from(level), start).0.counts = counts;
+            (StateKey::Slice { level, start }, Some(StateValue::Slice(counts, responses))) => {
+                let (slice, _) = self.levels.slice_or_new(set, usize::from(level), start);
+                slice.counts = counts;
+                slice.responses = responses.into_iter().collect();
             }
             (StateKey::Slice { level, start }, _) => self.levels.remove(usize::from(level), start),
             (StateKey::Pane { window, end }, Some(StateValue::Pane(revision))) => {
@@ -128,15 +129,6 @@ impl CommunityWindows {
             slice.members.add(id, 1);
         }
     }
-
-    /// After [`CommunityWindows::restored`]: the brand's first response to somebody came at this time, so much later than they.
-    pub fn recall_response(&mut self, set: &WindowSet, at: EpochMs, delay_ms: i64) {
-        if let Some((level, start)) = self.place_of(set, at)
-            && let Some(slice) = self.levels.slice_mut(level, start)
-        {
-            slice.responses.add(bucket(delay_ms), 1);
-        }
-    }
 }
 
 /// Whether a piece of state can be one of these windows.
@@ -144,7 +136,7 @@ fn is_of(set: &WindowSet, key: StateKey, value: Option<&StateValue>) -> bool {
     let (time, size_ms, kind_fits) = match key {
         StateKey::Slice { level, start } => {
             let Some(level) = set.levels().get(usize::from(level)) else { return false };
-            (start, level.size_ms, matches!(value, None | Some(StateValue::Slice(_))))
+            (start, level.size_ms, matches!(value, None | Some(StateValue::Slice(..))))
         }
         StateKey::Pane { window, end } => {
             let Some(spec) = set.specs().get(usize::from(window)) else { return false };

@@ -1,0 +1,23 @@
+//! The demo, as whoever tries it first runs it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use serde_json::Value;
+use sinyal_tests::Sinyal;
+
+#[test]
+fn the_demo_ends_with_every_record_accounted_for() {
+    // It needs no Kafka: nobody listens there.
+    let sinyal = Sinyal::new("127.0.0.1:9", "demo", "").unwrap();
+    let output = sinyal.output(&["demo", "--duration", "20s", "--json"]).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.lines().next().is_some_and(|line| line.starts_with("bootstrap=")), "{said}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let summary: Value = serde_json::from_str(stdout.lines().last().expect("a summary")).unwrap();
+    assert_eq!(summary["ledger_balanced"], true, "{summary}\n{said}");
+    assert_eq!(summary["produced"], summary["consumed"], "{summary}");
+    assert!(summary["panes"].as_u64() > Some(100), "{summary}");
+    let each =
+        |field: &str| summary[field].as_object().expect("an object").values().all(|count| count.as_u64() > Some(0));
+    assert!(each("classified") && each("queued"), "every label and every queue: {summary}");
+}
