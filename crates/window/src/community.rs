@@ -10,7 +10,7 @@ use record::{EpochMs, Timing};
 
 pub use self::state::{StateKey, StateValue};
 use crate::levels::Levels;
-use crate::members::Members;
+use crate::members::{MemberId, Members};
 use crate::responses::bucket;
 use crate::spec::{Level, floor};
 use crate::{Counts, MemberFigures, MemberKey, ResponseFigures, WindowSet};
@@ -68,7 +68,8 @@ pub struct Pane<'a> {
     pub members: MemberFigures,
     /// The brand's first responses in it.
     pub responses: ResponseFigures,
-    /// How regular the brand's own contact was, 0 to 1: see [`Pane::contact_regularity`].
+    /// How regular the brand's own contact was: 0, all in bursts, to 1, evenly spaced; `None` with contact in fewer than three
+    /// slides.
     pub contact_regularity: Option<f64>,
 }
 
@@ -141,11 +142,8 @@ impl CommunityWindows {
     ) -> Applied {
         let Contribution { at, counts, member } = *contribution;
         let Some(open) = self.open(set, at, watermark) else {
-            if let (Change::Retract, Some(member), Some((level, start))) = (change, member, self.place_of(set, at))
-                && let Some(slice) = self.levels.slice_mut(level, start)
-                && let Some((id, _)) = self.members.take(member)
-            {
-                slice.members.add(id, -1);
+            if let (Change::Retract, Some(member)) = (change, member) {
+                self.take_author(set, at, member);
             }
             return Applied::Late;
         };
@@ -159,10 +157,7 @@ impl CommunityWindows {
             Change::Restate => slice.counts.add(&counts, 1),
             Change::Retract => slice.counts.add(&counts, -1),
         }
-        if !slice.changed {
-            slice.changed = true;
-            self.changed.push(StateKey::Slice { level: open.level as u8, start: open.start });
-        }
+        slice.mark(open.level, &mut self.changed);
         if created {
             self.schedule(set, open.level, open.start, open.watermark);
         }
@@ -189,10 +184,7 @@ impl CommunityWindows {
         let Some(slice) = self.levels.slice_mut(open.level, open.start) else { return };
         let times = if change == Change::Retract { -1 } else { 1 };
         slice.responses.add(bucket(delay_ms), times);
-        if !slice.changed {
-            slice.changed = true;
-            self.changed.push(StateKey::Slice { level: open.level as u8, start: open.start });
-        }
+        slice.mark(open.level, &mut self.changed);
         if open.late {
             self.revise(set, at, open.watermark);
         }
@@ -223,11 +215,8 @@ impl CommunityWindows {
 
     /// An interaction is not told apart from others any more, though what it counts for stays: its identity left.
     pub fn forget_author(&mut self, set: &WindowSet, at: EpochMs, member: MemberKey) {
-        let Some((level, start)) = self.place_of(set, at) else { return };
-        let Some(slice) = self.levels.slice_mut(level, start) else { return };
-        if let Some((id, _)) = self.members.take(member) {
-            slice.members.add(id, -1);
-            self.members.leave(id, start + set.levels()[level].size_ms);
+        if let Some((id, end)) = self.take_author(set, at, member) {
+            self.members.leave(id, end);
         }
     }
 
@@ -269,6 +258,15 @@ impl CommunityWindows {
         let finest_ms = set.levels()[0].size_ms;
         let late = floor(at, finest_ms) + finest_ms <= watermark;
         Some(Open { level, start, late, watermark })
+    }
+
+    /// Takes a member's interaction out of its slice. Gives their place, and the slice's end.
+    fn take_author(&mut self, set: &WindowSet, at: EpochMs, member: MemberKey) -> Option<(MemberId, EpochMs)> {
+        let (level, start) = self.place_of(set, at)?;
+        let slice = self.levels.slice_mut(level, start)?;
+        let (id, _) = self.members.take(member)?;
+        slice.members.add(id, -1);
+        Some((id, start + set.levels()[level].size_ms))
     }
 
     /// The finest slice that holds this time: its level and its start.

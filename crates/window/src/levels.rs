@@ -7,7 +7,7 @@ use record::EpochMs;
 use crate::members::MemberId;
 use crate::spec::floor;
 use crate::tally::Tally;
-use crate::{Counts, WindowSet};
+use crate::{Counts, StateKey, WindowSet};
 
 /// What fell into one stretch of time.
 #[derive(Debug, Default)]
@@ -118,6 +118,14 @@ impl Levels {
 }
 
 impl Slice {
+    /// It is to be written to the changelog.
+    pub(crate) fn mark(&mut self, level: usize, changed: &mut Vec<StateKey>) {
+        if !self.changed {
+            self.changed = true;
+            changed.push(StateKey::Slice { level: level as u8, start: self.start });
+        }
+    }
+
     /// Whether a member has an interaction in it.
     pub(crate) fn holds(&mut self, member: MemberId) -> bool {
         self.members.entries().binary_search_by_key(&member, |&(id, _)| id).is_ok()

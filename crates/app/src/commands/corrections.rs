@@ -1,18 +1,17 @@
 //! `sinyal corrections add|import`: what responders know better than the model.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::io::{BufRead, Read};
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use kafka_io::feed::{Feed, FeedError};
 use record::{Correction, EpochMs, Kind, Label, Reason, encode_key};
 use serde::Deserialize;
 use wire::{Encoder, SchemaName};
 
 use super::classify::skip_line;
-use super::ingest::{Counts, deliver, source};
+use super::ingest::{Counts, deliver, open, source};
 use super::waiting::wait_for_brokers;
 use crate::cli::{OK, OutsideError, REFUSED};
 use crate::config::Config;
@@ -117,13 +116,9 @@ pub(crate) fn run(args: CorrectionsArgs, config: &Config) -> Result<u8> {
     Ok(if counts.refused > 0 { REFUSED } else { OK })
 }
 
-fn import(file: &PathBuf, sender: &mut Sender<'_>, feed: &Feed) -> Result<Counts> {
+fn import(file: &Path, sender: &mut Sender<'_>, feed: &Feed) -> Result<Counts> {
     let mut counts = Counts::new(source(file));
-    let mut lines: Box<dyn BufRead> = if file.as_os_str() == "-" {
-        Box::new(BufReader::new(std::io::stdin()))
-    } else {
-        Box::new(BufReader::new(File::open(file).with_context(|| format!("{} cannot be read", file.display()))?))
-    };
+    let (mut lines, _) = open(file)?;
     let mut line = Vec::new();
     for number in 1_u64.. {
         line.clear();

@@ -99,13 +99,7 @@ pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
     let feed = Feed::open(config.connection(), config.raw_record_bytes_max)?;
     let started = Instant::now();
     let mut counts = Counts::new(source(&args.file));
-    let (mut lines, bytes): (Box<dyn BufRead>, Option<u64>) = if args.file.as_os_str() == "-" {
-        (Box::new(BufReader::new(std::io::stdin())), None)
-    } else {
-        let file = File::open(&args.file).with_context(|| format!("{} cannot be read", args.file.display()))?;
-        let bytes = file.metadata().ok().map(|metadata| metadata.len());
-        (Box::new(BufReader::with_capacity(1 << 16, file)), bytes)
-    };
+    let (mut lines, bytes) = open(&args.file)?;
     let bar = progress(bytes);
     // JSON is longer than what it says; a line this long cannot become a record that is not.
     let line_bytes_max = config.raw_record_bytes_max as u64 * 2;
@@ -182,6 +176,16 @@ fn one<'c>(
         Kind::Comment => &config.topics.comments_raw,
     };
     Ok((topic, interaction.identity().key()))
+}
+
+/// The lines of a file or of standard input, and how many bytes they are, if that is known.
+pub(super) fn open(file: &Path) -> Result<(Box<dyn BufRead>, Option<u64>)> {
+    if file.as_os_str() == "-" {
+        return Ok((Box::new(BufReader::new(std::io::stdin())), None));
+    }
+    let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let bytes = opened.metadata().ok().map(|metadata| metadata.len());
+    Ok((Box::new(BufReader::with_capacity(1 << 16, opened)), bytes))
 }
 
 /// Where the lines come from, for people.

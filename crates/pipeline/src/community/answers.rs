@@ -1,7 +1,7 @@
 //! Whom the brand has answered, and who waits: first responses and open complaints.
 //!
-//! Nothing here is in the changelog, but for the responses in the slices: it follows from the index of identities, in which a reply of the brand names what it
-//! answers. An answer counts for the interaction that it names (a comment's parent, else its post); the first of them is the
+//! Nothing here is in the changelog, but for the responses in the slices: it follows from the index of identities, in which a reply
+//! of the brand names what it answers. An answer counts for the interaction that it names (a comment's parent, else its post); the first of them is the
 //! response. A complaint of a member is open from its event time until then.
 
 use std::collections::{BTreeSet, HashMap};
@@ -178,12 +178,11 @@ impl Partition {
         }
         let watermark = self.watermark.value();
         if let Some(community) = self.community_at(slot) {
-            for (change, waiting) in [(Change::Retract, before), (Change::Add, waiting)] {
-                let Some(waiting) = waiting else { continue };
-                match change {
-                    Change::Add | Change::Restate => community.complaints.add(slot, waiting),
-                    Change::Retract => community.complaints.remove(slot, waiting),
-                }
+            if let Some(before) = before {
+                community.complaints.remove(slot, before);
+            }
+            if let Some(waiting) = waiting {
+                community.complaints.add(slot, waiting);
             }
             let (after, to) = changed_ends(before, waiting);
             community.windows.revise_ends(&shared.windows, after, to, watermark);

@@ -490,6 +490,87 @@ fn corrections_stand_wait_or_are_refused() {
     assert_eq!(waiting(&whole), (0, 99));
 }
 
+/// The newest row of a community's window.
+fn newest<'a>(whole: &'a Whole, community: &str, window: &str) -> &'a Value {
+    let of = |row: &&Value| row["community_id"] == community && row["window"] == window && row["interactions"] != 0;
+    whole.side.left.rows.values().filter(of).max_by_key(|row| row["window_end"].as_i64()).unwrap()
+}
+
+fn said_by_the_brand(kind: Kind, id: &str, on: Option<&str>, created_at: EpochMs) -> Interaction<'static> {
+    let mut interaction = post(id, "c", created_at, TEXTS[3]);
+    let brand = Author { id: "brand".into(), handle: None, role: Role::Brand, followers: None, verified: None };
+    interaction.kind = kind;
+    interaction.author = Some(brand);
+    interaction.post_id = on.map(|on| on.to_owned().into());
+    interaction
+}
+
+/// Whoever has the place in the index of what left it was not answered for that.
+#[test]
+fn a_reply_to_what_left_the_index_answers_nobody_else() {
+    let mut whole = Whole::new(wide(), 8);
+    whole.raw(0, &said_by_the_brand(Kind::Post, "own", None, NOW - 250_000), NOW);
+    whole.raw(0, &said_by_the_brand(Kind::Comment, "first", Some("own"), NOW - 100_000), NOW);
+    for number in 0..7 {
+        whole.raw(0, &post(&number.to_string(), "c", NOW - 90_000, TEXTS[3]), NOW);
+    }
+    whole.settle(NOW);
+    // The oldest of nine has left; its place is the next to be taken.
+    whole.raw(0, &post("complaint", "c", NOW - 80_000, TEXTS[0]), NOW);
+    whole.raw(0, &said_by_the_brand(Kind::Comment, "second", Some("own"), NOW - 70_000), NOW + 200);
+    for seconds in 1..100 {
+        whole.settle(NOW + seconds * 1_000);
+    }
+    let row = newest(&whole, "c", "10m");
+    assert_eq!((row["first_responses"].as_i64(), row["open_complaints"].as_i64()), (Some(0), Some(1)), "{row}");
+}
+
+/// A response stays one when what was answered leaves the index, over a restart too.
+#[test]
+fn a_response_outlives_what_was_answered() {
+    let mut whole = Whole::new(wide(), 10);
+    whole.raw(0, &post("complaint", "c", NOW - 250_000, TEXTS[0]), NOW);
+    whole.raw(0, &said_by_the_brand(Kind::Comment, "answer", Some("complaint"), NOW - 100_000), NOW);
+    for number in 0..9 {
+        whole.raw(0, &post(&number.to_string(), "c", NOW - 90_000, TEXTS[3]), NOW);
+    }
+    whole.settle(NOW);
+    whole.settle(NOW + 100);
+    whole.side.crash();
+    whole.raw(0, &post("more", "c", NOW - 60_000, TEXTS[3]), NOW + 200);
+    for seconds in 1..100 {
+        whole.settle(NOW + seconds * 1_000);
+    }
+    let row = newest(&whole, "c", "10m");
+    assert_eq!((row["complaints"].as_i64(), row["first_responses"].as_i64()), (Some(1), Some(1)), "{row}");
+}
+
+/// Responders correct later than people write: nothing came late for that.
+#[test]
+fn a_correction_is_no_late_interaction() {
+    let mut whole = Whole::new(wide(), 1_000);
+    whole.raw(0, &post("1", "c", NOW - 5_000, TEXTS[1]), NOW);
+    for seconds in 1..100 {
+        whole.settle(NOW + seconds * 1_000);
+    }
+    let before = newest(&whole, "c", "10m").clone();
+    whole.side.correct(&Correction {
+        community_id: "c".into(),
+        kind: Kind::Post,
+        id: "1".into(),
+        label: Some(Label::Tip),
+        queue: None,
+        by: "sari".into(),
+        at: NOW,
+        reason: None,
+    });
+    whole.settle(NOW + 101_000);
+    let row = newest(&whole, "c", "10m");
+    assert_eq!(row["window_end"], before["window_end"]);
+    assert_eq!((before["tips"].as_i64(), row["tips"].as_i64()), (Some(0), Some(1)), "{row}");
+    assert_eq!((row["late"].as_i64(), row["missed"].as_i64()), (Some(0), Some(0)), "{row}");
+}
+
 #[test]
 fn an_edit_moves_an_item_and_a_retraction_retracts_it() {
     let mut whole = Whole::new(WindowSet::standard(), 1_000_000);

@@ -109,10 +109,7 @@ impl CommunityWindows {
         slice.counts.add(&finer.counts, 1);
         slice.members.merge(finer.members);
         slice.responses.merge(finer.responses);
-        if !slice.changed {
-            slice.changed = true;
-            self.changed.push(StateKey::Slice { level: level as u8, start });
-        }
+        slice.mark(level, &mut self.changed);
     }
 }
 
