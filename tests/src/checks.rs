@@ -7,12 +7,19 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::recount::Window;
-use crate::{Kafka, Reader, Recount, Sinyal, wait_for};
+use oracle::Window;
+
+use crate::{Kafka, Oracle, Reader, Sinyal, wait_for};
 
 /// The standard windows.
-pub(crate) const WINDOWS: [Window; 4] =
-    [("5m", 300_000, 10_000), ("1h", 3_600_000, 60_000), ("24h", 86_400_000, 900_000), ("7d", 604_800_000, 3_600_000)];
+pub fn windows() -> [Window; 4] {
+    [
+        Window::new("5m", 300_000, 10_000),
+        Window::new("1h", 3_600_000, 60_000),
+        Window::new("24h", 86_400_000, 900_000),
+        Window::new("7d", 604_800_000, 3_600_000),
+    ]
+}
 
 /// The queues that there are by default.
 pub(crate) const QUEUES: [&str; 5] = ["complaint", "tip", "experience", "praise", "review"];
@@ -20,12 +27,12 @@ pub(crate) const QUEUES: [&str; 5] = ["complaint", "tip", "experience", "praise"
 /// The standard windows in a configuration, open for a day: the tests feed minutes of event time in a second, so that a moment
 /// of the machine's is long in event time. Nothing is late then, and a recount needs no watermark.
 pub fn open_windows() -> String {
-    let window = |(name, length_ms, slide_ms): Window| {
+    let window = |Window { name, length_ms, slide_ms }: Window| {
         format!(
             "[[windows]]\nname = \"{name}\"\nlength_ms = {length_ms}\nslide_ms = {slide_ms}\nlateness_ms = 86400000\n"
         )
     };
-    WINDOWS.into_iter().map(window).collect()
+    windows().into_iter().map(window).collect()
 }
 
 /// The Kafka that the tests of one process share.
@@ -54,7 +61,7 @@ pub fn sinyal(prefix: &str, more: &str) -> Result<Sinyal> {
 ///
 /// # Errors
 /// If a command fails.
-pub fn made_up(sinyal: &Sinyal, seed: u32, interactions: u32) -> Result<Recount> {
+pub fn made_up(sinyal: &Sinyal, seed: u32, interactions: u32) -> Result<Oracle> {
     let lines = sinyal.succeed(&["sim", "--seed", &seed.to_string(), "--interactions", &interactions.to_string()])?;
     std::fs::write(sinyal.file("input.jsonl"), &lines)?;
     let mut texts = String::new();
@@ -64,8 +71,27 @@ pub fn made_up(sinyal: &Sinyal, seed: u32, interactions: u32) -> Result<Recount>
         texts.push('\n');
     }
     std::fs::write(sinyal.file("texts.jsonl"), texts)?;
-    Recount::of(&lines, &sinyal.succeed(&["classify", "--json", "texts.jsonl"])?)
+    let mut oracle = Oracle::default();
+    oracle.ingest_lines(&lines, &sinyal.succeed(&["classify", "--json", "texts.jsonl"])?)?;
+    Ok(oracle)
 }
+
+/// Has somebody correct the label of every so many'th interaction that counts; gives the corrections, as JSON Lines.
+pub fn correct_every(oracle: &mut Oracle, step: usize) -> String {
+    let labelled: Vec<_> = oracle.labels().step_by(step).map(|(of, label)| (of.clone(), label.to_owned())).collect();
+    let mut lines = String::new();
+    for (identity, label) in labelled {
+        let label = if label == "tip" { "complaint" } else { "tip" };
+        let (community, kind, id) = &identity;
+        let line = json!({ "community_id": community, "kind": kind, "id": id, "label": label, "by": "sari", "at": CORRECTED_AT });
+        lines += &format!("{line}\n");
+        oracle.correct(identity, label, CORRECTED_AT);
+    }
+    lines
+}
+
+/// After everything that is made up was written (in January 2026), and before now.
+const CORRECTED_AT: i64 = 1_790_000_000_000;
 
 /// How often each raw record stands in these topics.
 ///
@@ -85,27 +111,27 @@ pub fn by_origin(records: &[Value]) -> Result<BTreeMap<(String, i64, i64), usize
 ///
 /// # Errors
 /// What is not so.
-pub fn check_exactly_once(sinyal: &Sinyal, reader: &Reader, recount: &Recount) -> Result<()> {
+pub fn check_exactly_once(sinyal: &Sinyal, reader: &Reader, oracle: &Oracle) -> Result<()> {
     let classified = reader.read(&sinyal.topic("social.interactions.classified"), Some("Classified"))?;
     let origins = by_origin(&classified)?;
-    ensure!(origins.len() == recount.lines, "{} of {} raw records are classified", origins.len(), recount.lines);
+    ensure!(origins.len() == oracle.lines(), "{} of {} raw records are classified", origins.len(), oracle.lines());
     ensure!(origins.values().all(|&times| times == 1), "a raw record is classified twice");
     for queue in QUEUES {
         let items = reader.read(&sinyal.topic(&format!("social.queue.{queue}")), Some("QueueItem"))?;
         ensure!(by_origin(&items)?.values().all(|&times| times == 1), "queue {queue}: an item is there twice");
-        recount.check_queue(queue, &items)?;
+        oracle.check_queue(queue, items.iter().map(|item| &item["value"]))?;
     }
-    check_rows(sinyal, reader, recount)
+    check_rows(sinyal, reader, oracle)
 }
 
 /// Every pane is what a recount says.
 ///
 /// # Errors
 /// Those that are not.
-pub fn check_rows(sinyal: &Sinyal, reader: &Reader, recount: &Recount) -> Result<()> {
+pub fn check_rows(sinyal: &Sinyal, reader: &Reader, oracle: &Oracle) -> Result<()> {
     let rows = reader.read(&sinyal.topic("social.community.metrics"), Some("CommunityMetrics"))?;
-    let panes = recount.check_rows(&rows, &WINDOWS)?;
-    ensure!(panes > 500, "only {panes} panes could be compared");
+    let compared = oracle.check_rows(rows.iter().map(|row| &row["value"]), &windows(), None)?;
+    ensure!(compared.panes > 500, "only {} panes could be compared", compared.panes);
     Ok(())
 }
 
@@ -123,16 +149,16 @@ pub fn classified(sinyal: &Sinyal, reader: &Reader) -> Result<usize> {
 ///
 /// # Errors
 /// If it takes too long.
-pub fn wait_until_done(sinyal: &Sinyal, reader: &Reader, recount: &Recount) -> Result<()> {
+pub fn wait_until_done(sinyal: &Sinyal, reader: &Reader, oracle: &Oracle) -> Result<()> {
     let topic = sinyal.topic("social.interactions.classified");
     let mut read = Vec::new();
     let mut found = 0;
     wait_for("everything to be classified", Duration::from_secs(120), || {
         read = reader.read(&topic, Some("Classified"))?;
         found = by_origin(&read)?.len();
-        Ok(found >= recount.lines)
+        Ok(found >= oracle.lines())
     })
-    .with_context(|| format!("{found} of {} are; {}", recount.lines, end_of_log(sinyal)))?;
+    .with_context(|| format!("{found} of {} are; {}", oracle.lines(), end_of_log(sinyal)))?;
     wait_until_aggregated(sinyal, reader, &topic, &read)
 }
 

@@ -7,13 +7,12 @@
 pub mod checks;
 mod kafka;
 mod reader;
-mod recount;
 mod registry;
 mod sinyal;
 
 pub use kafka::Kafka;
+pub use oracle::Oracle;
 pub use reader::Reader;
-pub use recount::Recount;
 pub use registry::Registry;
 pub use sinyal::{Ran, Sinyal, Usage};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sinyal_tests::checks::{
-    by_origin, check_exactly_once, check_rows, classified, made_up, open_windows, sinyal, wait_until_aggregated,
-    wait_until_done,
+    by_origin, check_exactly_once, check_rows, classified, correct_every, made_up, open_windows, sinyal,
+    wait_until_aggregated, wait_until_done,
 };
 use sinyal_tests::{Kafka, Reader, Registry, Sinyal, wait_for};
 
@@ -15,12 +15,12 @@ use sinyal_tests::{Kafka, Reader, Registry, Sinyal, wait_for};
 fn what_is_ingested_is_classified_queued_and_counted() {
     let sinyal = sinyal("whole", &open_windows()).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let recount = made_up(&sinyal, 11, 4_000).unwrap();
+    let oracle = made_up(&sinyal, 11, 4_000).unwrap();
     // First what is old, then the service: so no source seems idle that is not.
     sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
     let running = sinyal.start(&["run"]).unwrap();
-    wait_until_done(&sinyal, &reader, &recount).unwrap();
-    check_exactly_once(&sinyal, &reader, &recount).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    check_exactly_once(&sinyal, &reader, &oracle).unwrap();
     assert_eq!(running.terminate().unwrap(), Some(0));
     let tail = sinyal.succeed(&["tail", &sinyal.topic("social.community.metrics"), "-n", "1"]).unwrap();
     let row: Value = serde_json::from_str(&tail).unwrap();
@@ -31,7 +31,7 @@ fn what_is_ingested_is_classified_queued_and_counted() {
 fn killed_ten_times_nothing_is_lost_and_nothing_is_there_twice() {
     let sinyal = sinyal("killed", &open_windows()).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let recount = made_up(&sinyal, 12, 20_000).unwrap();
+    let oracle = made_up(&sinyal, 12, 20_000).unwrap();
     let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "500"]).unwrap();
     let mut worked = 0;
     let mut before = 0;
@@ -52,8 +52,8 @@ fn killed_ten_times_nothing_is_lost_and_nothing_is_there_twice() {
     assert!(worked >= 6, "only {worked} of ten rounds committed anything before they were killed");
     let running = sinyal.start(&["run"]).unwrap();
     wait_for("the feed to end", Duration::from_secs(60), || Ok(!feeding.is_running())).unwrap();
-    wait_until_done(&sinyal, &reader, &recount).unwrap();
-    check_exactly_once(&sinyal, &reader, &recount).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    check_exactly_once(&sinyal, &reader, &oracle).unwrap();
     assert_eq!(running.terminate().unwrap(), Some(0));
 }
 
@@ -61,7 +61,7 @@ fn killed_ten_times_nothing_is_lost_and_nothing_is_there_twice() {
 fn asked_to_end_it_loses_nothing() {
     let sinyal = sinyal("ended", &open_windows()).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let recount = made_up(&sinyal, 13, 9_000).unwrap();
+    let oracle = made_up(&sinyal, 13, 9_000).unwrap();
     let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "400"]).unwrap();
     for _ in 0..3 {
         let mut running = sinyal.start(&["run"]).unwrap();
@@ -71,8 +71,8 @@ fn asked_to_end_it_loses_nothing() {
     }
     let running = sinyal.start(&["run"]).unwrap();
     wait_for("the feed to end", Duration::from_secs(60), || Ok(!feeding.is_running())).unwrap();
-    wait_until_done(&sinyal, &reader, &recount).unwrap();
-    check_exactly_once(&sinyal, &reader, &recount).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    check_exactly_once(&sinyal, &reader, &oracle).unwrap();
     assert_eq!(running.terminate().unwrap(), Some(0));
 }
 
@@ -82,7 +82,7 @@ fn a_broker_that_comes_back_is_worked_with_again() {
     let sinyal = Sinyal::new(&kafka.bootstrap(), "away", &open_windows()).unwrap();
     sinyal.succeed(&["topics", "apply"]).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let recount = made_up(&sinyal, 14, 9_000).unwrap();
+    let oracle = made_up(&sinyal, 14, 9_000).unwrap();
     let mut running = sinyal.start(&["run"]).unwrap();
     let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "1000"]).unwrap();
     wait_for("records to be committed", Duration::from_secs(60), || Ok(running.consumed("community")? > 100)).unwrap();
@@ -91,8 +91,8 @@ fn a_broker_that_comes_back_is_worked_with_again() {
     kafka.restart().unwrap();
     wait_for("the feed to end", Duration::from_secs(120), || Ok(!feeding.is_running())).unwrap();
     assert!(running.is_running(), "{}", sinyal.log());
-    wait_until_done(&sinyal, &reader, &recount).unwrap();
-    check_exactly_once(&sinyal, &reader, &recount).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    check_exactly_once(&sinyal, &reader, &oracle).unwrap();
     assert_eq!(running.terminate().unwrap(), Some(0));
 }
 
@@ -100,11 +100,11 @@ fn a_broker_that_comes_back_is_worked_with_again() {
 fn a_correction_changes_what_was_counted() {
     let sinyal = sinyal("corrected", &open_windows()).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let mut recount = made_up(&sinyal, 16, 5_000).unwrap();
+    let mut oracle = made_up(&sinyal, 16, 5_000).unwrap();
     let running = sinyal.start(&["run"]).unwrap();
     sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
-    wait_until_done(&sinyal, &reader, &recount).unwrap();
-    let corrections = recount.correct_every(10);
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    let corrections = correct_every(&mut oracle, 10);
     std::fs::write(sinyal.file("corrections.jsonl"), format!("{corrections}{{\"id\":1}}\n")).unwrap();
     let imported = sinyal.output(&["corrections", "import", "corrections.jsonl"]).unwrap();
     let said = String::from_utf8_lossy(&imported.stderr);
@@ -117,7 +117,7 @@ fn a_correction_changes_what_was_counted() {
     let sent = reader.read(&topic, Some("Correction")).unwrap();
     assert_eq!(sent.len(), corrections.lines().count() + 1);
     wait_until_aggregated(&sinyal, &reader, &topic, &sent).unwrap();
-    check_rows(&sinyal, &reader, &recount).unwrap();
+    check_rows(&sinyal, &reader, &oracle).unwrap();
     let metrics = running.metrics().unwrap();
     let parked = metrics.lines().find(|line| line.contains("outcome=\"parked\"") && !line.ends_with(" 0"));
     assert!(parked.is_some(), "one waits for what never came");
@@ -226,7 +226,7 @@ fn with_a_registry_schemas_are_registered_checked_and_used() {
     let registry = Registry::start().unwrap();
     let sinyal = sinyal("registry", &format!("registry.url = \"{}\"\n", registry.url())).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let recount = made_up(&sinyal, 15, 500).unwrap();
+    let oracle = made_up(&sinyal, 15, 500).unwrap();
     let refused = sinyal.output(&["run"]).unwrap();
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("sinyal schemas register"), "{refused:?}");
@@ -238,7 +238,7 @@ fn with_a_registry_schemas_are_registered_checked_and_used() {
     sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
     wait_for("everything to be classified", Duration::from_secs(60), || {
         let records = reader.read(&sinyal.topic("social.interactions.classified"), Some("Classified"))?;
-        Ok(by_origin(&records)?.len() == recount.lines)
+        Ok(by_origin(&records)?.len() == oracle.lines())
     })
     .unwrap();
     let feed = kafka_io::feed::Feed::open(

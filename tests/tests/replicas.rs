@@ -21,7 +21,7 @@ fn partitions_move_between_replicas_and_nothing_is_lost_or_twice() {
     )
     .unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let recount = made_up(&sinyal, 21, 24_000).unwrap();
+    let oracle = made_up(&sinyal, 21, 24_000).unwrap();
     let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "1000"]).unwrap();
     let mut first = replica(&sinyal, "moved-a");
     wait_for("the first to work", Duration::from_secs(30), || Ok(first.committed("community")? > 1)).unwrap();
@@ -34,8 +34,8 @@ fn partitions_move_between_replicas_and_nothing_is_lost_or_twice() {
     wait_for("the third to work", Duration::from_secs(60), || Ok(third.committed("community")? > 1)).unwrap();
     second.kill();
     wait_for("the feed to end", Duration::from_secs(120), || Ok(!feeding.is_running())).unwrap();
-    wait_until_done(&sinyal, &reader, &recount).unwrap();
-    check_exactly_once(&sinyal, &reader, &recount).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    check_exactly_once(&sinyal, &reader, &oracle).unwrap();
     assert!(third.is_running(), "{}", sinyal.log());
     assert_eq!(third.terminate().unwrap(), Some(0));
 }
@@ -48,7 +48,7 @@ fn a_zombie_that_comes_back_writes_nothing_twice() {
     )
     .unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let recount = made_up(&sinyal, 22, 16_000).unwrap();
+    let oracle = made_up(&sinyal, 22, 16_000).unwrap();
     let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "800"]).unwrap();
     let mut first = replica(&sinyal, "zombie-a");
     let mut second = replica(&sinyal, "zombie-b");
@@ -60,8 +60,8 @@ fn a_zombie_that_comes_back_writes_nothing_twice() {
     std::thread::sleep(Duration::from_secs(10));
     first.freeze(false);
     wait_for("the feed to end", Duration::from_secs(120), || Ok(!feeding.is_running())).unwrap();
-    wait_until_done(&sinyal, &reader, &recount).unwrap();
-    check_exactly_once(&sinyal, &reader, &recount).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    check_exactly_once(&sinyal, &reader, &oracle).unwrap();
     assert!(first.is_running() && second.is_running(), "{}", sinyal.log());
     for replica in [first, second] {
         assert_eq!(replica.terminate().unwrap(), Some(0), "{}", sinyal.log());
@@ -87,7 +87,7 @@ fn a_namesake_takes_over_and_the_other_says_so() {
 fn at_least_once_loses_nothing_and_is_counted_once() {
     let sinyal = sinyal("least", &format!("classify.delivery = \"at_least_once\"\n{}", open_windows())).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let recount = made_up(&sinyal, 24, 8_000).unwrap();
+    let oracle = made_up(&sinyal, 24, 8_000).unwrap();
     let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "800"]).unwrap();
     for _ in 0..3 {
         let mut running = sinyal.start(&["run"]).unwrap();
@@ -96,9 +96,9 @@ fn at_least_once_loses_nothing_and_is_counted_once() {
     }
     let running = sinyal.start(&["run"]).unwrap();
     wait_for("the feed to end", Duration::from_secs(60), || Ok(!feeding.is_running())).unwrap();
-    wait_until_done(&sinyal, &reader, &recount).unwrap();
-    assert_eq!(classified(&sinyal, &reader).unwrap(), recount.lines);
-    check_rows(&sinyal, &reader, &recount).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    assert_eq!(classified(&sinyal, &reader).unwrap(), oracle.lines());
+    check_rows(&sinyal, &reader, &oracle).unwrap();
     assert_eq!(running.terminate().unwrap(), Some(0));
 }
 
@@ -106,10 +106,10 @@ fn at_least_once_loses_nothing_and_is_counted_once() {
 fn missing_state_stops_the_community_role_and_says_what_to_do() {
     let sinyal = sinyal("missing", "").unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let recount = made_up(&sinyal, 25, 500).unwrap();
+    let oracle = made_up(&sinyal, 25, 500).unwrap();
     sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
     let running = sinyal.start(&["run"]).unwrap();
-    wait_until_done(&sinyal, &reader, &recount).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
     assert_eq!(running.terminate().unwrap(), Some(0));
     // As after a changelog that was made anew by mistake.
     let other = [("SINYAL__TOPICS__CHANGELOG", "missing.another.changelog")];
@@ -124,10 +124,11 @@ fn missing_state_stops_the_community_role_and_says_what_to_do() {
 fn records_that_are_gone_are_counted_and_the_rest_is_read() {
     let sinyal = sinyal("gap", "topics.raw_partitions = 1\n").unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let recount = made_up(&sinyal, 26, 400).unwrap();
+    let oracle = made_up(&sinyal, 26, 400).unwrap();
     sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
     let running = sinyal.start(&["run", "--role", "classify"]).unwrap();
-    wait_for("the first half", Duration::from_secs(60), || Ok(classified(&sinyal, &reader)? == recount.lines)).unwrap();
+    wait_for("the first half", Duration::from_secs(60), || Ok(classified(&sinyal, &reader)? == oracle.lines()))
+        .unwrap();
     assert_eq!(running.terminate().unwrap(), Some(0));
     sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
     let posts = sinyal.topic("social.posts.raw");

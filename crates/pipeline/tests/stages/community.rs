@@ -1,7 +1,8 @@
-//! The community stage behind the classify stage, against a recount of the raw records.
+//! The community stage behind the classify stage, against an oracle that recounts the raw records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use oracle::{Oracle, Window};
 use pipeline::KeyFormat;
 use proptest::prelude::*;
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
@@ -9,7 +10,7 @@ use record::{
     Author, ClassifiedInteraction, ClassifiedRecord, Correction, EpochMs, Interaction, Kind, Label, Ledger, Outcome,
     Progress, Role, SourceProgress, Version,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use window::{WindowSet, WindowSpec};
 use wire::{ClassifiedDecoder, Encoder, Framing, RawFormat, SchemaName};
 
@@ -145,8 +146,8 @@ fn arrival() -> impl Strategy<Value = Arrival> {
     )
 }
 
-/// What is true of an interaction in the end: its newest version, with its time, text and label if it was not taken back.
-type Truth = BTreeMap<(u8, u8), (Version, Option<(EpochMs, usize, Label)>)>;
+/// What is true of an interaction in the end: its newest version, with its text if it was not taken back.
+type Truth = BTreeMap<(u8, u8), (Version, Option<usize>)>;
 
 /// An identity is always created at the same time, in the same partition: as in the world.
 fn created_at(id: u8, community: u8) -> EpochMs {
@@ -182,11 +183,31 @@ fn interaction_of(id: u8, community: u8, text: usize) -> Interaction<'static> {
     interaction
 }
 
-fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Truth) {
+/// The interaction as a line that the oracle reads.
+fn line_of(interaction: &Interaction<'_>) -> Value {
+    let author = |author: &Option<Author<'_>>| {
+        author.as_ref().map(|author| json!({ "id": author.id, "role": author.role.as_str() }))
+    };
+    json!({
+        "kind": interaction.kind.as_str(),
+        "id": interaction.id,
+        "community_id": interaction.community_id,
+        "author": author(&interaction.author),
+        "post_author": author(&interaction.post_author),
+        "post_id": interaction.post_id,
+        "created_at": interaction.created_at,
+        "observed_at": interaction.observed_at,
+        "edited_at": interaction.edited_at,
+        "deleted": interaction.deleted,
+        "text": interaction.text,
+    })
+}
+
+fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Oracle, Truth) {
     let mut whole = Whole::new(wide(), 1_000_000);
+    let mut oracle = Oracle::default();
     let mut truth = Truth::new();
-    let mut corrections: BTreeMap<(u8, u8), (EpochMs, Label)> = BTreeMap::new();
-    let labels: Vec<Label> = (0..TEXTS.len()).map(label_of).collect();
+    let decisions: Vec<(Label, bool)> = (0..TEXTS.len()).map(decision_of).collect();
     let mut now = NOW;
     for arrival in arrivals {
         now += arrival.gap_ms;
@@ -196,8 +217,10 @@ fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Truth) {
         interaction.edited_at = arrival.edited_after.map(|after| created_at + after);
         interaction.deleted = arrival.deleted;
         whole.raw(arrival.partition, &interaction, now);
+        let (label, abstained) = decisions[arrival.text];
+        oracle.ingest(&line_of(&interaction), label.as_str(), abstained).unwrap();
         let version = interaction.version();
-        let content = (!arrival.deleted).then_some((created_at, arrival.text, labels[arrival.text]));
+        let content = (!arrival.deleted).then_some(arrival.text);
         let known = truth.entry((arrival.id, arrival.community)).or_insert((version, content));
         // The newest version; on a tie a retraction, else the later arrival. The partitions are read in the order of arrival
         // per community, since a community has one partition.
@@ -208,20 +231,19 @@ fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Truth) {
             // Of an interaction that comes later, as often as not.
             let of = ((arrival.id + 7) % 25, arrival.community);
             let (label, at) = (Label::ALL[label], self::created_at(of.0, of.1) + after);
+            let kind = if is_brand(of.0) { Kind::Comment } else { Kind::Post };
+            let (community_id, id) = (format!("warga {}", of.1), of.0.to_string());
+            oracle.correct((community_id.clone(), kind.as_str().to_owned(), id.clone()), label.as_str(), at);
             whole.side.correct(&Correction {
-                community_id: format!("warga {}", of.1).into(),
-                kind: if is_brand(of.0) { Kind::Comment } else { Kind::Post },
-                id: of.0.to_string().into(),
+                community_id: community_id.into(),
+                kind,
+                id: id.into(),
                 label: Some(label),
                 queue: None,
                 by: "sari".into(),
                 at,
                 reason: None,
             });
-            let known = corrections.entry(of).or_insert((at, label));
-            if at >= known.0 {
-                *known = (at, label);
-            }
         }
         if arrival.settle {
             whole.settle(now);
@@ -239,14 +261,7 @@ fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Truth) {
         now += 10_000;
         whole.settle(now);
     }
-    for (of, (at, corrected)) in corrections {
-        if let Some((version, Some((_, _, label)))) = truth.get_mut(&of)
-            && at >= version.changed_at
-        {
-            *label = corrected;
-        }
-    }
-    (whole, truth)
+    (whole, oracle, truth)
 }
 
 /// Rows of queue items of which nobody corrected the label: a correction shows in a row only when the item is heard of again.
@@ -258,98 +273,30 @@ fn uncorrected(whole: &Whole, arrivals: &[Arrival]) -> BTreeMap<String, Value> {
     states
 }
 
-fn label_of(text: usize) -> Label {
-    ::classify::Classifier::embedded().classify(TEXTS[text]).label
+fn decision_of(text: usize) -> (Label, bool) {
+    let decision = ::classify::Classifier::embedded().classify(TEXTS[text]);
+    (decision.label, decision.abstained)
 }
 
-fn check_against_recount(whole: &Whole, truth: &Truth) {
-    let watermark = whole.watermark();
-    for community in 0..3_u8 {
-        let name = format!("warga {community}");
-        let counted: Vec<(EpochMs, Label)> = truth
-            .iter()
-            .filter(|((_, of), _)| *of == community)
-            .filter_map(|(_, (_, content))| content.map(|(at, _, label)| (at, label)))
-            .collect();
-        let people: Vec<Said> = truth
-            .iter()
-            .filter(|((_, of), _)| *of == community)
-            .filter_map(|(&(id, _), (_, content))| content.map(|(at, _, label)| Said { id, at, label }))
-            .collect();
-        for spec in wide().specs() {
-            let mut row = None;
-            let mut end = (NOW - 600_000) / spec.slide_ms * spec.slide_ms;
-            while end <= watermark {
-                let key = record::encode_key(&[&name, &spec.name, &end.to_string()]);
-                row = whole.side.left.rows.get(&key).or(row);
-                let within = |at: EpochMs| (end - spec.length_ms..end).contains(&at);
-                for (field, label) in [
-                    ("complaints", Label::Complaint),
-                    ("praises", Label::Praise),
-                    ("tips", Label::Tip),
-                    ("others", Label::Other),
-                ] {
-                    let expected = counted.iter().filter(|(at, of)| within(*at) && *of == label).count() as i64;
-                    let found = row.map_or(0, |row| row[field].as_i64().unwrap());
-                    assert_eq!(found, expected, "{key} {field}, watermark {watermark}, row {row:?}");
-                }
-                check_people(&name, spec, end, row, whole.side.left.rows.get(&key), &people);
-                end += spec.slide_ms;
-            }
-            assert!(row.is_none_or(|row| row["interactions"] == 0), "{name} {} falls to zero", spec.name);
+/// The rows are what the oracle says, up to the watermark; and every window has fallen to zero.
+fn check_rows(whole: &Whole, oracle: &Oracle) {
+    let specs = wide();
+    let windows: Vec<Window> =
+        specs.specs().iter().map(|spec| Window::new(&spec.name, spec.length_ms, spec.slide_ms)).collect();
+    let rows = &whole.side.left.rows;
+    if let Err(differences) = oracle.check_rows(rows.values(), &windows, Some(whole.watermark())) {
+        panic!("watermark {}: {differences}", whole.watermark());
+    }
+    let mut last: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
+    for row in rows.values() {
+        let place = (row["community_id"].as_str().unwrap(), row["window"].as_str().unwrap());
+        let known = last.entry(place).or_insert(row);
+        if known["window_end"].as_i64() < row["window_end"].as_i64() {
+            *known = row;
         }
     }
+    assert!(last.values().all(|row| row["interactions"] == 0), "{last:?}");
 }
-
-/// What somebody said and did not take back.
-struct Said {
-    id: u8,
-    at: EpochMs,
-    label: Label,
-}
-
-/// What rows say of people: `row` is the newest up to this end, `own` the one of this end, if there is one.
-fn check_people(name: &str, spec: &WindowSpec, end: EpochMs, row: Option<&Value>, own: Option<&Value>, said: &[Said]) {
-    let start = end - spec.length_ms;
-    let within = |at: EpochMs| (start..end).contains(&at);
-    let members = || said.iter().filter(|said| !is_brand(said.id));
-    let there: BTreeSet<u8> = members().filter(|said| within(said.at)).map(|said| member_of(said.id)).collect();
-    let before: BTreeSet<u8> = members().filter(|said| said.at < start).map(|said| member_of(said.id)).collect();
-    let response = |asked: &Said| {
-        let replies = said.iter().filter(|reply| is_brand(reply.id) && answered_by(reply.id) == asked.id);
-        replies.map(|reply| reply.at).filter(|&at| at >= asked.at).min()
-    };
-    let mut delays: Vec<i64> =
-        members().filter_map(|asked| response(asked).filter(|&at| within(at)).map(|at| at - asked.at)).collect();
-    delays.sort_unstable();
-    let number = |row: Option<&Value>, field: &str| row.map_or(0, |row| row[field].as_i64().unwrap());
-    let check = |row: Option<&Value>, field: &str, expected: usize| {
-        assert_eq!(number(row, field), expected as i64, "{name} {} {end} {field}: {row:?}", spec.name);
-    };
-    check(row, "distinct_members", there.len());
-    check(row, "new_members", there.difference(&before).count());
-    check(row, "returning_members", there.intersection(&before).count());
-    check(row, "first_responses", delays.len());
-    if let (Some(row), false) = (row, delays.is_empty()) {
-        for (field, rank) in [
-            ("first_response_ms_p50", delays.len().div_ceil(2)),
-            ("first_response_ms_p90", (delays.len() * 9).div_ceil(10)),
-        ] {
-            let (found, exact) = (row[field].as_i64().unwrap(), delays[rank - 1]);
-            assert!((found - exact).abs() as f64 <= 0.01 * exact as f64 + 1.0, "{field}: {found} for {exact}");
-        }
-    }
-    // Ages and what is open are as of the end of their row.
-    let Some(own) = own else { return };
-    let open = members().filter(|asked| asked.label == Label::Complaint && (end - REACH_MS..end).contains(&asked.at));
-    let open: Vec<EpochMs> =
-        open.filter(|&asked| response(asked).is_none_or(|at| at >= end)).map(|asked| asked.at).collect();
-    check(Some(own), "open_complaints", open.len());
-    assert_eq!(own["oldest_open_complaint_ms"].as_i64(), open.iter().min().map(|at| end - at), "{own}");
-}
-
-/// The longest window.
-const REACH_MS: i64 = 600_000;
 
 fn check_queue_states(states: &BTreeMap<String, Value>, truth: &Truth) {
     for (&(id, community), (_, content)) in truth {
@@ -358,7 +305,7 @@ fn check_queue_states(states: &BTreeMap<String, Value>, truth: &Truth) {
         let status = state["status"].as_str().unwrap();
         match content {
             None => assert_eq!(status, "retracted", "{key}: {state}"),
-            Some((_, text, _)) => {
+            Some(text) => {
                 let waits = state["queue"] != "none";
                 let decision = ::classify::Classifier::embedded().classify(TEXTS[*text]);
                 let queued = decision.abstained || decision.label != Label::Other;
@@ -375,25 +322,25 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn rows_and_queue_states_are_what_a_recount_says(arrivals in prop::collection::vec(arrival(), 1..80)) {
-        let (whole, truth) = run(&arrivals, false);
-        check_against_recount(&whole, &truth);
+    fn rows_and_queue_states_are_what_the_oracle_says(arrivals in prop::collection::vec(arrival(), 1..80)) {
+        let (whole, oracle, truth) = run(&arrivals, false);
+        check_rows(&whole, &oracle);
         check_queue_states(&uncorrected(&whole, &arrivals), &truth);
         prop_assert_eq!(whole.ledger().consumed(), whole.side.log.values().map(|log| log.len() as u64).sum::<u64>());
     }
 
     #[test]
     fn crashes_change_nothing(arrivals in prop::collection::vec(arrival(), 1..80)) {
-        let (whole, truth) = run(&arrivals, true);
-        check_against_recount(&whole, &truth);
+        let (whole, oracle, truth) = run(&arrivals, true);
+        check_rows(&whole, &oracle);
         check_queue_states(&uncorrected(&whole, &arrivals), &truth);
-        let (without, _) = run(&arrivals, false);
+        let (without, ..) = run(&arrivals, false);
         prop_assert_eq!(uncorrected(&whole, &arrivals), uncorrected(&without, &arrivals));
     }
 
     #[test]
     fn a_replay_changes_no_row_and_no_queue_state(arrivals in prop::collection::vec(arrival(), 1..60)) {
-        let (mut whole, _) = run(&arrivals, false);
+        let (mut whole, ..) = run(&arrivals, false);
         let before = whole.side.left.clone();
         whole.side.replay();
         prop_assert_eq!(&whole.side.left.rows, &before.rows);
