@@ -62,7 +62,17 @@ pub fn sinyal(prefix: &str, more: &str) -> Result<Sinyal> {
 /// # Errors
 /// If a command fails.
 pub fn made_up(sinyal: &Sinyal, seed: u32, interactions: u32) -> Result<Oracle> {
-    let lines = sinyal.succeed(&["sim", "--seed", &seed.to_string(), "--interactions", &interactions.to_string()])?;
+    made_up_with(sinyal, seed, interactions, &[])
+}
+
+/// The same, with further arguments of `sinyal sim`.
+///
+/// # Errors
+/// If a command fails.
+pub fn made_up_with(sinyal: &Sinyal, seed: u32, interactions: u32, more: &[&str]) -> Result<Oracle> {
+    let (seed, interactions) = (seed.to_string(), interactions.to_string());
+    let arguments = [&["sim", "--seed", &seed, "--interactions", &interactions], more].concat();
+    let lines = sinyal.succeed(&arguments)?;
     std::fs::write(sinyal.file("input.jsonl"), &lines)?;
     let mut texts = String::new();
     for (number, line) in lines.lines().enumerate() {
@@ -99,12 +109,19 @@ const CORRECTED_AT: i64 = 1_790_000_000_000;
 /// If an origin is not whole.
 pub fn by_origin(records: &[Value]) -> Result<BTreeMap<(String, i64, i64), usize>> {
     let mut origins = BTreeMap::new();
-    for record in records.iter().map(|record| &record["value"]).filter(|value| value["origin_topic"].is_string()) {
-        let number = |field: &str| record[field].as_i64().context("a number");
-        let topic = record["origin_topic"].as_str().unwrap_or_default().to_owned();
-        *origins.entry((topic, number("origin_partition")?, number("origin_offset")?)).or_default() += 1;
+    for record in records {
+        if let Some(origin) = origin(&record["value"])? {
+            *origins.entry(origin).or_default() += 1;
+        }
     }
     Ok(origins)
+}
+
+/// Which raw record a value is from; none for a marker.
+pub(crate) fn origin(value: &Value) -> Result<Option<(String, i64, i64)>> {
+    let number = |field: &str| value[field].as_i64().context("a number");
+    let Some(topic) = value["origin_topic"].as_str() else { return Ok(None) };
+    Ok(Some((topic.to_owned(), number("origin_partition")?, number("origin_offset")?)))
 }
 
 /// Every raw record is classified once, the queues hold what a recount says, and so does every pane.
@@ -180,8 +197,37 @@ pub fn wait_until_aggregated(sinyal: &Sinyal, reader: &Reader, topic: &str, read
     .with_context(|| format!("{committed:?} of {next:?} is; {}", end_of_log(sinyal)))
 }
 
+/// Waits until both stages have committed everything that is there for them to read now.
+///
+/// # Errors
+/// If it takes too long.
+pub fn wait_until_committed(sinyal: &Sinyal, kafka: &Kafka, reader: &Reader) -> Result<()> {
+    let topics = [
+        ("classify", "social.posts.raw"),
+        ("classify", "social.comments.raw"),
+        ("community", "social.interactions.classified"),
+        ("community", "social.corrections"),
+    ];
+    for (role, topic) in topics {
+        let topic = sinyal.topic(topic);
+        let mut committed = reader.committed(&sinyal.group(role), &topic)?;
+        let next = committed.keys().map(|&partition| {
+            let (_, next) = kafka.offsets(&topic, i32::try_from(partition)?)?;
+            Ok((partition, next))
+        });
+        let next = next.collect::<Result<BTreeMap<i64, i64>>>()?;
+        // The last offset of a partition may be that of a transaction's marker, behind which nothing is to be committed.
+        wait_for(&format!("{topic} to be read"), Duration::from_secs(180), || {
+            committed = reader.committed(&sinyal.group(role), &topic)?;
+            Ok(next.iter().all(|(partition, next)| committed.get(partition).is_some_and(|at| at + 1 >= *next)))
+        })
+        .with_context(|| format!("{committed:?} of {next:?} is committed; {}", end_of_log(sinyal)))?;
+    }
+    Ok(())
+}
+
 /// The last lines of what the services have logged.
-fn end_of_log(sinyal: &Sinyal) -> String {
+pub(crate) fn end_of_log(sinyal: &Sinyal) -> String {
     let log = sinyal.log();
     let last: Vec<&str> = log.lines().rev().take(60).collect();
     let last: Vec<&str> = last.into_iter().rev().collect();

@@ -1,4 +1,4 @@
-//! Apache Kafka 4.3.1, one node in KRaft mode.
+//! Apache Kafka 4.3.1 in KRaft mode: one node, or a cluster of them.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -19,10 +19,16 @@ const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVe
 <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
 </dependencies></project>"#;
 
-/// A running broker; it ends when this is dropped.
+/// Running brokers; they end when this is dropped.
 #[derive(Debug)]
 pub struct Kafka {
     folder: TempDir,
+    nodes: Vec<Node>,
+}
+
+/// One broker, which is a controller too.
+#[derive(Debug)]
+struct Node {
     port: u16,
     server: Option<Server>,
 }
@@ -33,35 +39,66 @@ impl Kafka {
     /// # Errors
     /// What is missing on this machine, or why it did not come up.
     pub fn start() -> Result<Kafka> {
+        Kafka::start_cluster(1)
+    }
+
+    /// The same with so many nodes. Three or more keep what is theirs three times, and take writes while two of them are there.
+    ///
+    /// # Errors
+    /// What is missing on this machine, or why they did not come up.
+    pub fn start_cluster(nodes: usize) -> Result<Kafka> {
         let jars = fetch()?;
         let folder = tempfile::Builder::new().prefix("sinyal-kafka").tempdir()?;
-        let (port, controller) = (free_port()?, free_port()?);
-        let data = folder.path().join("data");
-        let settings = format!(
-            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
-             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
-             log.dirs={}\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=8\n\
-             transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
-             transaction.state.log.num.partitions=4\nshare.coordinator.state.topic.replication.factor=1\n\
-             share.coordinator.state.topic.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n\
-             auto.create.topics.enable=false\n",
-            data.display()
-        );
-        std::fs::write(folder.path().join("server.properties"), settings)?;
+        let ports = (0..nodes).map(|_| Ok((free_port()?, free_port()?))).collect::<Result<Vec<_>>>()?;
+        let voters: Vec<String> = ports
+            .iter()
+            .enumerate()
+            .map(|(at, (_, controller))| format!("{}@127.0.0.1:{controller}", at + 1))
+            .collect();
+        let (replicas, in_sync) = if nodes >= 3 { (3, 2) } else { (1, 1) };
         let id = run(java(&jars).args(["kafka.tools.StorageTool", "random-uuid"]))?;
         let id = id.lines().last().unwrap_or_default().trim().to_owned();
-        run(java(&jars)
-            .args(["kafka.tools.StorageTool", "format", "-t", &id, "-c"])
-            .arg(folder.path().join("server.properties")))?;
-        let mut kafka = Kafka { folder, port, server: None };
-        kafka.restart()?;
+        let mut kafka = Kafka { folder, nodes: Vec::new() };
+        for (at, (port, controller)) in ports.into_iter().enumerate() {
+            let settings = format!(
+                "process.roles=broker,controller\nnode.id={}\ncontroller.quorum.voters={}\n\
+                 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+                 advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
+                 log.dirs={}\noffsets.topic.replication.factor={replicas}\noffsets.topic.num.partitions=8\n\
+                 min.insync.replicas={in_sync}\ntransaction.state.log.replication.factor={replicas}\n\
+                 transaction.state.log.min.isr={in_sync}\ntransaction.state.log.num.partitions=4\n\
+                 share.coordinator.state.topic.replication.factor={replicas}\n\
+                 share.coordinator.state.topic.min.isr={in_sync}\ngroup.initial.rebalance.delay.ms=0\n\
+                 auto.create.topics.enable=false\n",
+                at + 1,
+                voters.join(","),
+                kafka.folder.path().join(format!("data-{at}")).display()
+            );
+            std::fs::write(kafka.settings(at), settings)?;
+            let mut format = java(&jars);
+            run(format.args(["kafka.tools.StorageTool", "format", "-t", &id, "-c"]).arg(kafka.settings(at)))?;
+            kafka.nodes.push(Node { port, server: None });
+        }
+        // All at once: a single one of several has no majority to begin with.
+        for at in 0..nodes {
+            kafka.start_node(at)?;
+        }
+        kafka.wait_until_whole()?;
         Ok(kafka)
     }
 
     /// Its address.
     pub fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect::<Vec<_>>().join(",")
+    }
+
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn settings(&self, node: usize) -> PathBuf {
+        self.folder.path().join(format!("server-{node}.properties"))
     }
 
     /// The first and the next offset of a partition.
@@ -86,34 +123,74 @@ impl Kafka {
         Ok(())
     }
 
+    /// Lets the partitions be led by those brokers that should lead them, after one of them was away.
+    ///
+    /// # Errors
+    /// If Kafka's tool fails.
+    pub fn elect_preferred_leaders(&self) -> Result<()> {
+        let mut command = java(&fetch()?);
+        command.args(["org.apache.kafka.tools.LeaderElectionCommand", "--bootstrap-server", &self.bootstrap()]);
+        run(command.args(["--election-type", "preferred", "--all-topic-partitions"]))?;
+        Ok(())
+    }
+
     fn admin(&self) -> Result<Admin> {
         let connection =
             Connection { bootstrap: self.bootstrap(), client_id: "tests".to_owned(), properties: Vec::new() };
         Ok(Admin::new(&connection, Duration::from_secs(2))?)
     }
 
-    /// Ends the broker, as whoever restarts it would; its data stay. Killing the only broker is another matter: Kafka 4.3.1 may then
-    /// leave a transaction whose end was under way open for good in some of its partitions.
+    /// Ends the brokers, as whoever restarts them would; their data stay. Killing the only broker is another matter: Kafka 4.3.1
+    /// may then leave a transaction whose end was under way open for good in some of its partitions.
     ///
     /// # Errors
-    /// If it does not end within a minute.
+    /// If they do not end within a minute.
     pub fn stop(&mut self) -> Result<()> {
-        self.server.take().map_or(Ok(()), |mut server| server.stop())
+        self.nodes.iter_mut().try_for_each(|node| node.server.take().map_or(Ok(()), |mut server| server.stop()))
     }
 
-    /// Starts it again on the same ports and data.
+    /// Kills one broker without a word; its data stay.
+    pub fn kill_node(&mut self, node: usize) {
+        self.nodes[node].server = None;
+    }
+
+    /// Starts again what does not run, on the same ports and data.
     ///
     /// # Errors
-    /// If it does not answer within a minute.
+    /// If not all answer within two minutes.
     pub fn restart(&mut self) -> Result<()> {
+        for at in 0..self.nodes.len() {
+            if self.nodes[at].server.is_none() {
+                self.start_node(at)?;
+            }
+        }
+        self.wait_until_whole()
+    }
+
+    /// Starts one broker, without waiting until it answers.
+    ///
+    /// # Errors
+    /// If Java cannot be started.
+    pub fn start_node(&mut self, node: usize) -> Result<()> {
         let jars = fetch()?;
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("kafka.log"))?;
+        let log = self.folder.path().join(format!("kafka-{node}.log"));
+        let log = std::fs::File::options().create(true).append(true).open(log)?;
         let mut command = java(&jars);
-        command.arg("kafka.Kafka").arg(self.folder.path().join("server.properties"));
+        command.arg("kafka.Kafka").arg(self.settings(node));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        self.server = Some(Server::start(command)?);
+        self.nodes[node].server = Some(Server::start(command)?);
+        Ok(())
+    }
+
+    /// Waits until every broker is one of the cluster, and every partition is led and has all its replicas.
+    ///
+    /// # Errors
+    /// If that takes more than two minutes.
+    pub fn wait_until_whole(&self) -> Result<()> {
         let admin = self.admin()?;
-        wait_for("Kafka", Duration::from_secs(60), || Ok(admin.topics().is_ok()))
+        wait_for("Kafka", Duration::from_secs(120), || {
+            Ok(admin.health().is_ok_and(|health| health.brokers == self.nodes.len() && health.partitions_short == 0))
+        })
     }
 }
 

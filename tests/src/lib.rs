@@ -4,6 +4,7 @@
 //! What is fetched once is kept in `.cache` of the workspace, or in `SINYAL_TEST_CACHE`.
 #![allow(clippy::print_stderr)] // A test that waits or skips must say so.
 
+pub mod chaos;
 pub mod checks;
 mod kafka;
 mod reader;

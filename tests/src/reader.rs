@@ -1,10 +1,11 @@
 //! A reader that shares no code with the product: confluent-kafka and fastavro in Python.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{FETCH, cache, need, run, workspace};
@@ -44,13 +45,31 @@ impl Reader {
     /// # Errors
     /// If the topic cannot be read, or a value is not what the schema says.
     pub fn read(&self, topic: &str, schema: Option<&str>) -> Result<Vec<Value>> {
+        let mut records = Vec::new();
+        self.each(topic, schema, |record| {
+            records.push(record);
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
+    /// Shows every committed record of a topic, one after the other: of a large topic not all need to be kept.
+    ///
+    /// # Errors
+    /// If the topic cannot be read, a value is not what the schema says, or `see` fails.
+    pub fn each(&self, topic: &str, schema: Option<&str>, mut see: impl FnMut(Value) -> Result<()>) -> Result<()> {
         let mut command = Command::new(&self.python);
         command.arg(workspace().join("tests/independent/read_topic.py")).args([&self.bootstrap, topic]);
         if let Some(schema) = schema {
             command.arg(workspace().join("schemas").join(format!("{schema}.avsc")));
         }
-        let lines = run(&mut command)?;
-        lines.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        let mut reading =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("Python cannot be started")?;
+        let lines = BufReader::new(reading.stdout.take().context("a pipe")?).lines();
+        let seen = lines.into_iter().try_for_each(|line| see(serde_json::from_str(&line?)?));
+        let status = reading.wait()?;
+        ensure!(status.success(), "{topic} could not be read; see above");
+        seen
     }
 
     /// The next offset of each partition of a topic that a group has committed, 0 where it has none.

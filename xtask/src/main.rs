@@ -1,7 +1,9 @@
-//! The workspace's own chores: `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask deep`.
+//! The workspace's own chores: `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask chaos`,
+//! `cargo xtask deep`.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It is a command-line program.
 
 mod bench;
+mod chaos;
 mod deep;
 mod tidy;
 
@@ -14,9 +16,12 @@ fn main() -> ExitCode {
     let result: Result<bool> = match arguments.first().map(String::as_str) {
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&arguments[1..]),
+        Some("chaos") => chaos::run(&arguments[1..]),
         Some("deep") => deep::run(&arguments[1..]),
         _ => {
-            eprintln!("usage: cargo xtask tidy | bench [ARGUMENTS] | deep build|test|clippy|run [ARGUMENTS]");
+            eprintln!(
+                "usage: cargo xtask tidy | bench [ARGUMENTS] | chaos [ARGUMENTS] | deep build|test|clippy|run [ARGUMENTS]"
+            );
             return ExitCode::from(2);
         }
     };

@@ -37,6 +37,15 @@ pub struct TopicSpec {
     pub config: BTreeMap<String, String>,
 }
 
+/// How a cluster stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClusterHealth {
+    /// Brokers that are there.
+    pub brokers: usize,
+    /// Partitions without a leader, or with a replica that is behind.
+    pub partitions_short: usize,
+}
+
 /// What an administrator's call failed with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AdminError {
@@ -105,6 +114,20 @@ impl Admin {
                 .map_or(0, |partition| i32::try_from(partition.replicas().len()).unwrap_or(i32::MAX)),
         });
         Ok((topics.collect(), metadata.brokers().len()))
+    }
+
+    /// How the brokers and their partitions stand, Kafka's own topics included.
+    ///
+    /// # Errors
+    /// If no broker answers.
+    pub fn health(&self) -> Result<ClusterHealth, AdminError> {
+        let _ = self.consumer.poll(Duration::ZERO);
+        let metadata = self.consumer.fetch_metadata(None, self.timeout).map_err(|error| self.unreachable(error))?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        let short = partitions.filter(|partition| {
+            partition.leader() < 0 || partition.isr().len() < partition.replicas().len() || partition.error().is_some()
+        });
+        Ok(ClusterHealth { brokers: metadata.brokers().len(), partitions_short: short.count() })
     }
 
     /// First and next offset of a partition.

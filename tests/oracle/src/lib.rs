@@ -118,6 +118,11 @@ impl Oracle {
         self.lines
     }
 
+    /// The latest event time of all that was ever counted.
+    pub fn latest(&self) -> Option<i64> {
+        self.times.values().filter_map(|times| times.last().copied()).max()
+    }
+
     /// The interactions that count, with their labels as the model has them.
     pub fn labels(&self) -> impl Iterator<Item = (&Identity, &str)> {
         self.newest.iter().filter_map(|(identity, (_, counted))| Some((identity, counted.as_ref()?.label.as_str())))

@@ -31,7 +31,7 @@ impl Oracle {
         windows: &[Window],
         until: Option<i64>,
     ) -> Result<Compared> {
-        let (last, watermarks) = newest(rows)?;
+        let Newest { last, watermarks } = newest(rows)?;
         let communities = self.communities();
         let mut compared = Compared { panes: 0, rows: last.values().map(BTreeMap::len).sum() };
         let mut differ = Vec::new();
@@ -82,12 +82,17 @@ impl Oracle {
     }
 }
 
-/// The last revision of each row, by community and window, and the last watermark of each community.
-fn newest<'a>(
-    rows: impl Iterator<Item = &'a Value>,
-) -> Result<(BTreeMap<(String, String), Panes<'a>>, BTreeMap<String, i64>)> {
-    let mut last: BTreeMap<(String, String), Panes<'_>> = BTreeMap::new();
-    let mut watermarks: BTreeMap<String, i64> = BTreeMap::new();
+/// What rows come to.
+#[derive(Default)]
+struct Newest<'a> {
+    /// The last revision of each row, by community and window.
+    last: BTreeMap<(String, String), Panes<'a>>,
+    /// The last watermark of each community.
+    watermarks: BTreeMap<String, i64>,
+}
+
+fn newest<'a>(rows: impl Iterator<Item = &'a Value>) -> Result<Newest<'a>> {
+    let Newest { mut last, mut watermarks } = Newest::default();
     for row in rows {
         let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
         let number = |field: &str| row[field].as_i64().unwrap_or_default();
@@ -103,7 +108,7 @@ fn newest<'a>(
         let watermark = watermarks.entry(text("community_id")).or_insert(i64::MIN);
         *watermark = (*watermark).max(number("watermark"));
     }
-    Ok((last, watermarks))
+    Ok(Newest { last, watermarks })
 }
 
 /// The rows of one window of one community.

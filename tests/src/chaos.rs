@@ -1,0 +1,381 @@
+//! Chaos: the service on a cluster of three brokers, everything killed, frozen and moved while records flow; then every row is
+//! compared with the oracle.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use crate::checks::{QUEUES, correct_every, made_up_with, open_windows, wait_until_committed, windows};
+use crate::{Kafka, Oracle, Ran, Reader, Sinyal, wait_for};
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy)]
+pub struct Chaos {
+    /// Of the world and of the faults.
+    pub seed: u64,
+    /// How many raw records are fed, re-crawls, edits and retractions included.
+    pub interactions: u32,
+    /// In how many communities.
+    pub communities: u32,
+    /// How many of them a second.
+    pub rate: u32,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Faults by kind.
+    pub faults: BTreeMap<&'static str, usize>,
+    /// Raw records.
+    pub interactions: usize,
+    /// Items of all queues.
+    pub items: usize,
+    /// Corrections.
+    pub corrections: usize,
+    /// Rows, each by its last revision.
+    pub rows: usize,
+    /// Panes compared.
+    pub panes: usize,
+    /// Lines of the log that tell of something given up and read again.
+    pub resets: usize,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<String> = self.faults.iter().map(|(kind, times)| format!("{times} {kind}")).collect();
+        write!(
+            f,
+            "{} faults ({}), {} resets; {} interactions classified once, {} queue items once, {} corrections, {} rows and {} \
+             panes as the oracle says, none missing, none extra; ledgers balanced",
+            self.faults.values().sum::<usize>(),
+            faults.join(", "),
+            self.resets,
+            self.interactions,
+            self.items,
+            self.corrections,
+            self.rows,
+            self.panes
+        )
+    }
+}
+
+/// The replicas: two of each role.
+const REPLICAS: [(&str, &str); 4] = [
+    ("classify-a", "classify"),
+    ("classify-b", "classify"),
+    ("community-a", "community"),
+    ("community-b", "community"),
+];
+/// Short ones, so that a zombie outlives them soon.
+const TIMEOUTS: &str = "kafka.session_timeout_ms = 6000\nkafka.transaction_timeout_ms = 3000\n";
+/// Longer than a session and a transaction last, and what the broker takes to notice.
+const FROZEN: Duration = Duration::from_secs(12);
+/// Partitions of the community stage.
+const PARTITIONS: usize = 4;
+/// The default of `watermark.disorder_ms`.
+const DISORDER_MS: i64 = 10_000;
+/// Every so many'th interaction is corrected.
+const CORRECTED_OF: usize = 25;
+
+/// What can be done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    KillReplica,
+    KillRole,
+    KillBroker,
+    Freeze,
+    Rebalance,
+}
+
+impl Fault {
+    const ALL: [Fault; 5] = [Fault::KillReplica, Fault::KillBroker, Fault::Freeze, Fault::Rebalance, Fault::KillRole];
+
+    fn name(self) -> &'static str {
+        match self {
+            Fault::KillReplica => "replicas killed",
+            Fault::KillRole => "roles killed whole",
+            Fault::KillBroker => "brokers killed",
+            Fault::Freeze => "zombies",
+            Fault::Rebalance => "rebalances",
+        }
+    }
+}
+
+impl Chaos {
+    /// Does it; `say` is told what happens, line by line.
+    ///
+    /// # Errors
+    /// What is not as it should be in the end.
+    pub fn run(&self, say: &mut dyn FnMut(&str)) -> Result<Verdict> {
+        let kafka = Kafka::start_cluster(3)?;
+        let more = format!(
+            "{TIMEOUTS}topics.replication = 3\ntopics.raw_partitions = 3\ntopics.partitions = {PARTITIONS}\n{}",
+            open_windows()
+        );
+        let sinyal = Sinyal::new(&kafka.bootstrap(), "chaos", &more)?;
+        sinyal.succeed(&["topics", "apply"])?;
+        kafka.wait_until_whole()?;
+        let reader = Reader::new(sinyal.bootstrap())?;
+        let communities = self.communities.to_string();
+        let seed = u32::try_from(self.seed).context("a seed of 32 bits")?;
+        let mut oracle =
+            made_up_with(&sinyal, seed, self.interactions, &["--communities", &communities, "--rate", "20"])?;
+        let corrections = correct_every(&mut oracle, CORRECTED_OF);
+        let mut fleet = Fleet {
+            kafka,
+            sinyal: &sinyal,
+            dice: ChaCha8Rng::seed_from_u64(self.seed),
+            replicas: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            started: Instant::now(),
+            say,
+        };
+        fleet.feed(self.rate, &corrections)?;
+        fleet.heal()?;
+        wait_until_committed(&sinyal, &fleet.kafka, &reader)?;
+        // All sources are idle then: event time stands at the latest event but for the disorder, and goes on with the clock.
+        let until = oracle.latest().context("an interaction")? - DISORDER_MS;
+        fleet.wait_for_event_time(until)?;
+        fleet.check_ledgers()?;
+        fleet.end()?;
+        (fleet.say)("comparing");
+        let (items, rows, panes) = compare(&sinyal, &reader, &oracle, until)?;
+        let resets = sinyal.log().lines().filter(|line| line.contains("giving up what is not committed")).count();
+        Ok(Verdict {
+            faults: fleet.faults,
+            interactions: oracle.lines(),
+            items,
+            corrections: corrections.lines().count(),
+            rows,
+            panes,
+            resets,
+        })
+    }
+}
+
+/// Everything that runs.
+struct Fleet<'a> {
+    kafka: Kafka,
+    sinyal: &'a Sinyal,
+    dice: ChaCha8Rng,
+    replicas: BTreeMap<&'static str, Ran>,
+    faults: BTreeMap<&'static str, usize>,
+    started: Instant,
+    say: &'a mut dyn FnMut(&str),
+}
+
+impl Fleet<'_> {
+    /// Feeds the whole input, with faults all the time.
+    fn feed(&mut self, rate: u32, corrections: &str) -> Result<()> {
+        // Half of the corrections come before what they correct: those wait.
+        let lines: Vec<&str> = corrections.lines().collect();
+        let (early, late) = lines.split_at(lines.len() / 2);
+        self.correct("early.jsonl", early)?;
+        for (name, _) in REPLICAS {
+            self.start(name)?;
+        }
+        let mut feeding = self.sinyal.start(&["ingest", "input.jsonl", "--rate", &rate.to_string()])?;
+        let mut late = Some(late);
+        let mut round = 0;
+        while feeding.is_running() {
+            // Each kind in turn, in an order of the seed, so that none is left out.
+            if round % Fault::ALL.len() == 1
+                && let Some(late) = late.take()
+            {
+                self.correct("late.jsonl", late)?;
+            }
+            let fault = self.next_fault(round);
+            self.inflict(fault)?;
+            *self.faults.entry(fault.name()).or_default() += 1;
+            round += 1;
+            let pause = 500 + u64::from(self.below(2_500));
+            std::thread::sleep(Duration::from_millis(pause));
+        }
+        if let Some(late) = late.take() {
+            self.correct("late.jsonl", late)?;
+        }
+        ensure!(feeding.wait(Duration::from_secs(1))? == Some(0), "the feed failed: {}", self.end_of_log());
+        self.tell("the feed has ended");
+        Ok(())
+    }
+
+    fn correct(&mut self, file: &str, lines: &[&str]) -> Result<()> {
+        std::fs::write(self.sinyal.file(file), lines.join("\n"))?;
+        self.sinyal.succeed(&["corrections", "import", file])?;
+        self.tell(&format!("{} corrections", lines.len()));
+        Ok(())
+    }
+
+    fn next_fault(&mut self, round: usize) -> Fault {
+        let kinds = Fault::ALL.len();
+        let shift = self.below(2) as usize;
+        Fault::ALL[(round + if round >= kinds { shift } else { 0 }) % kinds]
+    }
+
+    fn inflict(&mut self, fault: Fault) -> Result<()> {
+        match fault {
+            Fault::KillReplica => {
+                let (name, _) = REPLICAS[self.below(4) as usize];
+                self.kill(name);
+                self.pause(3_000);
+                self.start(name)
+            }
+            Fault::KillRole => {
+                let role = ["classify", "community"][self.below(2) as usize];
+                let of_role = REPLICAS.iter().filter(|(_, of)| *of == role).map(|(name, _)| *name);
+                let names: Vec<&str> = of_role.collect();
+                names.iter().for_each(|name| self.kill(name));
+                self.pause(2_000);
+                names.iter().try_for_each(|name| self.start(name))
+            }
+            Fault::KillBroker => {
+                let node = self.below(3) as usize;
+                self.tell(&format!("kill -9 of broker {}", node + 1));
+                self.kafka.kill_node(node);
+                self.pause(8_000);
+                self.kafka.start_node(node)?;
+                self.kafka.wait_until_whole()?;
+                self.kafka.elect_preferred_leaders()?;
+                self.tell(&format!("broker {} is back and leads again", node + 1));
+                Ok(())
+            }
+            Fault::Freeze => {
+                let (name, _) = REPLICAS[self.below(4) as usize];
+                self.tell(&format!("{name} is frozen"));
+                let Some(replica) = self.replicas.get(name) else { bail!("{name} does not run") };
+                replica.freeze(true);
+                std::thread::sleep(FROZEN);
+                replica.freeze(false);
+                self.tell(&format!("{name} goes on as a zombie"));
+                Ok(())
+            }
+            Fault::Rebalance => {
+                let role = ["classify", "community"][self.below(2) as usize];
+                self.tell(&format!("a third {role} joins"));
+                let more = self.spawn("chaos-third", role)?;
+                std::thread::sleep(Duration::from_secs(5));
+                self.pause(3_000);
+                ensure!(more.terminate()? == Some(0), "the third did not end well: {}", self.end_of_log());
+                self.tell(&format!("the third {role} has left"));
+                Ok(())
+            }
+        }
+    }
+
+    fn kill(&mut self, name: &'static str) {
+        self.tell(&format!("kill -9 of {name}"));
+        if let Some(replica) = self.replicas.remove(name) {
+            replica.kill();
+        }
+    }
+
+    fn start(&mut self, name: &'static str) -> Result<()> {
+        let role = REPLICAS.iter().find(|(of, _)| *of == name).map_or("classify", |(_, role)| role);
+        let replica = self.spawn(name, role)?;
+        self.replicas.insert(name, replica);
+        Ok(())
+    }
+
+    fn spawn(&self, name: &str, role: &str) -> Result<Ran> {
+        self.sinyal.start_with(&["run", "--role", role], &[("SINYAL__INSTANCE__ID", name)])
+    }
+
+    /// Everything runs again. A replica that ended by itself was wrong to.
+    fn heal(&mut self) -> Result<()> {
+        self.kafka.restart()?;
+        for (name, _) in REPLICAS {
+            let running = self.replicas.get_mut(name).is_some_and(Ran::is_running);
+            ensure!(running, "{name} ended by itself: {}", self.end_of_log());
+        }
+        self.tell("everything runs; waiting for the rest");
+        Ok(())
+    }
+
+    /// Waits until the watermark of every partition has come so far.
+    fn wait_for_event_time(&mut self, until: i64) -> Result<()> {
+        let mut watermarks = Vec::new();
+        let replicas = &self.replicas;
+        wait_for("event time to come to its end", Duration::from_secs(60), || {
+            watermarks.clear();
+            for replica in replicas.values() {
+                let metrics = replica.metrics()?;
+                let samples = metrics.lines().filter(|line| line.starts_with("sinyal_watermark_timestamp_seconds{"));
+                watermarks.extend(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()));
+            }
+            let reached = watermarks.iter().filter(|watermark| **watermark * 1_000.0 >= until as f64).count();
+            Ok(reached == PARTITIONS)
+        })
+        .with_context(|| format!("{watermarks:?} for {until}; {}", self.end_of_log()))
+    }
+
+    fn check_ledgers(&mut self) -> Result<()> {
+        for (name, replica) in &mut self.replicas {
+            let metrics = replica.metrics()?;
+            let balanced = metrics.lines().filter(|line| line.starts_with("sinyal_ledger_balanced{"));
+            let balanced: Vec<&str> = balanced.collect();
+            ensure!(
+                !balanced.is_empty() && balanced.iter().all(|line| line.ends_with(" 1")),
+                "the ledger of {name} is not balanced: {balanced:?}"
+            );
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        for (name, replica) in std::mem::take(&mut self.replicas) {
+            ensure!(replica.terminate()? == Some(0), "{name} did not end well: {}", self.end_of_log());
+        }
+        Ok(())
+    }
+
+    /// Sleeps for up to so many milliseconds.
+    fn pause(&mut self, most_ms: u32) {
+        let pause = u64::from(self.below(most_ms));
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+
+    fn below(&mut self, bound: u32) -> u32 {
+        self.dice.next_u32() % bound
+    }
+
+    fn tell(&mut self, what: &str) {
+        (self.say)(&format!("{:>6.1} s  {what}", self.started.elapsed().as_secs_f64()));
+    }
+
+    fn end_of_log(&self) -> String {
+        crate::checks::end_of_log(self.sinyal)
+    }
+}
+
+/// Everything that was written, beside what the oracle says: items, rows, panes.
+fn compare(sinyal: &Sinyal, reader: &Reader, oracle: &Oracle, until: i64) -> Result<(usize, usize, usize)> {
+    let mut origins: BTreeMap<(String, i64, i64), usize> = BTreeMap::new();
+    reader.each(&sinyal.topic("social.interactions.classified"), Some("Classified"), |record| {
+        if let Some(origin) = crate::checks::origin(&record["value"])? {
+            *origins.entry(origin).or_default() += 1;
+        }
+        Ok(())
+    })?;
+    let twice = origins.values().filter(|&&times| times > 1).count();
+    ensure!(
+        origins.len() == oracle.lines() && twice == 0,
+        "{} of {} raw records are classified, {twice} of them twice",
+        origins.len(),
+        oracle.lines()
+    );
+    let mut items = 0;
+    for queue in QUEUES {
+        let of_queue = reader.read(&sinyal.topic(&format!("social.queue.{queue}")), Some("QueueItem"))?;
+        items += of_queue.len();
+        oracle.check_queue(queue, of_queue.iter().map(|item| &item["value"]))?;
+    }
+    let letters = reader.read(&sinyal.topic("social.dead-letters"), None)?;
+    ensure!(letters.is_empty(), "{} dead letters, first {:?}", letters.len(), letters[0]["headers"]);
+    let rows = reader.read(&sinyal.topic("social.community.metrics"), Some("CommunityMetrics"))?;
+    let compared = oracle.check_rows(rows.iter().map(|row| &row["value"]), &windows(), Some(until))?;
+    Ok((items, compared.rows, compared.panes))
+}
