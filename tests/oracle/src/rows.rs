@@ -234,8 +234,8 @@ mod tests {
         let mut other = rises.clone();
         other["harmony"] = json!(0.8);
         refused(&[other, falls.clone()], "harmony");
-        refused(&[rises.clone()], "c w 1015000: no row");
-        refused(&[falls.clone()], "c w 1005000 interactions");
+        refused(std::slice::from_ref(&rises), "c w 1015000: no row");
+        refused(std::slice::from_ref(&falls), "c w 1005000 interactions");
         refused(&[rises.clone(), row(1_010_000, true), falls.clone()], "nothing entered or left");
         refused(&[rises.clone(), rises, falls], "twice with the same revision");
     }
