@@ -32,6 +32,7 @@ pub(crate) fn queue_item<'a>(
         answered_at: None,
         text: classified.text.as_deref().map(Cow::Borrowed),
         language: classified.language,
+        mixed: classified.mixed,
         url: classified.url.as_deref().map(Cow::Borrowed),
         thread_id: classified.thread_id.as_deref().map(Cow::Borrowed),
         created_at: classified.created_at,

@@ -21,7 +21,7 @@ pub enum ClassifiedRecord<'a> {
     Progress(Progress<'a>),
 }
 
-/// An interaction with its decision. Field for field `schemas/ClassifiedInteraction.avsc`, where each is documented.
+/// An interaction with its decision. Field for field `schemas/Classified.avsc`, where each is documented.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct ClassifiedInteraction<'a> {
@@ -65,6 +65,9 @@ pub struct ClassifiedInteraction<'a> {
     pub confidence: f32,
     pub abstained: bool,
     pub language: Language,
+    /// False where the writer's schema does not have it yet.
+    #[serde(default)]
+    pub mixed: bool,
     pub tier: Tier,
     #[serde(borrow)]
     pub model: Cow<'a, str>,

@@ -70,6 +70,9 @@ pub struct QueueItem<'a> {
     #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub text: Option<Cow<'a, str>>,
     pub language: Language,
+    /// False where the writer's schema does not have it yet.
+    #[serde(default)]
+    pub mixed: bool,
     #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub url: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]

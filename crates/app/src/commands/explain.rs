@@ -171,7 +171,7 @@ impl Report {
         let all = Label::ALL.iter().zip(probabilities);
         let all: Vec<String> = all.map(|(label, share)| format!("{} {:.0} %", label.as_str(), share * 100.0)).collect();
         line("of 100 %", all.join(", "));
-        line("language", format!("{}{}", language.as_str(), if *mixed { ", mixed with another" } else { "" }));
+        line("language", language_in_words(language.as_str(), *mixed));
         line("decided by", format!("{} tier, model {}", self.tier.as_str(), self.model));
         let (towards, against): (Vec<_>, Vec<_>) = self.pushed.iter().partition(|(_, push)| *push > 0.0);
         let list = |pushed: &[&(String, f32)]| {
@@ -195,6 +195,9 @@ impl Report {
         let said = |field: &str| recorded[field].as_str().unwrap_or("unknown").to_owned();
         let confidence = recorded["confidence"].as_f64().unwrap_or(0.0) * 100.0;
         let mut text = format!("{}, {confidence:.0} % sure", said("label"));
+        if let Some(language) = recorded["language"].as_str() {
+            let _ = write!(text, ", in {}", language_in_words(language, recorded["mixed"] == true));
+        }
         if recorded["model"].is_string() {
             let _ = write!(text, ", by the {} tier, model {}", said("tier"), said("model"));
             if said("model") != self.model {
@@ -229,10 +232,15 @@ impl Report {
             "unit": self.unit,
             "recorded": recorded.map(|recorded| json!({
                 "label": recorded["label"], "confidence": recorded["confidence"], "tier": recorded["tier"],
-                "model": recorded["model"], "queue": recorded["queue"],
+                "model": recorded["model"], "queue": recorded["queue"], "language": recorded["language"],
+                "mixed": recorded["mixed"],
             })),
         })
     }
+}
+
+fn language_in_words(language: &str, mixed: bool) -> String {
+    format!("{language}{}", if mixed { ", mixed with another" } else { "" })
 }
 
 fn place(text: &str) -> Result<Place, String> {
@@ -266,6 +274,19 @@ mod tests {
         let json = report.json(None);
         assert_eq!((json["label"].as_str(), json["queue"].as_str()), (Some("complaint"), Some("complaint")));
         assert!(json["pushed"].as_array().unwrap().len() <= 5 && json["recorded"].is_null());
+    }
+
+    #[test]
+    fn what_the_record_says_of_the_language_is_shown() {
+        let report = explain("Paketnya sudah sampai".to_owned(), None, 5, &config()).unwrap();
+        let mut recorded = json!({ "label": "other", "confidence": 0.5, "language": "jv", "mixed": true });
+        assert!(report.words(Some(&recorded)).contains("sure, in jv, mixed with another"));
+        let shown = &report.json(Some(&recorded))["recorded"];
+        assert_eq!((shown["language"].as_str(), shown["mixed"].as_bool()), (Some("jv"), Some(true)));
+        recorded.as_object_mut().unwrap().remove("mixed");
+        let words = report.words(Some(&recorded));
+        assert!(words.contains("sure, in jv") && !words.contains("mixed"), "an older record does not tell: {words}");
+        assert!(report.json(Some(&recorded))["recorded"]["mixed"].is_null());
     }
 
     #[test]

@@ -385,6 +385,7 @@ impl ClassifyStage {
             confidence: decision.confidence,
             abstained: decision.abstained,
             language: decision.language,
+            mixed: decision.mixed,
             tier,
             model: Cow::Borrowed(model),
             queue: queue.map(|route| Cow::Borrowed(&*route.queue.spec.name)),

@@ -9,7 +9,7 @@ use record::{Label, Outcome, Tier};
 use serde_json::Value;
 use wire::{Framing, RawFormat, SchemaName};
 
-use crate::world::{Kept, NOW, avro, classify_stage_with, decoded, keep, post};
+use crate::world::{Kept, MIXED, NOW, avro, classify_stage_with, decoded, keep, post};
 
 const FROM: InputPartition = InputPartition { input: 0, partition: 0 };
 
@@ -133,6 +133,18 @@ fn an_answer_decides_and_the_order_stays() {
     let tallies = bench.stage.tallies();
     assert_eq!((tallies.by_tier[Tier::Deep as usize], tallies.by_tier[Tier::DeepSkipped as usize]), (2, 1));
     assert_eq!(bench.flush().0.len(), 0, "each is emitted once");
+}
+
+#[test]
+fn that_a_text_is_mixed_stays_whoever_decides() {
+    let mut bench = Bench::new(2.0, 1.0);
+    bench.told.0.lock().unwrap().silent = vec![1];
+    for text in [MIXED, MIXED, "paketnya sudah seminggu"] {
+        bench.text(text);
+    }
+    let (classified, _) = bench.flush();
+    let said = classified.iter().map(|value| (value["tier"].as_str().unwrap(), value["mixed"].as_bool().unwrap()));
+    assert_eq!(said.collect::<Vec<_>>(), [("deep", true), ("deep_skipped", true), ("deep", false)]);
 }
 
 #[test]

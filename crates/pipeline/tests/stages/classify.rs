@@ -5,7 +5,7 @@ use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, S
 use record::{Author, ContentKind, Interaction, Kind, Media, Outcome, Role, header};
 use wire::{Encoder, Framing, RawEncoder, RawFormat, SchemaName};
 
-use crate::world::{Kept, NOW, avro, classify_stage, decoded, keep, post};
+use crate::world::{Kept, MIXED, NOW, avro, classify_stage, decoded, keep, post};
 
 struct Bench {
     stage: ClassifyStage,
@@ -82,6 +82,33 @@ fn a_post_is_classified_and_queued_without_its_author() {
     assert!(classified["author_key"].as_str().unwrap().starts_with("v1:"));
     assert_eq!((classified["origin_partition"].as_i64(), classified["origin_offset"].as_i64()), (Some(1), Some(0)));
     assert_eq!(bench.count(Outcome::Classified), 1);
+}
+
+#[test]
+fn mixed_text_is_noted_in_the_record_and_its_queue_item() {
+    let mut bench = Bench::avro();
+    for (text, deleted, mixed) in [
+        (MIXED, false, true),
+        ("Pesanan saya belum datang juga, padahal sudah dibayar minggu lalu", false, false),
+        (MIXED, true, false),
+        (" ", false, false),
+    ] {
+        let mut interaction = post("1", "c", NOW, text);
+        interaction.deleted = deleted;
+        if text.trim().is_empty() {
+            interaction.media = vec![Media { kind: ContentKind::Photo, url: None }];
+        }
+        let outputs = bench.give(None, Some(&avro(&interaction)));
+        for (output, kept) in &outputs {
+            let schema = match *output {
+                ClassifyStage::CLASSIFIED => SchemaName::Classified,
+                _ => SchemaName::QueueItem,
+            };
+            let record = decoded(schema, kept.value.as_ref().unwrap());
+            assert_eq!(record["mixed"].as_bool(), Some(mixed), "{text:?}, deleted: {deleted}: {record}");
+        }
+        assert_eq!(outputs.len(), if text.trim().is_empty() || deleted { 1 } else { 2 }, "{text:?}");
+    }
 }
 
 #[test]

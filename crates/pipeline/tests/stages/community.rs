@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use window::{WindowSet, WindowSpec};
 use wire::{ClassifiedDecoder, Encoder, Framing, RawFormat, SchemaName};
 
-use crate::world::{CommunitySide, Kept, NOW, avro, classify_stage, decoded, keep, post};
+use crate::world::{CommunitySide, Kept, MIXED, NOW, avro, classify_stage, decoded, keep, post};
 
 /// The raw topics and the classify stage before a community side.
 pub(crate) struct Whole {
@@ -516,6 +516,17 @@ fn a_correction_is_no_late_interaction() {
     assert_eq!(row["window_end"], before["window_end"]);
     assert_eq!((before["tips"].as_i64(), row["tips"].as_i64()), (Some(0), Some(1)), "{row}");
     assert_eq!((row["late"].as_i64(), row["missed"].as_i64()), (Some(0), Some(0)), "{row}");
+}
+
+#[test]
+fn the_state_of_an_item_says_whether_its_text_is_mixed() {
+    let mut whole = Whole::new(WindowSet::standard(), 1_000_000);
+    for (id, text) in [("1", MIXED), ("2", TEXTS[0])] {
+        whole.raw(0, &post(id, "c", NOW, text), NOW);
+    }
+    whole.settle(NOW);
+    let mixed = ["1", "2"].map(|id| whole.side.left.queue_states[&format!("c|post|{id}")]["mixed"].as_bool());
+    assert_eq!(mixed, [Some(true), Some(false)]);
 }
 
 #[test]

@@ -19,6 +19,9 @@ use wire::{
 
 pub(crate) const NOW: EpochMs = 1_795_482_000_000;
 pub(crate) const RAW_BYTES_MAX: usize = 1_048_576;
+/// A text in two languages.
+pub(crate) const MIXED: &str =
+    "Aplikasinya error terus dari kemarin, I have tried everything and nobody has answered my emails";
 
 /// A record on a topic of this little Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
