@@ -15,7 +15,7 @@ pub use kafka::Kafka;
 pub use oracle::Oracle;
 pub use reader::Reader;
 pub use registry::Registry;
-pub use sinyal::{Ran, Sinyal, Usage};
+pub use sinyal::{Build, Ran, Sinyal, Usage};
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,6 +14,7 @@ use crate::{Server, wait_for, workspace};
 /// The binary and a folder for its files.
 #[derive(Debug)]
 pub struct Sinyal {
+    binary: &'static Path,
     folder: TempDir,
     bootstrap: String,
     prefix: String,
@@ -42,7 +43,15 @@ impl Sinyal {
     /// # Errors
     /// If the binary cannot be built.
     pub fn new(bootstrap: &str, prefix: &str, more: &str) -> Result<Sinyal> {
-        binary()?;
+        Sinyal::with(Build::Plain, bootstrap, prefix, more)
+    }
+
+    /// The same of another build.
+    ///
+    /// # Errors
+    /// If the binary cannot be built.
+    pub fn with(build: Build, bootstrap: &str, prefix: &str, more: &str) -> Result<Sinyal> {
+        let binary = binary(build)?;
         let folder = tempfile::Builder::new().prefix("sinyal-test").tempdir()?;
         std::fs::write(folder.path().join("secret"), "a secret for the tests only")?;
         let config = format!(
@@ -52,7 +61,13 @@ impl Sinyal {
             folder.path().join("secret").display()
         );
         std::fs::write(folder.path().join("sinyal.toml"), config)?;
-        Ok(Sinyal { folder, bootstrap: bootstrap.to_owned(), prefix: prefix.to_owned(), started: AtomicUsize::new(0) })
+        Ok(Sinyal {
+            binary,
+            folder,
+            bootstrap: bootstrap.to_owned(),
+            prefix: prefix.to_owned(),
+            started: AtomicUsize::new(0),
+        })
     }
 
     /// A topic of this configuration by its default name.
@@ -143,7 +158,7 @@ impl Sinyal {
     /// # Errors
     /// If the binary cannot be built.
     pub fn command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = Command::new(binary()?);
+        let mut command = Command::new(self.binary);
         command.args(arguments).env("SINYAL_CONFIG", self.file("sinyal.toml")).current_dir(self.folder.path());
         Ok(command)
     }
@@ -247,14 +262,26 @@ impl Ran {
     }
 }
 
+/// Which binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Build {
+    /// As it is shipped.
+    Plain,
+    /// With places at which `FAILPOINTS` makes it crash or fail.
+    Faults,
+}
+
 /// The binary beside the tests, built once.
-fn binary() -> Result<&'static Path> {
-    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BINARY.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+fn binary(build: Build) -> Result<&'static Path> {
+    static BINARIES: [OnceLock<Result<PathBuf, String>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let built = BINARIES[build as usize].get_or_init(|| make(build).map_err(|error| format!("{error:#}")));
     built.as_deref().map_err(|error| anyhow::anyhow!("{error}"))
 }
 
-fn build() -> Result<PathBuf> {
+fn make(build: Build) -> Result<PathBuf> {
+    // All builds leave their binary in the same place.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let program = std::env::current_exe()?;
     let folder = program.parent().context("no target folder")?;
     // Tests are in a folder of their own there; a benchmark is beside the binary.
@@ -266,6 +293,19 @@ fn build() -> Result<PathBuf> {
     if folder.file_name().is_some_and(|name| name == "release") {
         command.arg("--release");
     }
-    crate::run(&mut command)?;
-    Ok(folder.join("sinyal"))
+    let built = folder.join("sinyal");
+    match build {
+        Build::Plain => {
+            crate::run(&mut command)?;
+            Ok(built)
+        }
+        Build::Faults => {
+            crate::run(command.args(["--features", "faults"]))?;
+            let kept = folder.join("sinyal-faults");
+            // Another process may run the old one: its file must not be written to.
+            let _ = std::fs::remove_file(&kept);
+            std::fs::copy(&built, &kept)?;
+            Ok(kept)
+        }
+    }
 }

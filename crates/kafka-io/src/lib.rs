@@ -15,6 +15,8 @@ mod queue;
 pub mod reader;
 
 pub use client::{Clock, Connection, Shutdown, SystemClock};
+#[cfg(feature = "faults")]
+pub use owner::arm;
 pub use owner::{
     Assignor, Delivery, Hooks, OwnerConfig, OwnerError, OwnerState, STEPS_PER_SAMPLE, Turn, WaitReason, run_owner,
 };

@@ -34,6 +34,8 @@ type Work = Box<dyn FnOnce() -> Result<(), kafka_io::OwnerError> + Send>;
 
 pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
     start_logging(&config.log, &config.log_format)?;
+    #[cfg(feature = "faults")]
+    kafka_io::arm();
     let shutdown = Shutdown::default();
     // The second signal ends the process at once: who sends it does not want to wait.
     let twice = Arc::new(AtomicBool::new(false));

@@ -77,8 +77,8 @@ fn describe(state: &OwnerState) -> (bool, Value) {
     match state {
         OwnerState::Joining => (true, json!({ "state": "waiting for partitions" })),
         OwnerState::Running => (true, json!({ "state": "running" })),
-        OwnerState::Restoring { entries, partition } => {
-            (false, json!({ "state": "restoring", "partition": partition, "entries": entries }))
+        OwnerState::Restoring { entries, percent } => {
+            (false, json!({ "state": "restoring", "percent": percent, "entries": entries }))
         }
         OwnerState::Waiting(WaitReason::Broker(detail)) => {
             (false, json!({ "state": "waiting for the brokers", "detail": detail }))

@@ -1,38 +1,27 @@
 //! How partitions come and go: positions, gaps, the changelog.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
+use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use record::Position;
 use record::stage::{Input, InputPartition, Stage};
 
+use super::faults::fault_point;
 use super::{
     ASK_TIMEOUT, COMPLAIN_EVERY, Hooks, METADATA_EVERY, METADATA_TIMEOUT, Owned, Owner, OwnerError, OwnerState,
     RETRY_AFTER, Rebalance, Topology, Trouble, UNKNOWN, WaitReason, partition_of,
 };
-use crate::client::{Context, is_unauthorized};
-use crate::queue::{Event, EventQueue};
+use crate::client::is_unauthorized;
 
 /// The brokers did not answer, or not with what is needed.
-fn unanswered(error: &KafkaError) -> Trouble {
+pub(super) fn unanswered(error: &KafkaError) -> Trouble {
     if error.rdkafka_error_code().is_some_and(is_unauthorized) {
         return Trouble::Stop(OwnerError::Unauthorized(error.to_string()));
     }
     Trouble::Reset(error.to_string())
-}
-
-/// A changelog that is not read to its end though the broker answers: a crash of all its brokers can lose the end of a transaction,
-/// which the brokers themselves do not mend.
-fn stuck(topic: &str, partition: i32, position: Position, high: Position) -> String {
-    format!(
-        "changelog {topic}-{partition} ends at {high} and cannot be read beyond {position}; if a transaction hangs there \
-         (kafka-transactions.sh find-hanging --topic {topic} --partition {partition}), end it (kafka-transactions.sh abort \
-         --topic {topic} --partition {partition} --start-offset {position})"
-    )
 }
 
 impl<S: Stage, H: Hooks<S>> Owner<S, H> {
@@ -134,8 +123,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                     lost,
                     "partitions revoked"
                 );
+                fault_point!("revoke.begun");
                 let committed =
                     if lost { Err(Trouble::Reset("partitions were lost".to_owned())) } else { self.commit() };
+                fault_point!("revoke.committed");
                 for at in &partitions {
                     self.owned.remove(at);
                 }
@@ -205,6 +196,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             return self.acknowledge(partitions);
         }
         let taken = self.positions(partitions)?;
+        fault_point!("assign.positions");
         self.read_topology()?;
         self.show_topology()?;
         let positions: Vec<(InputPartition, Position)> =
@@ -213,9 +205,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.step(Input::Assigned(&positions))?;
         if let Some(changelog) = self.config.changelog {
             let numbers: BTreeSet<i32> = partitions.iter().map(|at| at.partition).collect();
-            for number in numbers {
-                self.restore(changelog, number)?;
-            }
+            self.restore(changelog, &numbers)?;
+            fault_point!("restore.done");
             for &(at, owned) in &taken {
                 self.check_state(at, owned)?;
             }
@@ -285,83 +276,6 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             None => "it records no position".to_owned(),
         };
         Err(Trouble::Stop(OwnerError::MissingState { partition: at.partition, committed, recorded }))
-    }
-
-    /// Reads one partition of the changelog up to the end that it has now, waiting out open transactions.
-    fn restore(&mut self, changelog: usize, partition: i32) -> Result<(), Trouble> {
-        let topic = self.config.outputs[changelog].clone();
-        let connection = &self.config.connection;
-        let config = connection.config(&[
-            ("group.id", "sinyal-restore"),
-            ("enable.auto.commit", "false"),
-            ("enable.partition.eof", "true"),
-            ("isolation.level", "read_committed"),
-            ("auto.offset.reset", "earliest"),
-            ("queued.max.messages.kbytes", "16384"),
-            ("fetch.wait.max.ms", "20"),
-        ]);
-        let reader: BaseConsumer<Context> =
-            config.create_with_context(Context::new("restore")).map_err(|error| unanswered(&error))?;
-        let reader = Arc::new(reader);
-        let (low, high) = self.log_end(&topic, partition)?;
-        let mut assignment = TopicPartitionList::new();
-        assignment
-            .add_partition_offset(&topic, partition, Offset::Beginning)
-            .and_then(|()| reader.assign(&assignment))
-            .map_err(|error| unanswered(&error))?;
-        let mut entries = 0_u64;
-        let queue = EventQueue::new(Arc::clone(&reader));
-        // The end that the reader tells counts markers of transactions, which are no messages; while a transaction below
-        // the high watermark is open, that end lies before it.
-        let mut position = low;
-        let mut quiet_since = Instant::now();
-        while position < high && !self.shutdown.is_requested() {
-            let (stage, outputs) = (&mut self.stage, &mut self.outputs);
-            let mut result = Ok(());
-            let any = queue.poll(Duration::from_millis(100), &mut |event| match event {
-                Event::Message(message) => {
-                    position = message.offset + 1;
-                    if let Some(key) = message.key {
-                        entries += 1;
-                        let input = Input::Restore { partition, key, value: message.value };
-                        result = stage.step(input, outputs).map(|_| ()).map_err(Trouble::from);
-                    }
-                }
-                Event::End { offset, .. } => position = position.max(offset),
-                Event::Error { code, reason } if is_unauthorized(code) => {
-                    result = Err(Trouble::Stop(OwnerError::Unauthorized(reason)));
-                }
-                _ => {}
-            });
-            result?;
-            if any {
-                quiet_since = Instant::now();
-            } else if quiet_since.elapsed() > Duration::from_secs(60) {
-                return Err(Trouble::Unread(stuck(&topic, partition, position, high)));
-            }
-            if self.last_turn.elapsed() >= super::TURN_EVERY {
-                self.turn.state = OwnerState::Restoring { entries, partition };
-                self.tell(true);
-            }
-        }
-        drop(queue);
-        if position < high {
-            // Half a state is none: nothing may be done with it, not even a commit.
-            return Err(Trouble::Unread("asked to end during a restore".to_owned()));
-        }
-        self.stage.step(Input::Restored { partition }, &mut self.outputs)?;
-        tracing::info!(partition, entries, "state restored");
-        Ok(())
-    }
-
-    /// The first offset and the high watermark. A client that reads committed records would be told the end of what is
-    /// committed, which may lie before records that the group's committed position already covers: a commit shows in one
-    /// partition after the other.
-    fn log_end(&self, topic: &str, partition: i32) -> Result<(Position, Position), Trouble> {
-        let config = self.config.connection.config(&[("isolation.level", "read_uncommitted")]);
-        let asker: BaseConsumer<Context> =
-            config.create_with_context(Context::new("ends")).map_err(|error| unanswered(&error))?;
-        asker.fetch_watermarks(topic, partition, ASK_TIMEOUT).map_err(|error| unanswered(&error))
     }
 
     /// Tells the group that partitions are taken, and from where.

@@ -7,6 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 
+use super::faults::fault_point;
 use super::producer::StageProducer;
 use super::{
     COMPLAIN_EVERY, GROUP_INSTANCE_ID, Hooks, Owned, Owner, OwnerConfig, OwnerError, OwnerState, Rebalance, Trouble,
@@ -153,6 +154,7 @@ pub(super) fn send_all(outputs: &mut Outputs, producer: &mut Option<StageProduce
         outputs.clear();
         return Err(Trouble::Reset("no producer".to_owned()));
     };
+    fault_point!("outputs.sent");
     let mut result = Ok(());
     for record in outputs.records() {
         result = producer.send(record);

@@ -5,8 +5,10 @@
 
 mod assignment;
 mod events;
+mod faults;
 mod producer;
 mod recovery;
+mod restore;
 mod settings;
 mod state;
 
@@ -21,6 +23,9 @@ use record::Position;
 use record::stage::{Input, InputPartition, Outputs, Stage, Step, Stop};
 
 use self::events::{judge_error, partition_of, send_all, take_message};
+#[cfg(feature = "faults")]
+pub use self::faults::arm;
+use self::faults::fault_point;
 use self::producer::{ProducerError, StageProducer};
 use self::settings::make_consumer;
 pub use self::settings::{Assignor, Delivery, OwnerConfig};
@@ -299,6 +304,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             }
         });
         result?;
+        fault_point!("event.taken");
         if let Some((id, record)) = blocked {
             self.resolve(id, &record)?;
         }
@@ -331,11 +337,14 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         if self.consumer.assignment_lost() {
             return Err(Trouble::Reset("partitions were lost".to_owned()));
         }
+        fault_point!("commit.begun");
         self.step(Input::Clock(self.clock.now_ms()))?;
         self.flush()?;
+        fault_point!("commit.flushed");
         let Some(producer) = self.producer.as_mut() else { return Ok(()) };
         let until = Instant::now() + producer.patience();
         producer.drain(until)?;
+        fault_point!("commit.drained");
         let mut positions = TopicPartitionList::new();
         for (at, owned) in &self.owned {
             if owned.position != UNKNOWN && owned.committed != Some(owned.position) {

@@ -12,6 +12,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use record::stage::OutputRecord;
 
+use super::faults::fault_point;
 use super::{Delivery, OwnerConfig, OwnerError};
 use crate::client::{Context, is_unauthorized};
 
@@ -201,8 +202,11 @@ impl StageProducer {
             self.in_transaction = true;
         }
         self.producer.send_offsets_to_transaction(positions, group, left()).map_err(|error| self.judge(&error))?;
+        fault_point!("commit.offsets-sent");
         self.producer.commit_transaction(left()).map_err(|error| self.judge(&error))?;
         self.in_transaction = false;
+        // It is committed and we do not know.
+        fault_point!("commit.unknown");
         Ok(())
     }
 

@@ -24,8 +24,8 @@ pub enum OwnerState {
     Restoring {
         /// Entries read so far.
         entries: u64,
-        /// The partition number that is being restored.
-        partition: i32,
+        /// How much of the changelog is read, from 0 to 100.
+        percent: u8,
     },
     /// It works.
     Running,

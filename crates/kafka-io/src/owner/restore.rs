@@ -1,0 +1,202 @@
+//! Restoring state: the changelog partitions of an assignment, read side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use record::Position;
+use record::stage::{Input, Stage};
+
+use super::assignment::unanswered;
+use super::faults::fault_point;
+use super::{
+    ASK_TIMEOUT, COMPLAIN_EVERY, Hooks, Owner, OwnerError, OwnerState, Rebalance, TURN_EVERY, Trouble, judge_error,
+};
+use crate::client::{Context, is_unauthorized};
+use crate::queue::{Event, EventQueue};
+
+/// How long nothing may come of a changelog that is not read to its end.
+const QUIET_MAX: Duration = Duration::from_secs(60);
+/// How often the group's own queue is looked at, so that it does not take this member for dead.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How far one partition of the changelog is read.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    first: Position,
+    position: Position,
+    /// The high watermark when the restore began.
+    end: Position,
+    entries: u64,
+}
+
+impl Reading {
+    fn is_done(&self) -> bool {
+        self.position >= self.end
+    }
+}
+
+/// A changelog that is not read to its end though the broker answers: a crash of all its brokers can lose the end of a transaction,
+/// which the brokers themselves do not mend.
+fn stuck(topic: &str, partition: i32, reading: &Reading) -> String {
+    let Reading { position, end, .. } = reading;
+    format!(
+        "changelog {topic}-{partition} ends at {end} and cannot be read beyond {position}; if a transaction hangs there \
+         (kafka-transactions.sh find-hanging --topic {topic} --partition {partition}), end it (kafka-transactions.sh abort \
+         --topic {topic} --partition {partition} --start-offset {position})"
+    )
+}
+
+impl<S: Stage, H: Hooks<S>> Owner<S, H> {
+    /// Reads these partitions of the changelog up to the end that each has now, waiting out open transactions.
+    pub(super) fn restore(&mut self, changelog: usize, partitions: &BTreeSet<i32>) -> Result<(), Trouble> {
+        let topic = self.config.outputs[changelog].clone();
+        let mut readings = self.log_ends(&topic, partitions)?;
+        let started = Instant::now();
+        let reader = self.open_changelog(&topic, &readings)?;
+        let queue = EventQueue::new(Arc::clone(&reader));
+        for (&partition, _) in readings.iter().filter(|(_, reading)| reading.is_done()) {
+            self.stage.step(Input::Restored { partition }, &mut self.outputs)?;
+        }
+        let (mut quiet_since, mut looked_at, mut said_at) = (started, started, started);
+        while let Some((&partition, unread)) = readings.iter().find(|(_, reading)| !reading.is_done()) {
+            if self.shutdown.is_requested() {
+                // Half a state is none: nothing may be done with it, not even a commit.
+                return Err(Trouble::Unread("asked to end during a restore".to_owned()));
+            }
+            if quiet_since.elapsed() > QUIET_MAX {
+                return Err(Trouble::Unread(stuck(&topic, partition, unread)));
+            }
+            if self.take_entry(&queue, &mut readings)? {
+                quiet_since = Instant::now();
+            }
+            fault_point!("restore.entry");
+            if looked_at.elapsed() >= LOOK_EVERY {
+                looked_at = Instant::now();
+                self.look_at_group()?;
+                self.show_progress(&readings, &mut said_at);
+            }
+        }
+        let entries: u64 = readings.values().map(|reading| reading.entries).sum();
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!(partitions = readings.len(), entries, seconds, "state restored");
+        Ok(())
+    }
+
+    /// Takes one event of the changelog's reader; false if there was none.
+    fn take_entry(&mut self, queue: &EventQueue, readings: &mut BTreeMap<i32, Reading>) -> Result<bool, Trouble> {
+        let Owner { stage, outputs, .. } = self;
+        let mut result = Ok(());
+        let any = queue.poll(Duration::from_millis(100), &mut |event| {
+            let (partition, position) = match event {
+                Event::Message(message) => {
+                    let partition = message.partition;
+                    let Some(reading) = readings.get_mut(&partition).filter(|reading| !reading.is_done()) else {
+                        return;
+                    };
+                    if let Some(key) = message.key {
+                        reading.entries += 1;
+                        let input = Input::Restore { partition, key, value: message.value };
+                        result = stage.step(input, outputs).map(|_| ()).map_err(Trouble::from);
+                    }
+                    (partition, message.offset + 1)
+                }
+                // The end that the reader tells counts markers of transactions, which are no messages; while a transaction below
+                // the high watermark is open, that end lies before it.
+                Event::End { partition, offset, .. } => (partition, offset),
+                Event::Error { code, reason } if is_unauthorized(code) => {
+                    result = Err(Trouble::Stop(OwnerError::Unauthorized(reason)));
+                    return;
+                }
+                _ => return,
+            };
+            let Some(reading) = readings.get_mut(&partition).filter(|reading| !reading.is_done()) else { return };
+            reading.position = reading.position.max(position);
+            if reading.is_done() && result.is_ok() {
+                result = stage.step(Input::Restored { partition }, outputs).map(|_| ()).map_err(Trouble::from);
+            }
+        });
+        result.map(|()| any)
+    }
+
+    /// Keeps this member's place in its group, and hears whether partitions are to go: then it is not worth going on.
+    fn look_at_group(&mut self) -> Result<(), Trouble> {
+        let Owner { queue, rebalances, consumer, .. } = &mut *self;
+        let mut result = Ok(());
+        let mut seen = 0;
+        // Records are read again from their positions later.
+        while seen < 1_000
+            && queue.poll(Duration::ZERO, &mut |event| match event {
+                Event::Assign(partitions) => rebalances.push(Rebalance::Assign(partitions)),
+                Event::Revoke(partitions) => rebalances.push(Rebalance::Revoke(partitions)),
+                Event::Error { code, reason } => result = judge_error(code, &reason, consumer, rebalances),
+                _ => {}
+            })
+        {
+            seen += 1;
+        }
+        result?;
+        if rebalances.is_empty() {
+            Ok(())
+        } else {
+            Err(Trouble::Unread("partitions moved during a restore".to_owned()))
+        }
+    }
+
+    fn show_progress(&mut self, readings: &BTreeMap<i32, Reading>, said_at: &mut Instant) {
+        if self.last_turn.elapsed() < TURN_EVERY {
+            return;
+        }
+        let entries = readings.values().map(|reading| reading.entries).sum();
+        let sum = |of: fn(&Reading) -> Position| readings.values().map(of).sum::<Position>();
+        let (read, all) = (sum(|reading| reading.position - reading.first), sum(|reading| reading.end - reading.first));
+        let percent = u8::try_from(read.saturating_mul(100) / all.max(1)).unwrap_or(100).min(100);
+        if said_at.elapsed() >= COMPLAIN_EVERY {
+            *said_at = Instant::now();
+            tracing::info!(partitions = readings.len(), entries, percent, "restoring state");
+        }
+        self.turn.state = OwnerState::Restoring { entries, percent };
+        self.tell(true);
+    }
+
+    fn open_changelog(
+        &self,
+        topic: &str,
+        readings: &BTreeMap<i32, Reading>,
+    ) -> Result<Arc<BaseConsumer<Context>>, Trouble> {
+        let config = self.config.connection.config(&[
+            ("group.id", "sinyal-restore"),
+            ("enable.auto.commit", "false"),
+            ("enable.partition.eof", "true"),
+            ("isolation.level", "read_committed"),
+            ("auto.offset.reset", "earliest"),
+            ("queued.max.messages.kbytes", "16384"),
+            ("fetch.wait.max.ms", "20"),
+        ]);
+        let reader: BaseConsumer<Context> =
+            config.create_with_context(Context::new("restore")).map_err(|error| unanswered(&error))?;
+        let mut assignment = TopicPartitionList::new();
+        for &partition in readings.keys() {
+            assignment.add_partition_offset(topic, partition, Offset::Beginning).map_err(|error| unanswered(&error))?;
+        }
+        reader.assign(&assignment).map_err(|error| unanswered(&error))?;
+        Ok(Arc::new(reader))
+    }
+
+    /// The first offset and the high watermark of each partition. A client that reads committed records would be told the end of
+    /// what is committed, which may lie before records that the group's committed position already covers: a commit shows in one
+    /// partition after the other.
+    fn log_ends(&self, topic: &str, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, Reading>, Trouble> {
+        let config = self.config.connection.config(&[("isolation.level", "read_uncommitted")]);
+        let asker: BaseConsumer<Context> =
+            config.create_with_context(Context::new("ends")).map_err(|error| unanswered(&error))?;
+        let ask = |&partition: &i32| {
+            let (first, end) =
+                asker.fetch_watermarks(topic, partition, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
+            Ok((partition, Reading { first, position: first, end, entries: 0 }))
+        };
+        partitions.iter().map(ask).collect()
+    }
+}

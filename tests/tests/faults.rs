@@ -1,0 +1,105 @@
+//! A crash, and a failure, at each step of the work: before what is produced, between that and the commit, with a commit whose
+//! outcome is not known, during a restore, during a rebalance.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use sinyal_tests::checks::{check_exactly_once, kafka, made_up, open_windows, wait_until_done};
+use sinyal_tests::{Build, Ran, Reader, Sinyal, wait_for};
+
+/// Steps that every role comes by while it works, and how often it does so before the fault: a crash meets it at work.
+const AT_WORK: [(&str, u32); 6] = [
+    ("event.taken", 500),
+    ("outputs.sent", 300),
+    ("commit.flushed", 9),
+    ("commit.drained", 9),
+    ("commit.offsets-sent", 9),
+    ("commit.unknown", 9),
+];
+/// Steps before it works.
+const AT_START: [&str; 1] = ["assign.positions"];
+/// Steps of the one that has state.
+const AT_RESTORE: [(&str, u32); 2] = [("restore.entry", 20), ("restore.done", 0)];
+/// Steps when partitions go to another.
+const AT_REVOCATION: [&str; 2] = ["revoke.begun", "revoke.committed"];
+
+struct Bench {
+    sinyal: Sinyal,
+}
+
+impl Bench {
+    /// A replica of the role in which these steps fail in this way, each once after so many times.
+    fn start(&self, role: &str, points: &[(&str, u32)], how: &str) -> Ran {
+        let points: Vec<String> =
+            points.iter().map(|(point, times)| format!("{point}={times}*off->1*return({how})")).collect();
+        let name = format!("faults-{role}");
+        let variables = [("SINYAL__INSTANCE__ID", name.as_str()), ("FAILPOINTS", &points.join(";"))];
+        self.sinyal.start_with(&["run", "--role", role], &variables).unwrap()
+    }
+
+    /// It must have crashed at the point, and at no other.
+    fn crashed(&self, mut ran: Ran, point: &str) {
+        let code = ran.wait(Duration::from_secs(60)).unwrap_or_else(|error| panic!("{point}: {error:#}"));
+        assert_eq!(code, None, "{point}: it is ended by a signal; {}", self.sinyal.log());
+        let crashes = self.sinyal.log().matches(&format!("\"name\":\"{point}\"")).count();
+        assert!(crashes > 0, "{point} was not come by");
+    }
+}
+
+#[test]
+fn a_fault_at_any_step_loses_nothing_and_counts_nothing_twice() {
+    let more = format!(
+        "kafka.session_timeout_ms = 6000\nkafka.transaction_timeout_ms = 3000\ntopics.partitions = 4\n{}",
+        open_windows()
+    );
+    let sinyal = Sinyal::with(Build::Faults, &kafka().bootstrap(), "faults", &more).unwrap();
+    sinyal.succeed(&["topics", "apply"]).unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let oracle = made_up(&sinyal, 31, 16_000).unwrap();
+    let bench = Bench { sinyal };
+    let mut feeding = bench.sinyal.start(&["ingest", "input.jsonl", "--rate", "150"]).unwrap();
+    for (role, other) in [("classify", "community"), ("community", "classify")] {
+        let mut beside = bench.start(other, &[], "fail");
+        wait_for("the other role to work", Duration::from_secs(60), || Ok(beside.committed(other)? > 0)).unwrap();
+        let mut points: Vec<(&str, u32)> = AT_START.map(|point| (point, 0)).to_vec();
+        points.extend(AT_WORK);
+        if role == "community" {
+            points.extend(AT_RESTORE);
+        }
+        for &(point, times) in &points {
+            bench.crashed(bench.start(role, &[(point, times)], "crash"), point);
+        }
+        for point in AT_REVOCATION {
+            let mut ran = bench.start(role, &[(point, 0)], "crash");
+            wait_for("it to work", Duration::from_secs(60), || Ok(ran.committed(role)? > 0)).unwrap();
+            // Another comes, for which partitions have to be let go. The group remembers each for a while: it must be a new one.
+            let name = format!("faults-{point}");
+            let variables = [("SINYAL__INSTANCE__ID", name.as_str())];
+            let another = bench.sinyal.start_with(&["run", "--role", role], &variables).unwrap();
+            bench.crashed(ran, point);
+            another.kill();
+        }
+        // The same without a crash: what is not committed is given up and read again, each time.
+        let mut ran = bench.start(role, &points, "fail");
+        wait_for("every failure", Duration::from_secs(90), || {
+            assert!(ran.is_running(), "{}", bench.sinyal.log());
+            let metrics = ran.metrics().unwrap_or_default();
+            let resets = metrics.lines().find_map(|line| {
+                line.strip_prefix(&format!("sinyal_resets_total{{stage=\"{role}\"}} "))?.parse::<usize>().ok()
+            });
+            Ok(resets.is_some_and(|resets| resets >= AT_WORK.len()))
+        })
+        .unwrap();
+        let log = bench.sinyal.log();
+        for (point, _) in &points {
+            assert!(log.contains(&format!("fault point {point}")), "{point} did not fail; {log}");
+        }
+        assert_eq!(ran.terminate().unwrap(), Some(0), "{}", bench.sinyal.log());
+        assert_eq!(beside.terminate().unwrap(), Some(0), "{}", bench.sinyal.log());
+    }
+    wait_for("the feed to end", Duration::from_secs(120), || Ok(!feeding.is_running())).unwrap();
+    let running = bench.sinyal.start(&["run"]).unwrap();
+    wait_until_done(&bench.sinyal, &reader, &oracle).unwrap();
+    check_exactly_once(&bench.sinyal, &reader, &oracle).unwrap();
+    assert_eq!(running.terminate().unwrap(), Some(0));
+}
