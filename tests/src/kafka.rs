@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use kafka_io::Connection;
 use kafka_io::admin::Admin;
 use serde_json::json;
@@ -126,12 +126,19 @@ impl Kafka {
     /// Lets the partitions be led by those brokers that should lead them, after one of them was away.
     ///
     /// # Errors
-    /// If Kafka's tool fails.
+    /// If that takes more than a minute.
     pub fn elect_preferred_leaders(&self) -> Result<()> {
-        let mut command = java(&fetch()?);
-        command.args(["org.apache.kafka.tools.LeaderElectionCommand", "--bootstrap-server", &self.bootstrap()]);
-        run(command.args(["--election-type", "preferred", "--all-topic-partitions"]))?;
-        Ok(())
+        let jars = fetch()?;
+        let mut said = String::new();
+        wait_for("leaders to be elected", Duration::from_secs(60), || {
+            let mut command = java(&jars);
+            command.args(["org.apache.kafka.tools.LeaderElectionCommand", "--bootstrap-server", &self.bootstrap()]);
+            // It fails as a whole where a single replica is a moment behind.
+            let elected = run(command.args(["--election-type", "preferred", "--all-topic-partitions"]));
+            said = elected.as_ref().err().map(ToString::to_string).unwrap_or_default();
+            Ok(elected.is_ok())
+        })
+        .with_context(|| said.clone())
     }
 
     fn admin(&self) -> Result<Admin> {

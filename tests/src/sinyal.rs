@@ -213,14 +213,26 @@ impl Ran {
         self.sum("sinyal_consumed_records_total", role)
     }
 
+    /// How many partitions a role has, as of its last commit.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn partitions(&mut self, role: &str) -> Result<usize> {
+        Ok(self.samples("sinyal_consumed_records_total", role)?.len())
+    }
+
     /// The sum of a counter's samples of one role.
     fn sum(&mut self, name: &str, role: &str) -> Result<u64> {
+        Ok(self.samples(name, role)?.iter().sum())
+    }
+
+    fn samples(&mut self, name: &str, role: &str) -> Result<Vec<u64>> {
         ensure!(self.is_running(), "it has ended: {}", std::fs::read_to_string(&self.log)?);
         let metrics = self.metrics().unwrap_or_default();
         let begin = format!("{name}{{");
         let of_role = format!("stage=\"{role}\"");
         let samples = metrics.lines().filter(|line| line.starts_with(&begin) && line.contains(&of_role));
-        Ok(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+        Ok(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).collect())
     }
 
     /// Waits until it ends by itself; gives its exit code.

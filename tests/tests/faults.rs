@@ -23,6 +23,9 @@ const AT_RESTORE: [(&str, u32); 2] = [("restore.entry", 20), ("restore.done", 0)
 /// Steps when partitions go to another.
 const AT_REVOCATION: [&str; 2] = ["revoke.begun", "revoke.committed"];
 
+const RAW_PARTITIONS: usize = 3;
+const PARTITIONS: usize = 2;
+
 struct Bench {
     sinyal: Sinyal,
 }
@@ -39,7 +42,9 @@ impl Bench {
 
     /// It must have crashed at the point, and at no other.
     fn crashed(&self, mut ran: Ran, point: &str) {
-        let code = ran.wait(Duration::from_secs(60)).unwrap_or_else(|error| panic!("{point}: {error:#}"));
+        let code = ran
+            .wait(Duration::from_secs(60))
+            .unwrap_or_else(|error| panic!("{point}: {error:#}; {}", self.sinyal.log()));
         assert_eq!(code, None, "{point}: it is ended by a signal; {}", self.sinyal.log());
         let crashes = self.sinyal.log().matches(&format!("\"name\":\"{point}\"")).count();
         assert!(crashes > 0, "{point} was not come by");
@@ -49,7 +54,8 @@ impl Bench {
 #[test]
 fn a_fault_at_any_step_loses_nothing_and_counts_nothing_twice() {
     let more = format!(
-        "kafka.session_timeout_ms = 6000\nkafka.transaction_timeout_ms = 3000\ntopics.partitions = 4\n{}",
+        "kafka.session_timeout_ms = 6000\nkafka.transaction_timeout_ms = 3000\ntopics.partitions = {PARTITIONS}\n\
+         topics.raw_partitions = {RAW_PARTITIONS}\n{}",
         open_windows()
     );
     let sinyal = Sinyal::with(Build::Faults, &kafka().bootstrap(), "faults", &more).unwrap();
@@ -71,8 +77,11 @@ fn a_fault_at_any_step_loses_nothing_and_counts_nothing_twice() {
         }
         for point in AT_REVOCATION {
             let mut ran = bench.start(role, &[(point, 0)], "crash");
-            wait_for("it to work", Duration::from_secs(60), || Ok(ran.committed(role)? > 0)).unwrap();
-            // Another comes, for which partitions have to be let go. The group remembers each for a while: it must be a new one.
+            // It has to have everything: the group remembers the one before for as long as a session lasts.
+            let all = if role == "classify" { RAW_PARTITIONS } else { PARTITIONS } * 2;
+            wait_for("it to work on all partitions", Duration::from_secs(60), || Ok(ran.partitions(role)? == all))
+                .unwrap();
+            // Another comes, for which partitions have to be let go.
             let name = format!("faults-{point}");
             let variables = [("SINYAL__INSTANCE__ID", name.as_str())];
             let another = bench.sinyal.start_with(&["run", "--role", role], &variables).unwrap();

@@ -9,7 +9,9 @@ use kafka_io::admin::AdminError;
 use kafka_io::feed::FeedError;
 use kafka_io::reader::ReadError;
 
-use crate::commands::{check, classify, corrections, demo, explain, ingest, model, run, schemas, sim, tail, topics};
+use crate::commands::{
+    check, classify, corrections, demo, explain, ingest, model, reprocess, run, schemas, sim, tail, topics,
+};
 use crate::config::{self, Config, ConfigErrors};
 use crate::registry::RegistryError;
 
@@ -68,6 +70,13 @@ Examples:
   sinyal run --config sinyal.toml
   sinyal run --config sinyal.toml --role classify")]
     Run(run::RunArgs),
+    /// Rebuild everything from the raw topics, into topics of another generation, beside what runs.
+    #[command(after_help = "\
+Examples:
+  sinyal reprocess --generation g2 --config sinyal.toml            until everything that is there is rebuilt
+  SINYAL__TOPICS__PARTITIONS=12 sinyal reprocess --generation g2   with another number of partitions
+  SINYAL__TOPICS__GENERATION=g2 sinyal run --config sinyal.toml    after the cut-over")]
+    Reprocess(reprocess::ReprocessArgs),
     /// Look at configuration, brokers, topics, registry and model: each line ok, or what to do.
     #[command(after_help = "\
 Examples:
@@ -163,17 +172,24 @@ enum ConfigCommand {
 pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
     let file = cli.config;
     let bootstrap = cli.bootstrap;
-    let load = || -> Result<Config> {
-        let mut config = Config::load(file.as_deref(), std::env::vars())?;
-        if let Some(bootstrap) = bootstrap {
-            config.kafka.connection.bootstrap = bootstrap;
+    let load_with = |variable: Option<(&str, &str)>| -> Result<Config> {
+        let said = variable.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = std::env::vars().filter(|(name, _)| variable.is_none_or(|(said, _)| name != said));
+        let mut config = Config::load(file.as_deref(), environment.chain(said))?;
+        if let Some(bootstrap) = &bootstrap {
+            config.kafka.connection.bootstrap.clone_from(bootstrap);
         }
         Ok(config)
     };
+    let load = || load_with(None);
     match cli.command {
         Command::Demo(args) => demo::run(args, load()?),
         Command::Explain(args) => explain::run(args, &load()?),
         Command::Run(args) => run::run(args, load()?),
+        Command::Reprocess(args) => {
+            let next = load_with(Some(("SINYAL__TOPICS__GENERATION", &args.generation)))?;
+            reprocess::run(&args, &load()?, next)
+        }
         Command::Check(args) => check::run(args, &load()?),
         Command::Topics(args) => topics::run(args, &load()?),
         Command::Schemas(args) => schemas::run(args, &load()?),

@@ -148,6 +148,9 @@ pub enum Stop {
         /// What is wrong with it.
         detail: String,
     },
+    /// The topics have other partitions than the state is kept by.
+    #[error("{0}")]
+    Partitions(String),
     /// A promise of this program to itself is broken.
     #[error("invariant broken: {0}")]
     Invariant(String),

@@ -12,6 +12,7 @@ mod figures;
 pub(crate) mod ingest;
 pub(crate) mod model;
 mod numbers;
+pub(crate) mod reprocess;
 pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod sim;

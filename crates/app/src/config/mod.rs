@@ -49,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) instance_id: String,
     /// True if the name was set, so that it lasts over restarts.
     pub(crate) instance_lasts: bool,
+    /// Which rebuild is in use; empty for the first.
+    pub(crate) generation: String,
     pub(crate) topics: Topics,
     pub(crate) raw_format: RawFormat,
     pub(crate) key_format: KeyFormat,
@@ -231,6 +233,21 @@ mod tests {
         assert_eq!(config.community.ids_max, 5_000);
         assert_eq!(config.topics.posts_raw, "uji.social.posts.raw");
         assert_eq!(config.queue_topic("tip"), "uji.social.queue.tip");
+    }
+
+    #[test]
+    fn a_generation_renames_everything_but_what_is_raw() {
+        let text = "[topics]\nprefix = \"uji.\"\nmetrics = \"uji.rows\"\n";
+        let config = load(text, &[("SINYAL__TOPICS__GENERATION", "g2")]).unwrap();
+        assert_eq!(config.topics.posts_raw, "uji.social.posts.raw");
+        assert_eq!(config.topics.corrections, "uji.g2.social.corrections");
+        assert_eq!(
+            (config.topics.metrics.as_str(), config.queue_topic("tip").as_str()),
+            ("uji.g2.rows", "uji.g2.social.queue.tip")
+        );
+        assert_eq!(config.classify.group_id, "sinyal-classify.g2");
+        let wrong = load("[topics]\ngeneration = \"g 2\"\n", &[]).unwrap_err();
+        assert!(wrong.0.iter().any(|error| error.starts_with("topics.generation is \"g 2\"")), "{wrong}");
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     let mut reader = Reader { typed, errors: Vec::new() };
     let kafka = kafka(&mut reader);
     let instance = reader.text("instance.id");
-    let topics = topics(&mut reader);
+    let generation = generation(&mut reader);
+    let topics = topics(&mut reader, &generation);
     let raw_format = reader.choice("raw.format", &[("avro", RawFormat::Avro), ("json", RawFormat::Json)]);
     let key_format = reader.choice("raw.key_format", &[("none", KeyFormat::None), ("identity", KeyFormat::Identity)]);
     let registry = registry(&mut reader);
@@ -42,7 +43,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     let raw_record_bytes_max = reader.number("limits.raw_record_bytes", 1_024, 67_108_864);
     let future_ms_max = reader.number("limits.future_ms", 0, 86_400_000);
     let classify = Classify {
-        group_id: reader.required("classify.group_id"),
+        group_id: group(&mut reader, "classify.group_id", &generation),
         exactly_once: reader.choice("classify.delivery", &[("exactly_once", true), ("at_least_once", false)]),
         commit_interval_ms: reader.number("classify.commit_interval_ms", 10, 10_000),
         threshold: threshold(&mut reader, "classify.threshold"),
@@ -50,7 +51,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     };
     let deep = deep(&mut reader);
     let community = Community {
-        group_id: reader.required("community.group_id"),
+        group_id: group(&mut reader, "community.group_id", &generation),
         commit_interval_ms: reader.number("community.commit_interval_ms", 10, 10_000),
         ids_max: reader.number("community.ids_max", 1_000, 100_000_000),
         remember_days: reader.number("community.remember_days", 0, 3_650),
@@ -72,6 +73,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             kafka,
             instance_id,
             instance_lasts,
+            generation,
             topics,
             raw_format,
             key_format,
@@ -110,12 +112,15 @@ fn kafka(reader: &mut Reader<'_>) -> Kafka {
     }
 }
 
-fn topics(reader: &mut Reader<'_>) -> Topics {
+fn topics(reader: &mut Reader<'_>, generation: &str) -> Topics {
     let prefix = reader.text("topics.prefix");
     let mut name = |key: &str| {
+        // What producers write to is not rebuilt.
+        let raw = key.ends_with("_raw");
+        let generation = if generation.is_empty() || raw { String::new() } else { format!("{generation}.") };
         let key = format!("topics.{key}");
         let name = reader.required(&key);
-        let name = if name.starts_with(&prefix) { name } else { format!("{prefix}{name}") };
+        let name = format!("{prefix}{generation}{}", name.strip_prefix(&prefix).unwrap_or(&name));
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if name.len() > 249 || !name.bytes().all(allowed) {
             reader.errors.push(format!("{key} is {name:?}; up to 249 letters, digits, '.', '_' and '-' are right"));
@@ -154,6 +159,22 @@ fn topics(reader: &mut Reader<'_>) -> Topics {
         dead_letter_retention_ms: reader.number("topics.dead_letter_retention_ms", 60_000, DAYS_3650_MS),
         metrics_retention_ms: reader.number("topics.metrics_retention_ms", 60_000, DAYS_3650_MS),
     }
+}
+
+fn generation(reader: &mut Reader<'_>) -> String {
+    let generation = reader.text("topics.generation");
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if generation.len() > 32 || !generation.bytes().all(allowed) {
+        let right = "up to 32 letters, digits, '_' and '-', or nothing, is right";
+        reader.wrong("topics.generation", &format!("{generation:?}"), right);
+    }
+    generation
+}
+
+/// The name of a consumer group: each generation has its own.
+fn group(reader: &mut Reader<'_>, key: &str, generation: &str) -> String {
+    let group = reader.required(key);
+    if generation.is_empty() { group } else { format!("{group}.{generation}") }
 }
 
 fn registry(reader: &mut Reader<'_>) -> Option<RegistrySettings> {

@@ -11,7 +11,7 @@ use record::stage::{SchemaLookup, Stage};
 use record::{Kind, Ledger, Outcome, StageName};
 use wire::{RawDecoder, SchemaName};
 
-use super::{RoleResult, Surroundings, ask, encoder};
+use super::{Reached, RoleResult, Surroundings, ask, encoder, reached};
 use crate::config::{ConfigErrors, MAKE_SECRET};
 use crate::registry::Registry;
 
@@ -20,6 +20,8 @@ use crate::registry::Registry;
 pub(crate) struct ClassifyReport {
     pub(crate) ledger: Ledger,
     pub(crate) balanced: bool,
+    /// Up to where each partition was read, by topic and partition number.
+    pub(crate) reached: Reached,
     pub(crate) tallies: Tallies,
     pub(crate) dead_letters: u64,
 }
@@ -52,6 +54,7 @@ impl Hooks<ClassifyStage> for ClassifyHooks {
         metrics.unknown_fields(stage.unknown_fields());
         if let Ok(mut report) = self.report.lock() {
             *report = report_of(stage);
+            report.reached = reached(turn, &self.topics);
         }
     }
 }
@@ -67,6 +70,7 @@ fn report_of(stage: &ClassifyStage) -> ClassifyReport {
         dead_letters: ledger.count(Outcome::DeadLettered),
         ledger,
         balanced,
+        reached: Reached::new(),
         tallies: stage.tallies().clone(),
     }
 }
@@ -163,7 +167,8 @@ pub(crate) fn run_classify(
     Ok(move || {
         let stage = run_owner(owner, stage, surroundings.clock, hooks, surroundings.shutdown)?;
         if let Ok(mut report) = report.lock() {
-            *report = report_of(&stage);
+            let reached = std::mem::take(&mut report.reached);
+            *report = ClassifyReport { reached, ..report_of(&stage) };
         }
         Ok(())
     })

@@ -9,7 +9,7 @@ use record::stage::{SchemaLookup, Stage};
 use record::{Ledger, Outcome, StageName};
 use wire::{ClassifiedDecoder, CorrectionDecoder, SchemaName};
 
-use super::{RoleResult, Surroundings, ask, encoder};
+use super::{Reached, RoleResult, Surroundings, ask, encoder, reached};
 use crate::registry::Registry;
 
 const DAY_MS: i64 = 86_400_000;
@@ -19,6 +19,8 @@ const DAY_MS: i64 = 86_400_000;
 pub(crate) struct CommunityReport {
     pub(crate) ledger: Ledger,
     pub(crate) balanced: bool,
+    /// Up to where each partition was read, by topic and partition number.
+    pub(crate) reached: Reached,
     pub(crate) dead_letters: u64,
     pub(crate) panes: u64,
 }
@@ -46,6 +48,7 @@ impl Hooks<CommunityStage> for CommunityHooks {
         }
         if let Ok(mut report) = self.report.lock() {
             *report = report_of(stage);
+            report.reached = reached(turn, &self.topics);
         }
     }
 }
@@ -61,6 +64,7 @@ fn report_of(stage: &CommunityStage) -> CommunityReport {
         dead_letters: ledger.count(Outcome::DeadLettered),
         ledger,
         balanced,
+        reached: Reached::new(),
         panes: stage.status().map(|status| status.panes).sum(),
     }
 }
@@ -136,7 +140,8 @@ pub(crate) fn run_community(
     Ok(move || {
         let stage = run_owner(owner, stage, surroundings.clock, hooks, surroundings.shutdown)?;
         if let Ok(mut report) = report.lock() {
-            *report = report_of(&stage);
+            let reached = std::mem::take(&mut report.reached);
+            *report = CommunityReport { reached, ..report_of(&stage) };
         }
         Ok(())
     })

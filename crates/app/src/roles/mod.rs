@@ -5,11 +5,13 @@ mod community;
 #[cfg(feature = "deep")]
 mod deep;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
-use kafka_io::{Clock, Connection, OwnerError, Shutdown};
-use record::stage::SchemaLookup;
+use kafka_io::{Clock, Connection, OwnerError, Shutdown, Turn};
+use record::Position;
+use record::stage::{InputPartition, SchemaLookup};
 use wire::{Encoder, Framing, SchemaName};
 
 pub(crate) use classify::{ClassifyReport, run_classify};
@@ -31,6 +33,14 @@ pub(crate) struct Surroundings {
     pub(crate) shutdown: Shutdown,
     /// True on the embedded broker, which has no transactions worth the name: outputs first, state in memory.
     pub(crate) embedded: bool,
+}
+
+/// Up to where partitions were read: the next offset, by topic and partition number.
+pub(crate) type Reached = BTreeMap<(String, i32), Position>;
+
+fn reached(turn: &Turn, topics: &[String]) -> Reached {
+    let topic = |at: InputPartition| topics.get(at.input).cloned().unwrap_or_default();
+    turn.reached.iter().map(|&(at, position)| ((topic(at), at.partition), position)).collect()
 }
 
 /// How a role ended: what must stop the process, or nothing.

@@ -440,6 +440,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 .collect();
             self.last_turn = Instant::now();
         }
+        let read = self.owned.iter().filter(|(_, owned)| owned.position != UNKNOWN);
+        self.turn.reached.clear();
+        self.turn.reached.extend(read.map(|(&at, owned)| (at, owned.position.max(owned.end))));
         self.turn.given.clear();
         self.turn.given.extend(self.owned.iter().map(|(&at, owned)| (at, owned.given)));
         if let Some(producer) = &self.producer {

@@ -19,7 +19,7 @@ use super::identity::{Entry, SlotId, split_key};
 use super::watermark::Topic;
 
 /// The version of every value; a newer one cannot be read by this program, and the restore says so.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Most entries of one segment of ids.
 pub(super) const SEGMENT_ENTRIES_MAX: usize = 512;
@@ -35,6 +35,8 @@ pub(super) struct Meta<'a> {
     pub(super) sources: Cow<'a, [Topic]>,
     /// The windows in which everything was counted.
     pub(super) windows: Cow<'a, str>,
+    /// Partitions of each input.
+    pub(super) partitions: i32,
 }
 
 /// One identity in a segment.

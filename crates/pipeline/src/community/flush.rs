@@ -238,6 +238,7 @@ impl Partition {
             next_segment: self.next_segment,
             sources: self.watermark.topics().into(),
             windows: shared.windows_digest.as_str().into(),
+            partitions: shared.partitions,
         };
         ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number }.meta(&meta);
         self.meta_written_at = shared.now;

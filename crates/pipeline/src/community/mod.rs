@@ -83,6 +83,8 @@ struct Shared {
     windows: WindowSet,
     /// The windows in words, to tell a changelog that was written with others.
     windows_digest: String,
+    /// Partitions of each input; 0 before that is known.
+    partitions: i32,
     routing: Routing,
     ids_max: usize,
     members_max: usize,
@@ -127,7 +129,6 @@ pub struct CommunityStage {
     hold_ms_max: i64,
     dead_letters: DeadLetters,
     sources: Vec<(String, i32)>,
-    input_partitions: i32,
     partitions: BTreeMap<i32, Partition>,
 }
 
@@ -163,6 +164,7 @@ impl CommunityStage {
                 encoders: settings.encoders,
                 windows_digest: digest_of(&settings.windows),
                 windows: settings.windows,
+                partitions: 0,
                 routing: settings.routing,
                 ids_max: settings.ids_max.min(u32::MAX as usize / 2),
                 members_max: settings.members_max,
@@ -180,7 +182,6 @@ impl CommunityStage {
                 settings.dead_letter_value_bytes_max,
             ),
             sources: Vec::new(),
-            input_partitions: 0,
             partitions: BTreeMap::new(),
         }
     }
@@ -208,7 +209,7 @@ impl CommunityStage {
     fn record(&mut self, record: InputRecord<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
         // Twice what the classify stage lets in: its clock need not be this one's.
         let latest = self.shared.now.saturating_add(self.shared.future_ms_max.saturating_mul(2));
-        let (topic, partitions) = (&self.topics[record.from.input.min(1)], self.input_partitions);
+        let (topic, partitions) = (&self.topics[record.from.input.min(1)], self.shared.partitions);
         let Some(partition) = self.partitions.get_mut(&record.from.partition) else {
             return Err(Stop::Invariant(format!("record of partition {}, which is not owned", record.from.partition)));
         };
@@ -251,6 +252,34 @@ impl CommunityStage {
         })
     }
 
+    /// Takes in how many partitions there are. A community lives on one number of all topics, by its key and that number: with
+    /// other numbers its state would be elsewhere.
+    fn topology(&mut self, inputs: &[i32], outputs: &[Option<i32>]) -> Result<(), Stop> {
+        let partitions = inputs.first().copied().unwrap_or(0);
+        let others = self.topics.iter().zip(inputs);
+        if let Some((topic, other)) = others.into_iter().find(|(_, other)| **other != partitions) {
+            return Err(Stop::Partitions(format!(
+                "{} has {partitions} partitions and {topic} has {other}: they must have as many as each other; {REBUILD}",
+                self.topics[0]
+            )));
+        }
+        if let Some(changelog) = outputs.get(CommunityStage::CHANGELOG).copied().flatten()
+            && self.shared.changelog
+            && changelog != partitions
+        {
+            return Err(Stop::Partitions(format!(
+                "{} has {partitions} partitions and the changelog has {changelog}: they must have as many as each other; \
+                 {REBUILD}",
+                self.topics[0]
+            )));
+        }
+        let known = std::mem::replace(&mut self.shared.partitions, partitions);
+        if known != 0 && known != partitions {
+            return Err(Stop::Partitions(changed_partitions(&self.topics[0], known, partitions)));
+        }
+        Ok(())
+    }
+
     fn schema(&mut self, id: u32, lookup: &SchemaLookup) {
         self.decoder.add_schema(id, lookup);
         self.corrections_decoder.add_schema(id, lookup);
@@ -275,7 +304,7 @@ impl Stage for CommunityStage {
                     }
                 }
             }
-            Input::Topology { inputs, .. } => self.input_partitions = inputs.first().copied().unwrap_or(0),
+            Input::Topology { inputs, outputs } => self.topology(inputs, outputs)?,
             Input::Sources(sources) => {
                 self.sources = sources.to_vec();
                 for partition in self.partitions.values_mut() {
@@ -290,7 +319,7 @@ impl Stage for CommunityStage {
             Input::Restore { partition, key, value } => {
                 self.partition(partition);
                 if let Some(state) = self.partitions.get_mut(&partition) {
-                    state.restore(key, value, &self.shared)?;
+                    state.restore(key, value, &self.shared, &self.topics[0])?;
                 }
             }
             Input::Restored { partition } => {
@@ -323,6 +352,17 @@ impl Stage for CommunityStage {
             }
         }
     }
+}
+
+/// The way out where partitions are not what they were.
+const REBUILD: &str =
+    "`sinyal reprocess` rebuilds everything from the raw topics under another topics.prefix, with any number";
+
+fn changed_partitions(topic: &str, written: i32, now: i32) -> String {
+    format!(
+        "{topic} has {now} partitions and had {written} when the state was written: communities would live on others than \
+         their state; {REBUILD}"
+    )
 }
 
 /// The windows in words.

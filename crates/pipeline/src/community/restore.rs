@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use record::stage::Stop;
 
-use super::Shared;
 use super::changelog::{EntryKey, Meta, Segment, read_key, read_value};
 use super::identity::write_key;
 use super::partition::{Partition, SegmentUse};
+use super::{Shared, changed_partitions};
 
 /// What to do when the state was counted in other windows than those configured now.
 const CHANGED_WINDOWS: &str = "the state was written with other windows; set them as they were, or begin anew with another \
@@ -15,7 +15,13 @@ const CHANGED_WINDOWS: &str = "the state was written with other windows; set the
 
 impl Partition {
     /// Takes in one entry; a null value removes it.
-    pub(super) fn restore(&mut self, key: &[u8], value: Option<&[u8]>, shared: &Shared) -> Result<(), Stop> {
+    pub(super) fn restore(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        shared: &Shared,
+        topic: &str,
+    ) -> Result<(), Stop> {
         let number = self.number;
         let damaged = |detail: String| Stop::Changelog { partition: number, detail };
         let Some(entry_key) = read_key(key) else {
@@ -27,6 +33,9 @@ impl Partition {
                 let meta: Meta<'_> = read_value(value).map_err(named)?;
                 if meta.windows != shared.windows_digest {
                     return Err(named(CHANGED_WINDOWS.to_owned()));
+                }
+                if meta.partitions != shared.partitions {
+                    return Err(Stop::Partitions(changed_partitions(topic, meta.partitions, shared.partitions)));
                 }
                 self.recorded = meta.positions.iter().map(|&(input, position)| (input as usize, position)).collect();
                 self.low_mark = meta.low_mark;

@@ -9,7 +9,7 @@ use comfy_table::{Table, presets};
 use kafka_io::admin::Admin;
 
 use self::plan::{Desired, Step, plan};
-use crate::cli::{OK, OUTSIDE, say};
+use crate::cli::{OK, OUTSIDE, OutsideError, say};
 use crate::config::Config;
 use crate::telemetry::start_logging;
 
@@ -34,13 +34,28 @@ pub(crate) fn run(args: TopicsArgs, config: &Config) -> Result<u8> {
     let steps = plan(&admin, config)?;
     let apply = args.command == TopicsCommand::Apply;
     if apply {
-        for (desired, step) in &steps {
-            carry_out(&admin, desired, step)?;
-        }
+        steps.iter().try_for_each(|(desired, step)| carry_out(&admin, desired, step))?;
     }
     say(table(&steps, apply))?;
     let refused = steps.iter().any(|(_, step)| !step.refused().is_empty());
     Ok(if refused { OUTSIDE } else { OK })
+}
+
+/// Makes the topics that a configuration asks for.
+///
+/// # Errors
+/// What is refused: one that is there otherwise than asked for, and cannot be changed.
+pub(crate) fn make_topics(admin: &Admin, config: &Config) -> Result<()> {
+    let steps = plan(admin, config)?;
+    let refused = |(desired, step): &(Desired, Step)| {
+        let name = &desired.spec.name;
+        step.refused().iter().map(|why| format!("{name}: {why}")).collect::<Vec<_>>()
+    };
+    let refused: Vec<String> = steps.iter().flat_map(refused).collect();
+    if !refused.is_empty() {
+        return Err(OutsideError(refused.join("; ")).into());
+    }
+    steps.iter().try_for_each(|(desired, step)| carry_out(admin, desired, step))
 }
 
 fn carry_out(admin: &Admin, desired: &Desired, step: &Step) -> Result<()> {

@@ -1,0 +1,260 @@
+//! `sinyal reprocess`: everything anew from the raw topics, into topics of another generation, beside what runs.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use kafka_io::admin::Admin;
+use kafka_io::feed::Feed;
+use kafka_io::reader::{Reader, Start};
+use kafka_io::{Shutdown, SystemClock};
+use record::{Outcome, Position};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::topics::make_topics;
+use super::waiting::wait_for_brokers;
+use crate::cli::{FAILURE, OK, OutsideError};
+use crate::config::{Config, ConfigErrors};
+use crate::roles::{ClassifyReport, CommunityReport, Reached, RoleResult, Surroundings, run_classify, run_community};
+use crate::telemetry::{Health, Metrics, serve, start_logging};
+
+/// Arguments of `sinyal reprocess`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReprocessArgs {
+    /// The generation to rebuild into, e.g. g2: its topics are made, and named as `topics.generation` says.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) generation: String,
+    /// When everything is rebuilt go on with what comes in, until Ctrl-C or SIGTERM: then there is little left to catch up with
+    /// after the cut-over.
+    #[arg(long)]
+    follow: bool,
+}
+
+/// How often to look how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A role at work on a thread of its own.
+struct Running {
+    shutdown: Shutdown,
+    thread: JoinHandle<RoleResult<()>>,
+}
+
+impl Running {
+    fn start(
+        name: &str,
+        shutdown: Shutdown,
+        work: impl FnOnce() -> RoleResult<()> + Send + 'static,
+    ) -> Result<Running> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        Ok(Running { shutdown, thread })
+    }
+
+    /// Has it commit what is done, and come to its end.
+    fn end(self) -> Result<()> {
+        self.shutdown.request();
+        self.thread.join().map_err(|_| anyhow!("a role panicked; its message stands above"))?.map_err(Into::into)
+    }
+}
+
+/// `now` is what runs, `next` the same in the new generation.
+pub(crate) fn run(args: &ReprocessArgs, now: &Config, mut next: Config) -> Result<u8> {
+    if now.generation == next.generation {
+        let right = "the name of another one is right";
+        return Err(
+            ConfigErrors(vec![format!("--generation is {:?}, which is in use; {right}", next.generation)]).into()
+        );
+    }
+    start_logging("warn", &next.log_format)?;
+    let ending = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&ending))?;
+        signal_hook::flag::register(signal, Arc::clone(&ending))?;
+    }
+    let known = wait_for_brokers(now)?;
+    for topic in [&now.topics.posts_raw, &now.topics.comments_raw] {
+        if !known.iter().any(|known| known.name == *topic) {
+            let bootstrap = &now.connection().bootstrap;
+            return Err(OutsideError(format!(
+                "raw topic {topic} is missing at {bootstrap}: there is nothing to rebuild from"
+            ))
+            .into());
+        }
+    }
+    let admin = Admin::new(now.connection(), ASK_TIMEOUT)?;
+    make_topics(&admin, &next)?;
+    let has_corrections = known.iter().any(|known| known.name == now.topics.corrections);
+    let corrections = if has_corrections { copy_corrections(now, &next)? } else { 0 };
+    // They are all there before what they correct: each of them waits for it.
+    next.community.parked_max = next.community.parked_max.max(corrections);
+    let begun = Instant::now();
+    let rebuilt = rebuild(args, &admin, next, &ending)?;
+    let Some(Rebuilt { generation, classified, aggregated }) = rebuilt else {
+        eprintln!("ended before everything was rebuilt; the same command goes on where this ended");
+        return Ok(FAILURE);
+    };
+    let count = |outcome| aggregated.ledger.count(outcome);
+    eprintln!(
+        "generation {generation} is rebuilt: {} raw records read, {} interactions counted, {} late, {} dead letters, {} \
+         corrections, {} panes, in {:.0} s",
+        classified.ledger.consumed(),
+        count(Outcome::Applied),
+        count(Outcome::Late),
+        classified.dead_letters + aggregated.dead_letters,
+        corrections,
+        aggregated.panes,
+        begun.elapsed().as_secs_f64()
+    );
+    eprintln!(
+        "to cut over: stop `sinyal run`, run this once more for what has come meanwhile, set topics.generation = \"{generation}\" \
+         and start it again; it goes on where this ended. Then the topics of the old generation can be deleted"
+    );
+    Ok(OK)
+}
+
+struct Rebuilt {
+    generation: String,
+    classified: ClassifyReport,
+    aggregated: CommunityReport,
+}
+
+/// Runs both roles until everything that was there has been read; nothing if the end is asked for before.
+fn rebuild(args: &ReprocessArgs, admin: &Admin, next: Config, ending: &AtomicBool) -> Result<Option<Rebuilt>> {
+    let generation = next.generation.clone();
+    let raw = ends(admin, &[&next.topics.posts_raw, &next.topics.comments_raw])?;
+    let stages = [next.topics.classified.clone(), next.topics.corrections.clone()];
+    let health = Health::new(Duration::from_millis(next.alive_ms));
+    let metrics = Metrics::new();
+    if let Some(address) = next.http_listen
+        && let Err(error) = serve(address, health.clone(), metrics.clone())
+    {
+        tracing::warn!(%address, %error, "http is not served; the service itself may be at this address");
+    }
+    let surroundings = Surroundings {
+        connection: next.kafka.connection.clone(),
+        config: Arc::new(next),
+        clock: Arc::new(SystemClock),
+        health,
+        metrics,
+        shutdown: Shutdown::default(),
+        embedded: false,
+    };
+    let classified = Arc::new(Mutex::new(ClassifyReport::default()));
+    let aggregated = Arc::new(Mutex::new(CommunityReport::default()));
+    // Each is ended by itself: the first has committed everything before the end of what the second has to read is known.
+    let of_community = Surroundings { shutdown: Shutdown::default(), ..surroundings.clone() };
+    let (first_ends, second_ends) = (surroundings.shutdown.clone(), of_community.shutdown.clone());
+    let classify = run_classify(surroundings, Arc::clone(&classified))?;
+    let community = run_community(of_community, Arc::clone(&aggregated))?;
+    let classify = Running::start("classify", first_ends, classify)?;
+    let community = Running::start("community", second_ends, community)?;
+    let roles = [&classify, &community];
+    let reached = || classified.lock().map(|report| report.reached.clone()).unwrap_or_default();
+    let mut done = wait_until_read("raw records", &raw, &roles, ending, reached)?;
+    if done && args.follow {
+        eprintln!("everything that was there is read; going on with what comes in, until Ctrl-C");
+        while !ending.load(Ordering::Acquire) && roles.iter().all(|role| !role.thread.is_finished()) {
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+    classify.end()?;
+    if done {
+        let stages = ends(admin, &stages.each_ref().map(String::as_str))?;
+        let reached = || aggregated.lock().map(|report| report.reached.clone()).unwrap_or_default();
+        // With --follow the end was asked for already; what is left takes a moment.
+        let asked = AtomicBool::new(false);
+        let ending = if args.follow { &asked } else { ending };
+        done = wait_until_read("classified records", &stages, &[&community], ending, reached)?;
+    }
+    community.end()?;
+    let classified = classified.lock().map(|report| report.clone()).unwrap_or_default();
+    let aggregated = aggregated.lock().map(|report| report.clone()).unwrap_or_default();
+    Ok(done.then_some(Rebuilt { generation, classified, aggregated }))
+}
+
+/// The first and the next offset of every partition of these topics.
+fn ends(admin: &Admin, topics: &[&str]) -> Result<BTreeMap<(String, i32), (Position, Position)>> {
+    let (known, _) = admin.topics()?;
+    let mut ends = BTreeMap::new();
+    for topic in topics {
+        let info = known.iter().find(|known| known.name == *topic).with_context(|| format!("topic {topic} is gone"))?;
+        for partition in 0..info.partitions {
+            ends.insert(((*topic).to_owned(), partition), admin.offsets(topic, partition)?);
+        }
+    }
+    Ok(ends)
+}
+
+/// Waits until all of it is read; false if the end is asked for before.
+fn wait_until_read(
+    what: &str,
+    ends: &BTreeMap<(String, i32), (Position, Position)>,
+    roles: &[&Running],
+    ending: &AtomicBool,
+    reached: impl Fn() -> Reached,
+) -> Result<bool> {
+    let all: Position = ends.values().map(|(first, next)| next - first).sum();
+    let bar = bar(what, all);
+    let mut said = Instant::now();
+    loop {
+        let reached = reached();
+        let read = |(at, (first, next)): (&(String, i32), &(Position, Position))| {
+            reached.get(at).map_or(0, |reached| (*reached).clamp(*first, *next) - first)
+        };
+        let done: Position = ends.iter().map(read).sum();
+        bar.set_position(u64::try_from(done).unwrap_or(0));
+        if bar.is_hidden() && said.elapsed() > Duration::from_secs(5) {
+            said = Instant::now();
+            eprintln!("{what}: {done} of {all}");
+        }
+        if ends.iter().all(|(at, (_, next))| reached.get(at).is_some_and(|reached| reached >= next)) {
+            bar.finish_and_clear();
+            return Ok(true);
+        }
+        if ending.load(Ordering::Acquire) {
+            bar.finish_and_clear();
+            return Ok(false);
+        }
+        if roles.iter().any(|role| role.thread.is_finished()) {
+            // Why, is told by its end.
+            bar.finish_and_clear();
+            return Ok(false);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn bar(what: &str, all: Position) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(u64::try_from(all).unwrap_or(0));
+    let template = "{msg} {bar:40} {human_pos} of {human_len}  {per_sec}  {eta} left";
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_message(what.to_owned());
+    bar
+}
+
+/// Copies the corrections from the old generation's topic into the new one's; gives how many. One that is there twice says the same
+/// twice.
+fn copy_corrections(now: &Config, next: &Config) -> Result<usize> {
+    let feed = Feed::open(next.connection(), next.raw_record_bytes_max)?;
+    let mut reader = Reader::open(now.connection(), &now.topics.corrections, Start::Beginning, ASK_TIMEOUT)?;
+    let mut copied = 0;
+    while !reader.is_at_end() {
+        let Some(record) = reader.next(Duration::from_millis(100))? else { continue };
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        feed.send(&next.topics.corrections, key, value, record.timestamp)?;
+        copied += 1;
+    }
+    feed.flush(Duration::from_secs(60))?;
+    if feed.failed() > 0 {
+        bail!("corrections were not taken by the brokers: {}", feed.first_failure().unwrap_or_default());
+    }
+    Ok(copied)
+}
