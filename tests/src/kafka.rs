@@ -123,6 +123,32 @@ impl Kafka {
         Ok(())
     }
 
+    /// Gives a topic more partitions.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn add_partitions(&self, topic: &str, partitions: i32) -> Result<()> {
+        Ok(self.admin()?.add_partitions(topic, partitions)?)
+    }
+
+    /// Sets a group's positions back to the first records of everything that it reads. Nobody may be in the group.
+    ///
+    /// # Errors
+    /// If that takes more than a minute: a member that ended is remembered for as long as a session.
+    pub fn reset_to_earliest(&self, group: &str) -> Result<()> {
+        let jars = fetch()?;
+        let mut said = String::new();
+        wait_for("the group to be empty", Duration::from_secs(60), || {
+            let mut command = java(&jars);
+            command.args(["org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"]);
+            command.args(["--bootstrap-server", &self.bootstrap(), "--group", group]);
+            // It ends with 0 whether it did it or not.
+            said = run(command.args(["--all-topics", "--reset-offsets", "--to-earliest", "--execute"]))?;
+            Ok(!said.contains("Error"))
+        })
+        .with_context(|| said.clone())
+    }
+
     /// Lets the partitions be led by those brokers that should lead them, after one of them was away.
     ///
     /// # Errors

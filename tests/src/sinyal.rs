@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -15,9 +15,12 @@ use crate::{Server, wait_for, workspace};
 #[derive(Debug)]
 pub struct Sinyal {
     binary: &'static Path,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     bootstrap: String,
+    /// Before the names of topics.
     prefix: String,
+    /// Which rebuild's topics and groups are meant; empty for the first.
+    generation: String,
     started: AtomicUsize,
 }
 
@@ -63,21 +66,39 @@ impl Sinyal {
         std::fs::write(folder.path().join("sinyal.toml"), config)?;
         Ok(Sinyal {
             binary,
-            folder,
+            folder: Arc::new(folder),
             bootstrap: bootstrap.to_owned(),
             prefix: prefix.to_owned(),
+            generation: String::new(),
             started: AtomicUsize::new(0),
         })
     }
 
     /// A topic of this configuration by its default name.
     pub fn topic(&self, name: &str) -> String {
-        format!("{}.{name}", self.prefix)
+        if self.generation.is_empty() || name.ends_with(".raw") {
+            format!("{}.{name}", self.prefix)
+        } else {
+            format!("{}.{}.{name}", self.prefix, self.generation)
+        }
+    }
+
+    /// The topics and groups of another generation, to be looked at: commands are run of this one as before.
+    pub fn generation(&self, name: &str) -> Sinyal {
+        Sinyal {
+            binary: self.binary,
+            folder: Arc::clone(&self.folder),
+            bootstrap: self.bootstrap.clone(),
+            prefix: self.prefix.clone(),
+            generation: name.to_owned(),
+            started: AtomicUsize::new(0),
+        }
     }
 
     /// The consumer group of a role in this configuration.
     pub fn group(&self, role: &str) -> String {
-        format!("{}-{role}", self.prefix)
+        let dot = if self.generation.is_empty() { "" } else { "." };
+        format!("{}-{role}{dot}{}", self.prefix, self.generation)
     }
 
     /// Kafka's address.

@@ -1,0 +1,137 @@
+//! Replays on a real Kafka: the classify group's positions set back, and everything rebuilt from the raw topics.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use sinyal_tests::checks::{
+    check_exactly_once, check_rows, classified, correct_every, kafka, made_up, open_windows, sinyal,
+    wait_until_aggregated, wait_until_committed, wait_until_done,
+};
+use sinyal_tests::{Reader, Sinyal, wait_for};
+
+/// What rows and queue states say, without what tells of when they were written.
+fn said(sinyal: &Sinyal, reader: &Reader, topic: &str, schema: &str, until: i64) -> BTreeMap<String, Value> {
+    let mut last = BTreeMap::new();
+    reader
+        .each(&sinyal.topic(topic), Some(schema), |mut record| {
+            let key = record["key"].as_str().unwrap().to_owned();
+            if let Some(value) = record["value"].as_object_mut() {
+                for field in
+                    ["revision", "timing", "watermark", "emitted_at", "late", "missed", "completeness", "updated_at"]
+                {
+                    value.remove(field);
+                }
+            }
+            if record["value"]["window_end"].as_i64().is_none_or(|end| end <= until) {
+                last.insert(key, record["value"].take());
+            }
+            Ok(())
+        })
+        .unwrap();
+    last
+}
+
+/// The last watermark that any row names: panes up to it were emitted.
+fn watermark(sinyal: &Sinyal, reader: &Reader) -> i64 {
+    let mut least: BTreeMap<i64, i64> = BTreeMap::new();
+    let topic = sinyal.topic("social.community.metrics");
+    reader
+        .each(&topic, Some("CommunityMetrics"), |record| {
+            let known = least.entry(record["partition"].as_i64().unwrap()).or_insert(i64::MIN);
+            *known = (*known).max(record["value"]["watermark"].as_i64().unwrap());
+            Ok(())
+        })
+        .unwrap();
+    least.into_values().min().unwrap()
+}
+
+/// (A) of the design: metrics and queue state do not change; classified records and queue items are there again.
+#[test]
+fn with_positions_set_back_nothing_is_counted_again() {
+    let sinyal = sinyal("back", &open_windows()).unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let oracle = made_up(&sinyal, 41, 4_000).unwrap();
+    sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
+    let running = sinyal.start(&["run"]).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    check_exactly_once(&sinyal, &reader, &oracle).unwrap();
+    assert_eq!(running.terminate().unwrap(), Some(0));
+    let until = watermark(&sinyal, &reader);
+    let rows = said(&sinyal, &reader, "social.community.metrics", "CommunityMetrics", until);
+    let items = said(&sinyal, &reader, "social.queue.state", "QueueItem", until);
+    kafka().reset_to_earliest(&sinyal.group("classify")).unwrap();
+    let running = sinyal.start(&["run"]).unwrap();
+    wait_for("everything to be classified again", Duration::from_secs(90), || {
+        let mut records = 0;
+        reader.each(&sinyal.topic("social.interactions.classified"), Some("Classified"), |record| {
+            records += usize::from(record["value"]["origin_topic"].is_string());
+            Ok(())
+        })?;
+        Ok(records == 2 * oracle.lines())
+    })
+    .unwrap();
+    assert_eq!(classified(&sinyal, &reader).unwrap(), oracle.lines(), "of the same identities");
+    wait_until_committed(&sinyal, kafka(), &reader).unwrap();
+    assert_eq!(running.terminate().unwrap(), Some(0));
+    assert_eq!(said(&sinyal, &reader, "social.community.metrics", "CommunityMetrics", until), rows);
+    assert_eq!(said(&sinyal, &reader, "social.queue.state", "QueueItem", until), items);
+    check_rows(&sinyal, &reader, &oracle).unwrap();
+}
+
+/// (B) of the design, and the way out of other partitions.
+#[test]
+fn what_is_rebuilt_says_the_same_also_with_other_partitions() {
+    let more = format!("topics.partitions = 2\n{}", open_windows());
+    let sinyal = sinyal("rebuilt", &more).unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let mut oracle = made_up(&sinyal, 42, 6_000).unwrap();
+    sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
+    let running = sinyal.start(&["run"]).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    let corrections = correct_every(&mut oracle, 20);
+    std::fs::write(sinyal.file("corrections.jsonl"), &corrections).unwrap();
+    sinyal.succeed(&["corrections", "import", "corrections.jsonl"]).unwrap();
+    let topic = sinyal.topic("social.corrections");
+    let sent = reader.read(&topic, Some("Correction")).unwrap();
+    wait_until_aggregated(&sinyal, &reader, &topic, &sent).unwrap();
+    check_rows(&sinyal, &reader, &oracle).unwrap();
+    assert_eq!(running.terminate().unwrap(), Some(0));
+    // Somebody gives the stage's topics more partitions.
+    for topic in ["social.interactions.classified", "social.corrections", "social.community.changelog"] {
+        kafka().add_partitions(&sinyal.topic(topic), 5).unwrap();
+    }
+    let mut refused = sinyal.start(&["run"]).unwrap();
+    assert_eq!(refused.wait(Duration::from_secs(60)).unwrap(), Some(3), "{}", sinyal.log());
+    let log = sinyal.log();
+    assert!(log.contains("has 5 partitions and had 2 when the state was written"), "{log}");
+    assert!(log.contains("`sinyal reprocess` rebuilds everything"), "{log}");
+    let five = [("SINYAL__TOPICS__PARTITIONS", "5")];
+    let same = sinyal.output_with(&["reprocess", "--generation", ""], &five).unwrap();
+    assert_eq!(same.status.code(), Some(2), "{same:?}");
+    // Killed in between, the same command goes on.
+    let rebuilding = sinyal.start_with(&["reprocess", "--generation", "g2"], &five).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    rebuilding.kill();
+    let rebuilt = sinyal.output_with(&["reprocess", "--generation", "g2"], &five).unwrap();
+    let words = String::from_utf8_lossy(&rebuilt.stderr);
+    assert_eq!(rebuilt.status.code(), Some(0), "{words}");
+    assert!(words.contains("generation g2 is rebuilt") && words.contains("topics.generation = \"g2\""), "{words}");
+    let next = sinyal.generation("g2");
+    check_exactly_once(&next, &reader, &oracle).unwrap();
+    let until = watermark(&sinyal, &reader).min(watermark(&next, &reader));
+    let rows = |of: &Sinyal| said(of, &reader, "social.community.metrics", "CommunityMetrics", until);
+    let (before, after) = (rows(&sinyal), rows(&next));
+    assert!(before.len() > 500, "{} rows", before.len());
+    assert_eq!(before, after);
+    // The cut-over: the service goes on with the new generation.
+    let variables = [five[0], ("SINYAL__TOPICS__GENERATION", "g2")];
+    let running = sinyal.start_with(&["run"], &variables).unwrap();
+    let line = r#"{"kind":"post","id":"after","community_id":"after","author":{"id":"a"},"created_at":1767571200000,"observed_at":1767571200000,"text":"makasih"}"#;
+    std::fs::write(sinyal.file("after.jsonl"), line).unwrap();
+    sinyal.succeed(&["ingest", "after.jsonl"]).unwrap();
+    wait_for("what comes after it", Duration::from_secs(60), || Ok(classified(&next, &reader)? == oracle.lines() + 1))
+        .unwrap();
+    assert_eq!(running.terminate().unwrap(), Some(0), "{}", sinyal.log());
+}
