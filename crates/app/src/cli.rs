@@ -8,6 +8,7 @@ use kafka_io::OwnerError;
 use kafka_io::admin::AdminError;
 use kafka_io::feed::FeedError;
 use kafka_io::reader::ReadError;
+use record::stage::Stop;
 
 use crate::commands::{
     check, classify, corrections, demo, explain, ingest, model, reprocess, run, schemas, sim, tail, topics,
@@ -236,6 +237,7 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref() {
         return match error {
             OwnerError::Fenced { .. } | OwnerError::MissingState { .. } | OwnerError::Unauthorized(_) => Some(OUTSIDE),
+            OwnerError::Stage(Stop::Changelog { .. } | Stop::Partitions(_)) => Some(OUTSIDE),
             OwnerError::Config(_) => Some(USAGE),
             _ => None,
         };

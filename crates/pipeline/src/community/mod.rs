@@ -355,8 +355,7 @@ impl Stage for CommunityStage {
 }
 
 /// The way out where partitions are not what they were.
-const REBUILD: &str =
-    "`sinyal reprocess` rebuilds everything from the raw topics under another topics.prefix, with any number";
+const REBUILD: &str = "`sinyal reprocess` rebuilds everything from the raw topics, with any number";
 
 fn changed_partitions(topic: &str, written: i32, now: i32) -> String {
     format!(

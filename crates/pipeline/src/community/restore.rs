@@ -10,8 +10,8 @@ use super::partition::{Partition, SegmentUse};
 use super::{Shared, changed_partitions};
 
 /// What to do when the state was counted in other windows than those configured now.
-const CHANGED_WINDOWS: &str = "the state was written with other windows; set them as they were, or begin anew with another \
-                               changelog topic and group";
+const CHANGED_WINDOWS: &str = "the state was written with other windows; set them as they were, or rebuild everything with \
+                               `sinyal reprocess`";
 
 impl Partition {
     /// Takes in one entry; a null value removes it.

@@ -194,9 +194,7 @@ fn growth(spec: &TopicSpec, role: Role, has: i32) -> Result<Option<i32>, String>
         Role::Compacted => "with more, stale rows would stay in the old ones",
         Role::Appended => return Ok(Some(spec.partitions)),
     };
-    Err(format!(
-        "{differs}; {why}: configure {key} = {has}, or rebuild everything under another topics.prefix with `sinyal reprocess`"
-    ))
+    Err(format!("{differs}; {why}: configure {key} = {has}, or rebuild everything with `sinyal reprocess`"))
 }
 
 /// Whether a setting is as it should be: larger records than asked for do no harm.
