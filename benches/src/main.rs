@@ -3,11 +3,13 @@
 #![allow(clippy::print_stdout)] // It is a command-line program.
 
 mod allocations;
+mod bare;
 #[cfg(feature = "deep")]
 mod deep_tier;
 mod fast_tier;
 mod roles;
 mod stages;
+mod state;
 
 use std::time::Instant;
 
@@ -15,11 +17,13 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use crate::fast_tier::measure_fast_tier;
-use crate::roles::measure_roles;
+use crate::roles::{measure_restore, measure_roles};
 use crate::stages::{Case, classify_case, community_case};
 
 /// Runs of each case; the first warms up and does not count.
 const RUNS: usize = 6;
+/// Entries of the changelog that are restored.
+const RESTORED_ENTRIES: usize = 5_000_000;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,7 +34,15 @@ fn main() -> Result<()> {
         Some("classify-step") => results.push(measure("classify-step", || classify_case(records))),
         Some("community-step") => results.push(measure("community-step", || community_case(records))),
         Some("fast-tier") => results = measure_fast_tier(),
+        Some("slides") => results = state::measure_slides(records)?,
+        Some("communities") => results = state::measure_communities(records)?,
+        Some("restore") => results = measure_restore(RESTORED_ENTRIES)?,
         Some("roles") => results = measure_roles(role_records)?,
+        // A role's least: this program runs it in a process of its own.
+        Some("bare-copy") => {
+            println!("{}", bare::run(&arguments[1..])?);
+            return Ok(());
+        }
         #[cfg(feature = "deep")]
         Some("deep-tier") => {
             results = deep_tier::measure_deep_tier()?;
@@ -40,9 +52,14 @@ fn main() -> Result<()> {
             results.extend(measure_fast_tier());
             results.push(measure("classify-step", || classify_case(records)));
             results.push(measure("community-step", || community_case(records)));
+            results.extend(state::measure_slides(records)?);
+            results.extend(state::measure_communities(records)?);
             results.extend(measure_roles(role_records)?);
+            results.extend(measure_restore(RESTORED_ENTRIES)?);
         }
-        Some(other) => bail!("{other:?}: classify-step, community-step, fast-tier, roles or all is right"),
+        Some(other) => bail!(
+            "{other:?}: classify-step, community-step, fast-tier, slides, communities, restore, roles or all is right"
+        ),
     }
     if arguments.iter().any(|argument| argument == "--json") {
         println!("{}", json!(results));

@@ -8,6 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use sinyal_tests::{Kafka, Sinyal};
 
+use crate::bare::{self, Size, size_of};
+use crate::state::make_state;
+
 /// Longest that a role may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -17,12 +20,105 @@ pub(crate) fn measure_roles(records: usize) -> Result<Vec<serde_json::Value>> {
     let sinyal = Sinyal::new(&kafka.bootstrap(), "bench", "telemetry.log = \"info\"\n")?;
     sinyal.succeed(&["topics", "apply"])?;
     ingest(&sinyal, records)?;
+    let mut measured = Vec::new();
+    for (role, ..) in ROLES {
+        measured.push(measure_role(&sinyal, role, records)?);
+    }
+    // Afterwards, since the loop writes into the same topics; the last role first, since it reads what the first has written.
     let mut results = Vec::new();
-    for role in ["classify", "community"] {
-        results.push(measure_role(&sinyal, role, records)?);
+    for ((role, inputs, outputs), measured) in ROLES.into_iter().zip(measured).rev() {
+        let bare = measure_bare(&sinyal, &inputs, outputs)?;
+        let cpu = |of: &serde_json::Value| of["cpu_seconds_per_million"].as_f64().context("a figure");
+        let bare_cpu = cpu(&bare)?;
+        writeln!(
+            std::io::stdout().lock(),
+            "{:<16} {:>9.0} records/s, {bare_cpu:.1} CPU-seconds per million records; the {role} role takes {:.1} times as many",
+            "bare-loop",
+            bare["records_per_second"].as_f64().unwrap_or_default(),
+            cpu(&measured)? / bare_cpu
+        )?;
+        results.extend([measured, bare]);
     }
     Ok(results)
 }
+
+/// A role, what it reads and what it writes.
+const ROLES: [(&str, [&str; 2], &[&str]); 2] = [
+    (
+        "classify",
+        ["social.posts.raw", "social.comments.raw"],
+        &[
+            "social.interactions.classified",
+            "social.queue.complaint",
+            "social.queue.tip",
+            "social.queue.experience",
+            "social.queue.praise",
+            "social.queue.review",
+        ],
+    ),
+    (
+        "community",
+        ["social.interactions.classified", "social.corrections"],
+        &["social.community.metrics", "social.queue.state", "social.community.changelog"],
+    ),
+];
+
+/// The bare loop over what a role has read, with as many records and bytes as it has written.
+fn measure_bare(sinyal: &Sinyal, inputs: &[&str], outputs: &[&str]) -> Result<serde_json::Value> {
+    let sizes = |topics: &[&str]| {
+        topics.iter().map(|topic| size_of(sinyal.bootstrap(), &sinyal.topic(topic))).collect::<Result<Vec<_>>>()
+    };
+    let read: u64 = sizes(inputs)?.iter().map(|size| size.records).sum();
+    let inputs: Vec<String> = inputs.iter().map(|topic| sinyal.topic(topic)).collect();
+    let mut arguments = vec!["bare-copy".to_owned(), sinyal.bootstrap().to_owned(), read.to_string(), inputs.join(",")];
+    for Size { topic, records, bytes } in sizes(outputs)? {
+        arguments.push(format!("{topic}:{records}:{bytes}"));
+    }
+    let output = Command::new(std::env::current_exe()?).args(&arguments).output()?;
+    ensure!(output.status.success(), "the bare loop failed: {}", String::from_utf8_lossy(&output.stderr));
+    let bare: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let cpu = bare["cpu_seconds"].as_f64().context("a figure")? / read as f64 * 1e6;
+    Ok(json!({ "case": "bare-loop", "records": read, "records_per_second": bare["records_per_second"],
+        "cpu_seconds_per_million": cpu }))
+}
+
+/// How long the community role takes to restore so many entries of its changelog, in memory and from a real Kafka.
+pub(crate) fn measure_restore(entries: usize) -> Result<Vec<serde_json::Value>> {
+    let kafka = Kafka::start()?;
+    let more = format!("topics.partitions = {RESTORED_PARTITIONS}\ncommunity.ids_max = {entries}\n");
+    let sinyal = Sinyal::new(&kafka.bootstrap(), "restore", &more)?;
+    sinyal.succeed(&["topics", "apply"])?;
+    let state = make_state(entries, RESTORED_PARTITIONS)?;
+    let mut results = vec![crate::state::measure_restore(&state, RESTORED_PARTITIONS)?];
+    bare::fill(sinyal.bootstrap(), &sinyal.topic("social.community.changelog"), &state)?;
+    let entries = state.len();
+    drop(state);
+    let running = sinyal.start(&["run", "--role", "community"])?;
+    let mut restored = None;
+    sinyal_tests::wait_for("the state to be restored", PATIENCE, || {
+        restored = sinyal.log().lines().find(|line| line.contains("state restored")).map(str::to_owned);
+        Ok(restored.is_some())
+    })
+    .with_context(|| sinyal.log())?;
+    let line: serde_json::Value = serde_json::from_str(&restored.context("a line")?)?;
+    ensure!(line["entries"] == json!(entries), "{line}: {entries} were written");
+    let seconds = line["seconds"].as_f64().context("seconds")?;
+    let usage = running.usage()?;
+    let peak = usage.peak_resident_bytes >> 20;
+    running.kill();
+    writeln!(
+        std::io::stdout().lock(),
+        "restore from Kafka: {entries} entries of {RESTORED_PARTITIONS} partitions in {seconds:.1} s, {:.0} entries/s, peak {peak} MiB \
+         resident",
+        entries as f64 / seconds
+    )?;
+    results.push(
+        json!({ "case": "restore-from-kafka", "entries": entries, "seconds": seconds, "peak_resident_mib": peak }),
+    );
+    Ok(results)
+}
+
+const RESTORED_PARTITIONS: i32 = 4;
 
 /// A made-up world of 1,000 communities, straight from `sim` into `ingest`.
 fn ingest(sinyal: &Sinyal, records: usize) -> Result<()> {

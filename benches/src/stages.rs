@@ -45,7 +45,7 @@ impl Ready {
 }
 
 /// Records between two commits of the community stage.
-const COMMIT_EVERY: usize = 20_000;
+pub(crate) const COMMIT_EVERY: usize = 20_000;
 
 fn world() -> World {
     // 10,000 communities by Zipf 1.1 and 100,000 members, as busy as a large platform.
@@ -124,28 +124,26 @@ pub(crate) fn classify_case(records: usize) -> Case {
     Case { work: Box::new(work) }
 }
 
-/// Decode, identity, windows, queue states, panes and changelog.
-pub(crate) fn community_case(records: usize) -> Case {
+/// What the classify stage makes of the world's records.
+pub(crate) fn classified(records: usize) -> Vec<Ready> {
     let mut input = Vec::with_capacity(records);
     let mut classify = classify_stage();
     let mut outputs = Outputs::default();
     for (offset, ready) in raw(records).into_iter().enumerate() {
         let _ = classify.step(Input::Clock(ready.now), &mut outputs);
         outputs.clear();
-        let record = InputRecord {
-            from: InputPartition { input: ready.input, partition: 0 },
-            offset: offset as i64,
-            timestamp: Some(ready.now),
-            key: None,
-            value: Some(&ready.value),
-            headers: InputHeaders::default(),
-        };
+        let record = InputRecord { key: None, ..ready.record(offset) };
         let _ = classify.step(Input::Record(record), &mut outputs);
         let classified = outputs.records().find(|record| record.output == ClassifyStage::CLASSIFIED);
         if let Some((key, value)) = classified.and_then(|record| Some((record.key?, record.value?))) {
             input.push(Ready { input: 0, now: ready.now, key: key.to_vec(), value: value.to_vec() });
         }
     }
+    input
+}
+
+/// A community stage that owns these many partitions.
+pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, partitions: i32) -> CommunityStage {
     let mut stage = CommunityStage::new(CommunitySettings {
         classified_topic: "classified".into(),
         decoder: ClassifiedDecoder::new(Framing::SingleObject),
@@ -155,23 +153,30 @@ pub(crate) fn community_case(records: usize) -> Case {
             metrics: Encoder::single_object(SchemaName::CommunityMetrics),
             queue_item: Encoder::single_object(SchemaName::QueueItem),
         },
-        windows: WindowSet::standard(),
+        windows,
         routing: Routing::standard(),
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
-        ids_max: 2_000_000,
-        members_max: 1_000_000,
+        ids_max,
+        members_max: ids_max.max(1_000_000),
         parked_max: 100_000,
         remember_ms: 90 * 86_400_000,
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: 1_048_576,
         changelog: true,
     });
-    let from = InputPartition { input: 0, partition: 0 };
     let mut outputs = Outputs::default();
-    let _ = stage.step(Input::Topology { inputs: &[1], outputs: &[] }, &mut outputs);
+    let assigned: Vec<_> = (0..partitions).map(|partition| (InputPartition { input: 0, partition }, 0)).collect();
+    let _ = stage.step(Input::Topology { inputs: &[partitions], outputs: &[] }, &mut outputs);
     let _ = stage.step(Input::Clock(DEFAULT_START), &mut outputs);
-    let _ = stage.step(Input::Assigned(&[(from, 0)]), &mut outputs);
+    let _ = stage.step(Input::Assigned(&assigned), &mut outputs);
+    stage
+}
+
+/// Decode, identity, windows, queue states, panes and changelog.
+pub(crate) fn community_case(records: usize) -> Case {
+    let input = classified(records);
+    let mut stage = community_stage(WindowSet::standard(), 2_000_000, 1);
     let work = move || {
         let mut outputs = Outputs::default();
         let mut output_bytes = 0;
@@ -179,15 +184,7 @@ pub(crate) fn community_case(records: usize) -> Case {
             if offset % 256 == 0 {
                 let _ = stage.step(Input::Clock(ready.now), &mut outputs);
             }
-            let record = InputRecord {
-                from,
-                offset: offset as i64,
-                timestamp: Some(ready.now),
-                key: Some(&ready.key),
-                value: Some(&ready.value),
-                headers: InputHeaders::default(),
-            };
-            let _ = stage.step(Input::Record(record), &mut outputs);
+            let _ = stage.step(Input::Record(ready.record(offset)), &mut outputs);
             output_bytes += outputs.bytes();
             outputs.clear();
             if (offset + 1) % COMMIT_EVERY == 0 {
