@@ -41,6 +41,7 @@ pub(crate) struct Metrics {
     communities: IntGaugeVec,
     members: IntGaugeVec,
     complaints: IntGaugeVec,
+    left_out_sources: IntGaugeVec,
     parked: IntGaugeVec,
     parked_expired: IntCounterVec,
     panes: IntCounterVec,
@@ -137,6 +138,11 @@ impl Metrics {
                 "The watermark, in seconds since 1970.",
                 &["partition"],
             ),
+            left_out_sources: gauge(
+                "left_out_sources",
+                "Raw partitions that event time goes on without: nothing new came from them for too long.",
+                &["partition"],
+            ),
             ids: gauge("known_ids", "Interactions known by identity.", &["partition"]),
             communities: gauge("communities", "Communities of which something is known.", &["partition"]),
             members: gauge("known_members", "Members known, over all communities.", &["partition"]),
@@ -205,7 +211,8 @@ impl Metrics {
                 for gauge in [&self.watermark_delay_seconds, &self.watermark_seconds] {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
-                for gauge in [&self.ids, &self.communities, &self.members, &self.complaints, &self.parked] {
+                let gauges = [&self.ids, &self.communities, &self.members, &self.complaints, &self.parked];
+                for gauge in gauges.into_iter().chain([&self.left_out_sources]) {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
             }
@@ -262,6 +269,7 @@ impl Metrics {
             self.watermark_seconds.with_label_values(labels).set(watermark as f64 / 1_000.0);
             self.watermark_delay_seconds.with_label_values(labels).set((now_ms - watermark) as f64 / 1_000.0);
         }
+        self.left_out_sources.with_label_values(labels).set(i64::try_from(status.left_out_sources).unwrap_or(i64::MAX));
         self.ids.with_label_values(labels).set(i64::try_from(status.ids).unwrap_or(i64::MAX));
         self.communities.with_label_values(labels).set(i64::try_from(status.communities).unwrap_or(i64::MAX));
         self.members.with_label_values(labels).set(i64::try_from(status.members).unwrap_or(i64::MAX));

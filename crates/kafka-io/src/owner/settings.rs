@@ -85,6 +85,8 @@ pub(super) fn make_consumer(config: &OwnerConfig) -> Result<BaseConsumer<Context
         ("fetch.wait.max.ms", "100"),
         ("fetch.queue.backoff.ms", "10"),
         ("session.timeout.ms", &session_timeout),
+        // How soon a new partition is read. Event time waits for one that it knows of, and it knows as soon.
+        ("topic.metadata.refresh.interval.ms", "30000"),
         ("max.poll.interval.ms", "300000"),
         (
             "partition.assignment.strategy",

@@ -9,8 +9,9 @@ use record::{EpochMs, Position, Progress, SourceProgress};
 
 /// At most one marker per classified partition in this time.
 const MARKER_INTERVAL_MS: i64 = 1_000;
-/// Nothing new is repeated after this time, so that a reader sees that the replica lives.
-const HEARTBEAT_INTERVAL_MS: i64 = 10_000;
+/// Nothing new is repeated after this time, so that a reader sees that the replica lives: what is not said again is not
+/// believed for long.
+const HEARTBEAT_INTERVAL_MS: i64 = 5_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Source {

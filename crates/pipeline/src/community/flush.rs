@@ -45,7 +45,7 @@ impl Partition {
         let specs = shared.windows.specs();
         let reach_ms = complaint_reach_ms(&shared.windows);
         let lateness_ms = specs.iter().map(|spec| spec.lateness_ms).max().unwrap_or(0);
-        let completeness = self.watermark.completeness(shared.now);
+        let completeness = self.watermark.completeness();
         let low_mark = self.low_mark.unwrap_or(EpochMs::MIN);
         let mut step = Step::Done;
         while let Some(&(end, number)) = self.due.first() {

@@ -102,6 +102,8 @@ pub struct PartitionStatus {
     pub partition: i32,
     /// Its watermark; `None` before the first event.
     pub watermark: Option<EpochMs>,
+    /// Sources that event time goes on without: they have been silent for too long.
+    pub left_out_sources: usize,
     /// Identities known.
     pub ids: usize,
     /// Communities of which something is known.
@@ -191,6 +193,7 @@ impl CommunityStage {
         self.partitions.values().map(|partition| PartitionStatus {
             partition: partition.number,
             watermark: partition.watermark.value(),
+            left_out_sources: partition.watermark.left_out(),
             ids: partition.index.len(),
             communities: partition.community_ids.len(),
             members: partition.members,
@@ -244,10 +247,10 @@ impl CommunityStage {
 
     fn partition(&mut self, number: i32) -> &mut Partition {
         let (disorder_ms, hold_ms_max) = (self.disorder_ms, self.hold_ms_max);
-        let (sources, now) = (&self.sources, self.shared.now);
+        let sources = &self.sources;
         self.partitions.entry(number).or_insert_with(|| {
             let mut watermark = Watermark::new(disorder_ms, hold_ms_max);
-            watermark.know(sources, now);
+            watermark.know(sources);
             Partition::new(number, watermark)
         })
     }
@@ -308,7 +311,7 @@ impl Stage for CommunityStage {
             Input::Sources(sources) => {
                 self.sources = sources.to_vec();
                 for partition in self.partitions.values_mut() {
-                    partition.watermark.know(sources, self.shared.now);
+                    partition.watermark.know(sources);
                 }
             }
             Input::Assigned(partitions) => {
@@ -326,7 +329,7 @@ impl Stage for CommunityStage {
                 if let Some(state) = self.partitions.get_mut(&partition) {
                     state.restored(&self.shared);
                     // The topics may have grown since the changelog was written.
-                    state.watermark.know(&self.sources, self.shared.now);
+                    state.watermark.know(&self.sources);
                 }
             }
             Input::Schema { id, lookup } => self.schema(id, &lookup),

@@ -145,7 +145,7 @@ impl Partition {
         let topic = &interaction.origin_topic;
         let (partition, offset) = (interaction.origin_partition, interaction.origin_offset);
         let event_time = (!interaction.deleted).then_some(interaction.created_at);
-        self.watermark.heard(topic, partition, offset, event_time, shared.now);
+        self.watermark.heard(topic, partition, offset, event_time);
         let mut key = std::mem::take(&mut self.key);
         write_key(&interaction.community_id, interaction.kind, &interaction.id, &mut key);
         let found = self.index.find(&key);

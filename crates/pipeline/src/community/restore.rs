@@ -40,7 +40,7 @@ impl Partition {
                 self.recorded = meta.positions.iter().map(|&(input, position)| (input as usize, position)).collect();
                 self.low_mark = meta.low_mark;
                 self.next_segment = meta.next_segment;
-                self.watermark.restore(meta.sources.into_owned(), meta.watermark, shared.now);
+                self.watermark.restore(meta.sources.into_owned(), meta.watermark);
                 self.written_watermark = meta.watermark;
             }
             // A position is never removed: without it everything else would be of no use.

@@ -3,89 +3,53 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oracle::{Oracle, Window};
-use pipeline::KeyFormat;
 use proptest::prelude::*;
-use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
+use record::stage::{Input, InputPartition, Outputs, Stage, Step};
 use record::{
     Author, ClassifiedInteraction, ClassifiedRecord, Correction, EpochMs, Interaction, Kind, Label, Ledger, Outcome,
     Progress, Role, SourceProgress, Version,
 };
 use serde_json::{Value, json};
 use window::{WindowSet, WindowSpec};
-use wire::{ClassifiedDecoder, Encoder, Framing, RawFormat, SchemaName};
+use wire::{ClassifiedDecoder, Encoder, Framing, SchemaName};
 
-use crate::world::{CommunitySide, Kept, MIXED, NOW, avro, classify_stage, decoded, keep, post};
+use crate::world::{ClassifySide, CommunitySide, Kept, MIXED, NOW, avro, decoded, post};
 
 /// The raw topics and the classify stage before a community side.
 pub(crate) struct Whole {
-    classify: pipeline::ClassifyStage,
-    offsets: BTreeMap<InputPartition, i64>,
+    classify: ClassifySide,
     pub(crate) side: CommunitySide,
 }
 
 impl Whole {
     pub(crate) fn new(windows: WindowSet, ids_max: usize) -> Whole {
-        let mut classify = classify_stage(RawFormat::Avro, Framing::SingleObject, KeyFormat::None);
-        let mut outputs = Outputs::default();
-        let sources: Vec<InputPartition> =
-            (0..2).flat_map(|input| (0..2).map(move |partition| InputPartition { input, partition })).collect();
-        classify.step(Input::Topology { inputs: &[2, 2], outputs: &[Some(3)] }, &mut outputs).unwrap();
-        let assigned: Vec<_> = sources.iter().map(|&at| (at, 0)).collect();
-        classify.step(Input::Assigned(&assigned), &mut outputs).unwrap();
-        let offsets = sources.into_iter().map(|at| (at, 0)).collect();
-        Whole { classify, offsets, side: CommunitySide::new(windows, ids_max, 3) }
+        let sources = (0..2).flat_map(|input| (0..2).map(move |partition| InputPartition { input, partition }));
+        Whole { classify: ClassifySide::new(sources), side: CommunitySide::new(windows, ids_max, 3) }
     }
 
     /// A raw record arrives at `now` in this partition of its topic.
     pub(crate) fn raw(&mut self, partition: i32, interaction: &Interaction<'_>, now: EpochMs) {
         let from = InputPartition { input: interaction.kind as usize, partition };
-        let offset = self.offsets[&from];
-        self.offsets.insert(from, offset + 1);
-        let value = avro(interaction);
-        let record = InputRecord {
-            from,
-            offset,
-            timestamp: Some(now),
-            key: None,
-            value: Some(&value),
-            headers: InputHeaders::default(),
-        };
-        self.classify_step(Input::Clock(now));
-        let outputs = self.classify_step(Input::Record(record));
+        let outputs = self.classify.raw(from, &avro(interaction), now);
         self.side.append(&outputs);
     }
 
     /// Everything that has arrived is read to its end.
     pub(crate) fn settle(&mut self, now: EpochMs) {
-        self.classify_step(Input::Clock(now));
-        for (at, position) in self.offsets.clone() {
-            self.classify_step(Input::EndOfPartition(at, position));
-        }
-        let markers = self.classify_step(Input::Flush);
+        let markers = self.classify.settle(now);
         self.side.append(&markers);
         self.side.now = now;
         self.side.read();
         self.side.commit();
     }
 
-    fn classify_step(&mut self, input: Input<'_>) -> Vec<(usize, Kept)> {
-        let mut outputs = Outputs::default();
-        self.classify.step(input, &mut outputs).unwrap();
-        keep(&outputs)
-    }
-
     fn ledger(&self) -> Ledger {
-        let mut sum = Ledger::default();
-        self.side.stage.ledgers(&mut |_, ledger| {
-            assert!(ledger.is_balanced(), "{ledger:?}");
-            sum.add(ledger);
-        });
-        sum
+        self.side.ledger()
     }
 
     /// Where event time stands; before all time where nothing but retractions came.
     fn watermark(&self) -> EpochMs {
-        self.side.stage.status().filter_map(|status| status.watermark).min().unwrap_or(EpochMs::MIN)
+        self.side.watermark().unwrap_or(EpochMs::MIN)
     }
 }
 
@@ -100,7 +64,7 @@ fn wide() -> WindowSet {
     WindowSet::new(vec![spec("1m", 60_000, 10_000), spec("10m", 600_000, 60_000)]).unwrap()
 }
 
-const TEXTS: [&str; 4] = [
+pub(crate) const TEXTS: [&str; 4] = [
     "Kecewa banget, sudah seminggu paket belum sampai dan CS tidak membalas.",
     "Pelayanan cepat, barang bagus, terima kasih banyak!",
     "Saran saya tambahkan fitur mode gelap dan notifikasi jadwal.",
@@ -660,7 +624,7 @@ fn a_large_flush_comes_in_parts() {
     }
     whole.settle(NOW);
     let later = NOW + 8 * 86_400_000;
-    whole.classify_step(Input::Clock(later));
+    whole.classify.step(Input::Clock(later));
     for partition in 0..3 {
         whole.side.log.get_mut(&InputPartition { input: 0, partition }).unwrap().push(marker_of_all_idle(later));
     }

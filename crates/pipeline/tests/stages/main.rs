@@ -4,5 +4,6 @@
 mod cascade;
 mod classify;
 mod community;
+mod event_time;
 mod harmony;
 mod world;

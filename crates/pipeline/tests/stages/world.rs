@@ -8,7 +8,7 @@ use pipeline::{
     KeyFormat, Pseudonym,
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
-use record::{Author, Correction, EpochMs, Interaction, Kind, Role, partition_for_key};
+use record::{Author, Correction, EpochMs, Interaction, Kind, Ledger, Role, partition_for_key};
 use rules::Routing;
 use serde_json::Value;
 use window::WindowSet;
@@ -132,6 +132,61 @@ pub(crate) fn decoded(name: SchemaName, value: &[u8]) -> Value {
     GenericSchema::parse(name.text()).unwrap().to_json(&value[10..]).unwrap()
 }
 
+/// A replica of the classify stage and the raw partitions that it owns.
+pub(crate) struct ClassifySide {
+    stage: ClassifyStage,
+    /// The next offset of each.
+    pub(crate) positions: BTreeMap<InputPartition, i64>,
+}
+
+impl ClassifySide {
+    pub(crate) fn new(owned: impl IntoIterator<Item = InputPartition>) -> ClassifySide {
+        let stage = classify_stage(RawFormat::Avro, Framing::SingleObject, KeyFormat::None);
+        let mut side = ClassifySide { stage, positions: BTreeMap::new() };
+        side.step(Input::Topology { inputs: &[2, 2], outputs: &[Some(3)] });
+        for at in owned {
+            side.own(at, 0);
+        }
+        side
+    }
+
+    pub(crate) fn own(&mut self, at: InputPartition, position: i64) {
+        self.positions.insert(at, position);
+        self.step(Input::Assigned(&[(at, position)]));
+    }
+
+    /// The next record of a partition.
+    pub(crate) fn raw(&mut self, from: InputPartition, value: &[u8], now: EpochMs) -> Vec<(usize, Kept)> {
+        let offset = self.positions[&from];
+        self.positions.insert(from, offset + 1);
+        let record = InputRecord {
+            from,
+            offset,
+            timestamp: Some(now),
+            key: None,
+            value: Some(value),
+            headers: InputHeaders::default(),
+        };
+        self.step(Input::Clock(now));
+        self.step(Input::Record(record))
+    }
+
+    /// The end of every partition is reached, and a commit follows.
+    pub(crate) fn settle(&mut self, now: EpochMs) -> Vec<(usize, Kept)> {
+        self.step(Input::Clock(now));
+        for (at, position) in self.positions.clone() {
+            self.step(Input::EndOfPartition(at, position));
+        }
+        self.step(Input::Flush)
+    }
+
+    pub(crate) fn step(&mut self, input: Input<'_>) -> Vec<(usize, Kept)> {
+        let mut outputs = Outputs::default();
+        self.stage.step(input, &mut outputs).unwrap();
+        keep(&outputs)
+    }
+}
+
 /// Everything that a community stage leaves behind on compacted topics.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Left {
@@ -190,6 +245,8 @@ pub(crate) struct CommunitySide {
     windows: WindowSet,
     ids_max: usize,
     partitions: i32,
+    /// The raw topics and their partitions.
+    sources: Vec<(String, i32)>,
     /// The topics that it reads.
     pub(crate) log: BTreeMap<InputPartition, Vec<Kept>>,
     committed: BTreeMap<InputPartition, i64>,
@@ -208,6 +265,7 @@ impl CommunitySide {
             windows,
             ids_max,
             partitions,
+            sources: vec![("posts".to_owned(), 2), ("comments".to_owned(), 2)],
             log: places.clone().map(|at| (at, Vec::new())).collect(),
             committed: places.map(|at| (at, 0)).collect(),
             positions: BTreeMap::new(),
@@ -268,11 +326,32 @@ impl CommunitySide {
         self.step(Input::Clock(now));
     }
 
+    /// The raw topics have other partitions now.
+    pub(crate) fn know(&mut self, sources: &[(&str, i32)]) {
+        self.sources = sources.iter().map(|&(topic, partitions)| (topic.to_owned(), partitions)).collect();
+        self.step(Input::Sources(&self.sources.clone()));
+    }
+
     /// Flushes and commits.
     pub(crate) fn commit(&mut self) {
         while self.step(Input::Flush) == Step::More {}
         self.left.take(&std::mem::take(&mut self.uncommitted));
         self.committed = self.positions.clone();
+    }
+
+    /// What became of everything read.
+    pub(crate) fn ledger(&self) -> Ledger {
+        let mut sum = Ledger::default();
+        self.stage.ledgers(&mut |_, ledger| {
+            assert!(ledger.is_balanced(), "{ledger:?}");
+            sum.add(ledger);
+        });
+        sum
+    }
+
+    /// Where event time stands, in the partition that is furthest behind.
+    pub(crate) fn watermark(&self) -> Option<EpochMs> {
+        self.stage.status().filter_map(|status| status.watermark).min()
     }
 
     /// Loses everything that is not committed, and comes up again from the changelog.
@@ -295,7 +374,7 @@ impl CommunitySide {
         self.clock(self.now);
         let partitions = self.partitions;
         self.step(Input::Topology { inputs: &[partitions; CommunityStage::INPUTS], outputs: &[] });
-        self.step(Input::Sources(&[("posts".to_owned(), 2), ("comments".to_owned(), 2)]));
+        self.step(Input::Sources(&self.sources.clone()));
         let positions: Vec<_> = self.committed.iter().map(|(&at, &position)| (at, position)).collect();
         self.step(Input::Assigned(&positions));
         // In the order in which it was written, as a log is read.
