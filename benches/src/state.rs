@@ -51,12 +51,11 @@ fn feed(stage: &mut CommunityStage, input: &[Ready]) -> Cost {
     Cost { step_ns: cost.step_ns / records, flush_ns: cost.flush_ns / records, ..cost }
 }
 
+/// Is shown a changelog entry: its partition, key and value.
+type SeeEntry<'a> = dyn FnMut(i32, &[u8], Option<&[u8]>) + 'a;
+
 /// Flushes to the end; shows each entry of the changelog. Gives rows of the metrics topic, and bytes of all outputs.
-fn flush(
-    stage: &mut CommunityStage,
-    outputs: &mut Outputs,
-    see: &mut dyn FnMut(i32, &[u8], Option<&[u8]>),
-) -> (usize, usize) {
+fn flush(stage: &mut CommunityStage, outputs: &mut Outputs, see: &mut SeeEntry<'_>) -> (usize, usize) {
     let (mut rows, mut bytes) = (0, 0);
     loop {
         let step = stage.step(Input::Flush, outputs);
