@@ -9,8 +9,12 @@ use anyhow::{Context, Result, bail, ensure};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use crate::checks::{QUEUES, correct_every, made_up_with, open_windows, wait_until_committed, windows};
-use crate::{Kafka, Oracle, Ran, Reader, Sinyal, wait_for};
+use serde_json::Value;
+
+use crate::checks::{
+    Origin, QUEUES, correct_every, made_up_with, make_lines, open_windows, wait_until_committed, windows,
+};
+use crate::{Build, Kafka, Oracle, Ran, Reader, Sinyal, wait_for};
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +27,8 @@ pub struct Chaos {
     pub communities: u32,
     /// How many of them a second.
     pub rate: u32,
+    /// With the build that has the deep tier. Whom it answers in time is chance: what the oracle counts is what was decided.
+    pub deep: bool,
 }
 
 /// What came of it.
@@ -42,6 +48,8 @@ pub struct Verdict {
     pub panes: usize,
     /// Lines of the log that tell of something given up and read again.
     pub resets: usize,
+    /// Decisions that the deep tier had a part in.
+    pub deep: usize,
 }
 
 impl fmt::Display for Verdict {
@@ -49,12 +57,13 @@ impl fmt::Display for Verdict {
         let faults: Vec<String> = self.faults.iter().map(|(kind, times)| format!("{times} {kind}")).collect();
         write!(
             f,
-            "{} faults ({}), {} resets; {} interactions classified once, {} queue items once, {} corrections, {} rows and {} \
-             panes as the oracle says, none missing, none extra; ledgers balanced",
+            "{} faults ({}), {} resets; {} interactions classified once ({} with the deep tier), {} queue items once, {} \
+             corrections, {} rows and {} panes as the oracle says, none missing, none extra; ledgers balanced",
             self.faults.values().sum::<usize>(),
             faults.join(", "),
             self.resets,
             self.interactions,
+            self.deep,
             self.items,
             self.corrections,
             self.rows,
@@ -116,14 +125,12 @@ impl Chaos {
             "{TIMEOUTS}topics.replication = 3\ntopics.raw_partitions = 3\ntopics.partitions = {PARTITIONS}\n{}",
             open_windows()
         );
-        let sinyal = Sinyal::new(&kafka.bootstrap(), "chaos", &more)?;
+        let build = if self.deep { Build::Deep } else { Build::Plain };
+        let sinyal = Sinyal::with(build, &kafka.bootstrap(), "chaos", &more)?;
         sinyal.succeed(&["topics", "apply"])?;
         kafka.wait_until_whole()?;
         let reader = Reader::new(sinyal.bootstrap())?;
-        let communities = self.communities.to_string();
-        let seed = u32::try_from(self.seed).context("a seed of 32 bits")?;
-        let mut oracle =
-            made_up_with(&sinyal, seed, self.interactions, &["--communities", &communities, "--rate", "20"])?;
+        let mut oracle = self.make_up(&sinyal)?;
         let corrections = correct_every(&mut oracle, CORRECTED_OF);
         let mut fleet = Fleet {
             kafka,
@@ -143,6 +150,12 @@ impl Chaos {
         fleet.check_ledgers()?;
         fleet.end()?;
         (fleet.say)("comparing");
+        let mut deep = 0;
+        if self.deep {
+            ensure!(oracle.lines() == self.interactions as usize, "{} lines", oracle.lines());
+            (oracle, deep) = what_was_decided(&sinyal, &reader, oracle)?;
+            ensure!(deep > 0, "the deep tier had no part in any decision");
+        }
         let (items, rows, panes) = compare(&sinyal, &reader, &oracle, until)?;
         let resets = sinyal.log().lines().filter(|line| line.contains("giving up what is not committed")).count();
         Ok(Verdict {
@@ -153,8 +166,50 @@ impl Chaos {
             rows,
             panes,
             resets,
+            deep,
         })
     }
+
+    /// Makes up the input, and an oracle of it.
+    fn make_up(&self, sinyal: &Sinyal) -> Result<Oracle> {
+        let communities = self.communities.to_string();
+        let seed = u32::try_from(self.seed).context("a seed of 32 bits")?;
+        let more = ["--communities", &communities, "--rate", "20"];
+        if !self.deep {
+            return made_up_with(sinyal, seed, self.interactions, &more);
+        }
+        let lines = make_lines(sinyal, seed, self.interactions, &more)?;
+        let mut oracle = Oracle::default();
+        // What they are decided to be is asked afterwards.
+        lines.lines().try_for_each(|line| oracle.ingest(&serde_json::from_str(line)?, "other", false))?;
+        Ok(oracle)
+    }
+}
+
+/// The same oracle with the labels that stand in the classified topic, and how many of them the deep tier had a part in.
+fn what_was_decided(sinyal: &Sinyal, reader: &Reader, oracle: Oracle) -> Result<(Oracle, usize)> {
+    let mut raw: BTreeMap<Origin, Value> = BTreeMap::new();
+    for (topic, schema, kind) in [("social.posts.raw", "Post", "post"), ("social.comments.raw", "Comment", "comment")] {
+        let topic = sinyal.topic(topic);
+        reader.each(&topic, Some(schema), |mut record| {
+            let number = |field: &str| record[field].as_i64().context("a number");
+            let origin = (topic.clone(), number("partition")?, number("offset")?);
+            record["value"]["kind"] = kind.into();
+            raw.insert(origin, record["value"].take());
+            Ok(())
+        })?;
+    }
+    let mut decided = oracle.without_interactions();
+    let mut deep = 0;
+    // In the order in which the community stage reads them: a community is on one partition.
+    reader.each(&sinyal.topic("social.interactions.classified"), Some("Classified"), |record| {
+        let value = &record["value"];
+        let Some(origin) = crate::checks::origin(value)? else { return Ok(()) };
+        deep += usize::from(value["tier"] == "deep");
+        let label = value["label"].as_str().context("a label")?;
+        decided.ingest(raw.get(&origin).context("a raw record")?, label, value["abstained"] == true)
+    })?;
+    Ok((decided, deep))
 }
 
 /// Everything that runs.
@@ -353,7 +408,7 @@ impl Fleet<'_> {
 
 /// Everything that was written, beside what the oracle says: items, rows, panes.
 fn compare(sinyal: &Sinyal, reader: &Reader, oracle: &Oracle, until: i64) -> Result<(usize, usize, usize)> {
-    let mut origins: BTreeMap<(String, i64, i64), usize> = BTreeMap::new();
+    let mut origins: BTreeMap<Origin, usize> = BTreeMap::new();
     reader.each(&sinyal.topic("social.interactions.classified"), Some("Classified"), |record| {
         if let Some(origin) = crate::checks::origin(&record["value"])? {
             *origins.entry(origin).or_default() += 1;

@@ -70,10 +70,7 @@ pub fn made_up(sinyal: &Sinyal, seed: u32, interactions: u32) -> Result<Oracle> 
 /// # Errors
 /// If a command fails.
 pub fn made_up_with(sinyal: &Sinyal, seed: u32, interactions: u32, more: &[&str]) -> Result<Oracle> {
-    let (seed, interactions) = (seed.to_string(), interactions.to_string());
-    let arguments = [&["sim", "--seed", &seed, "--interactions", &interactions], more].concat();
-    let lines = sinyal.succeed(&arguments)?;
-    std::fs::write(sinyal.file("input.jsonl"), &lines)?;
+    let lines = make_lines(sinyal, seed, interactions, more)?;
     let mut texts = String::new();
     for (number, line) in lines.lines().enumerate() {
         let line: Value = serde_json::from_str(line)?;
@@ -84,6 +81,15 @@ pub fn made_up_with(sinyal: &Sinyal, seed: u32, interactions: u32, more: &[&str]
     let mut oracle = Oracle::default();
     oracle.ingest_lines(&lines, &sinyal.succeed(&["classify", "--json", "texts.jsonl"])?)?;
     Ok(oracle)
+}
+
+/// Makes up an input, and leaves it as `input.jsonl`.
+pub(crate) fn make_lines(sinyal: &Sinyal, seed: u32, interactions: u32, more: &[&str]) -> Result<String> {
+    let (seed, interactions) = (seed.to_string(), interactions.to_string());
+    let arguments = [&["sim", "--seed", &seed, "--interactions", &interactions], more].concat();
+    let lines = sinyal.succeed(&arguments)?;
+    std::fs::write(sinyal.file("input.jsonl"), &lines)?;
+    Ok(lines)
 }
 
 /// Has somebody correct the label of every so many'th interaction that counts; gives the corrections, as JSON Lines.
@@ -107,7 +113,7 @@ const CORRECTED_AT: i64 = 1_790_000_000_000;
 ///
 /// # Errors
 /// If an origin is not whole.
-pub fn by_origin(records: &[Value]) -> Result<BTreeMap<(String, i64, i64), usize>> {
+pub fn by_origin(records: &[Value]) -> Result<BTreeMap<Origin, usize>> {
     let mut origins = BTreeMap::new();
     for record in records {
         if let Some(origin) = origin(&record["value"])? {
@@ -117,8 +123,11 @@ pub fn by_origin(records: &[Value]) -> Result<BTreeMap<(String, i64, i64), usize
     Ok(origins)
 }
 
+/// A raw record: its topic, partition and offset.
+pub type Origin = (String, i64, i64);
+
 /// Which raw record a value is from; none for a marker.
-pub(crate) fn origin(value: &Value) -> Result<Option<(String, i64, i64)>> {
+pub(crate) fn origin(value: &Value) -> Result<Option<Origin>> {
     let number = |field: &str| value[field].as_i64().context("a number");
     let Some(topic) = value["origin_topic"].as_str() else { return Ok(None) };
     Ok(Some((topic.to_owned(), number("origin_partition")?, number("origin_offset")?)))

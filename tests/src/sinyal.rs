@@ -302,11 +302,13 @@ pub enum Build {
     Plain,
     /// With places at which `FAILPOINTS` makes it crash or fail.
     Faults,
+    /// With the deep tier.
+    Deep,
 }
 
 /// The binary beside the tests, built once.
 fn binary(build: Build) -> Result<&'static Path> {
-    static BINARIES: [OnceLock<Result<PathBuf, String>>; 2] = [OnceLock::new(), OnceLock::new()];
+    static BINARIES: [OnceLock<Result<PathBuf, String>>; 3] = [const { OnceLock::new() }; 3];
     let built = BINARIES[build as usize].get_or_init(|| make(build).map_err(|error| format!("{error:#}")));
     built.as_deref().map_err(|error| anyhow::anyhow!("{error}"))
 }
@@ -322,8 +324,10 @@ fn make(build: Build) -> Result<PathBuf> {
         if folder.ends_with("deps") { folder.parent().context("no target folder")? } else { folder }.to_owned();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", "app"]).current_dir(workspace());
-    if folder.file_name().is_some_and(|name| name == "release") {
+    let profile = folder.file_name().unwrap_or_default().to_owned();
+    let what: &[&str] = if build == Build::Deep { &["xtask", "deep", "build"] } else { &["build", "--package", "app"] };
+    command.args(what).arg("--quiet").current_dir(workspace());
+    if profile == "release" {
         command.arg("--release");
     }
     let built = folder.join("sinyal");
@@ -331,6 +335,10 @@ fn make(build: Build) -> Result<PathBuf> {
         Build::Plain => {
             crate::run(&mut command)?;
             Ok(built)
+        }
+        Build::Deep => {
+            crate::run(&mut command)?;
+            Ok(workspace().join("target/deep").join(profile).join("sinyal"))
         }
         Build::Faults => {
             crate::run(command.args(["--features", "faults"]))?;

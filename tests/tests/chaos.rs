@@ -5,7 +5,7 @@ use sinyal_tests::chaos::Chaos;
 
 #[test]
 fn whatever_is_killed_every_row_is_what_the_oracle_says() {
-    let chaos = Chaos { seed: 2, interactions: 12_000, communities: 20, rate: 200 };
+    let chaos = Chaos { seed: 2, interactions: 12_000, communities: 20, rate: 200, deep: false };
     match chaos.run(&mut |line| println!("{line}")) {
         Ok(verdict) => {
             println!("{verdict}");

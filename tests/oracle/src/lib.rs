@@ -113,6 +113,11 @@ impl Oracle {
         }
     }
 
+    /// One that knows of the same corrections, and of no interaction.
+    pub fn without_interactions(self) -> Oracle {
+        Oracle { corrections: self.corrections, ..Oracle::default() }
+    }
+
     /// How many raw interactions were taken in.
     pub fn lines(&self) -> usize {
         self.lines

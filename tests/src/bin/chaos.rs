@@ -4,13 +4,18 @@
 use anyhow::{Context, Result, bail};
 use sinyal_tests::chaos::Chaos;
 
-const USAGE: &str = "usage: cargo xtask chaos [--seed S[,S...]] [--interactions N] [--communities N] [--rate N]";
+const USAGE: &str =
+    "usage: cargo xtask chaos [--seed S[,S...]] [--interactions N] [--communities N] [--rate N] [--deep]";
 
 fn main() -> Result<()> {
-    let mut chaos = Chaos { seed: 1, interactions: 200_000, communities: 200, rate: 1_200 };
+    let mut chaos = Chaos { seed: 1, interactions: 200_000, communities: 200, rate: 1_200, deep: false };
     let mut seeds = vec![1];
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
+        if argument == "--deep" {
+            chaos.deep = true;
+            continue;
+        }
         let value = arguments.next().with_context(|| format!("{argument} wants a value; {USAGE}"))?;
         let wrong = || format!("{argument} {value}: a number is right; {USAGE}");
         match argument.as_str() {
