@@ -41,6 +41,66 @@ fn partitions_move_between_replicas_and_nothing_is_lost_or_twice() {
 }
 
 #[test]
+fn from_one_replica_to_four_and_back_while_records_flow() {
+    let sinyal = sinyal(
+        "scaled",
+        &format!(
+            "kafka.session_timeout_ms = 6000\nkafka.transaction_timeout_ms = 3000\ntopics.partitions = 4\n{}",
+            open_windows()
+        ),
+    )
+    .unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let oracle = made_up(&sinyal, 27, 24_000).unwrap();
+    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "800"]).unwrap();
+    let mut first = replica(&sinyal, "scaled-a");
+    wait_for("the first to work", Duration::from_secs(30), || Ok(first.committed("community")? > 1)).unwrap();
+    let mut others: Vec<Ran> = ["scaled-b", "scaled-c", "scaled-d"].map(|name| replica(&sinyal, name)).into();
+    for other in &mut others {
+        wait_for("a further one to work", Duration::from_secs(60), || Ok(other.partitions("community")? > 0)).unwrap();
+    }
+    wait_for("the first to have a fourth of it", Duration::from_secs(60), || Ok(first.partitions("community")? == 2))
+        .unwrap();
+    for other in others {
+        assert_eq!(other.terminate().unwrap(), Some(0), "{}", sinyal.log());
+    }
+    // The group remembers them for as long as a session: then all of it is the first one's again.
+    wait_for("the first to have all of it", Duration::from_secs(60), || Ok(first.partitions("community")? == 8))
+        .unwrap();
+    wait_for("the feed to end", Duration::from_secs(120), || Ok(!feeding.is_running())).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    check_exactly_once(&sinyal, &reader, &oracle).unwrap();
+    assert_eq!(first.terminate().unwrap(), Some(0));
+}
+
+#[test]
+fn a_rolling_restart_moves_no_partition() {
+    let sinyal = sinyal("rolled", &open_windows()).unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let oracle = made_up(&sinyal, 28, 12_000).unwrap();
+    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "600"]).unwrap();
+    let mut replicas: Vec<Ran> = ["rolled-a", "rolled-b"].map(|name| replica(&sinyal, name)).into();
+    for replica in &mut replicas {
+        wait_for("both to work", Duration::from_secs(60), || Ok(replica.partitions("community")? == 6)).unwrap();
+    }
+    let moved = || sinyal.log().matches("partitions revoked").count();
+    let before = moved();
+    for name in ["rolled-a", "rolled-b"] {
+        assert_eq!(replicas.remove(0).terminate().unwrap(), Some(0), "{}", sinyal.log());
+        let mut again = replica(&sinyal, name);
+        wait_for("it to work again", Duration::from_secs(60), || Ok(again.partitions("community")? == 6)).unwrap();
+        replicas.push(again);
+    }
+    assert_eq!(moved(), before, "{}", sinyal.log());
+    wait_for("the feed to end", Duration::from_secs(120), || Ok(!feeding.is_running())).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    check_exactly_once(&sinyal, &reader, &oracle).unwrap();
+    for replica in replicas {
+        assert_eq!(replica.terminate().unwrap(), Some(0), "{}", sinyal.log());
+    }
+}
+
+#[test]
 fn a_zombie_that_comes_back_writes_nothing_twice() {
     let sinyal = sinyal(
         "zombie",
