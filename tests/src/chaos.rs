@@ -245,6 +245,7 @@ impl Fleet<'_> {
             }
             let fault = self.next_fault(round);
             self.inflict(fault)?;
+            self.check_running()?;
             *self.faults.entry(fault.name()).or_default() += 1;
             round += 1;
             let pause = 500 + u64::from(self.below(2_500));
@@ -339,13 +340,18 @@ impl Fleet<'_> {
         self.sinyal.start_with(&["run", "--role", role], &[("SINYAL__INSTANCE__ID", name)])
     }
 
-    /// Everything runs again. A replica that ended by itself was wrong to.
+    /// A replica that ended by itself was wrong to.
+    fn check_running(&mut self) -> Result<()> {
+        for (name, replica) in &mut self.replicas {
+            ensure!(replica.is_running(), "{name} ended by itself: {}", replica.end_of_log());
+        }
+        Ok(())
+    }
+
+    /// Everything runs again.
     fn heal(&mut self) -> Result<()> {
         self.kafka.restart()?;
-        for (name, _) in REPLICAS {
-            let running = self.replicas.get_mut(name).is_some_and(Ran::is_running);
-            ensure!(running, "{name} ended by itself: {}", self.end_of_log());
-        }
+        self.check_running()?;
         self.tell("everything runs; waiting for the rest");
         Ok(())
     }

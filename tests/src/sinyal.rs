@@ -218,6 +218,14 @@ impl Ran {
         Ok(ureq::get(format!("http://{bound}/metrics")).call()?.body_mut().read_to_string()?)
     }
 
+    /// Its exit code, if it has ended, and the last lines of what it has logged.
+    pub fn end_of_log(&mut self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(30)..];
+        format!("{:?}, the log ends with\n{}", self.server.0.try_wait(), last.join("\n"))
+    }
+
     /// How often a role has committed; 0 while nothing is served yet.
     ///
     /// # Errors
@@ -239,7 +247,7 @@ impl Ran {
     /// # Errors
     /// If it has ended.
     pub fn partitions(&mut self, role: &str) -> Result<usize> {
-        Ok(self.samples("sinyal_consumed_records_total", role)?.len())
+        Ok(self.samples("sinyal_lag_records", role)?.len())
     }
 
     /// The sum of a counter's samples of one role.

@@ -440,6 +440,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 .collect();
             self.last_turn = Instant::now();
         }
+        // It may be from before a rebalance.
+        let Owner { turn, owned, .. } = self;
+        turn.lag.retain(|(at, _)| owned.contains_key(at));
         let read = self.owned.iter().filter(|(_, owned)| owned.position != UNKNOWN);
         self.turn.reached.clear();
         self.turn.reached.extend(read.map(|(&at, owned)| (at, owned.position.max(owned.end))));
