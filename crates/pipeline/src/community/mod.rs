@@ -17,7 +17,7 @@ mod watermark;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
+use record::stage::{Input, InputPartition, InputRecord, LatencySample, Outputs, SchemaLookup, Stage, Step, Stop};
 use record::{
     ClassifiedRecord, Correction, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, partition_for_key,
 };
@@ -354,6 +354,10 @@ impl Stage for CommunityStage {
                 see(InputPartition { input, partition }, ledger);
             }
         }
+    }
+
+    fn take_latency_samples(&mut self, see: &mut dyn FnMut(LatencySample)) {
+        self.partitions.values_mut().filter_map(|partition| partition.on_time.take()).for_each(see);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use record::stage::{InputRecord, Outputs, Stop};
+use record::stage::{InputRecord, LatencySample, Outputs, Stop};
 use record::{ClassifiedInteraction, EpochMs, Kind, Ledger, Outcome, Position, QueueItem, QueueStatus, Role};
 use rules::QueueSpec;
 use sha2::{Digest, Sha256};
@@ -93,6 +93,8 @@ pub(super) struct Partition {
     pub(super) written_watermark: Option<EpochMs>,
     pub(super) swept_to: Option<EpochMs>,
     pub(super) panes: u64,
+    /// The on-time panes emitted since the last commit for which a record was waited.
+    pub(super) on_time: Option<LatencySample>,
     key: Vec<u8>,
     asked_key: Vec<u8>,
     pub(super) text_key: String,
@@ -129,6 +131,7 @@ impl Partition {
             written_watermark: None,
             swept_to: None,
             panes: 0,
+            on_time: None,
             key: Vec::new(),
             asked_key: Vec::new(),
             text_key: String::new(),
@@ -145,7 +148,7 @@ impl Partition {
         let topic = &interaction.origin_topic;
         let (partition, offset) = (interaction.origin_partition, interaction.origin_offset);
         let event_time = (!interaction.deleted).then_some(interaction.created_at);
-        self.watermark.heard(topic, partition, offset, event_time);
+        self.watermark.heard(topic, partition, offset, event_time, interaction.ingested_at);
         let mut key = std::mem::take(&mut self.key);
         write_key(&interaction.community_id, interaction.kind, &interaction.id, &mut key);
         let found = self.index.find(&key);
