@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::fast_tier::measure_fast_tier;
 use crate::latency::measure_latency;
 use crate::roles::{measure_restore, measure_roles};
-use crate::stages::{Case, classify_case, community_case};
+use crate::stages::{COMMUNITIES, Case, classify_case, community_case};
 
 /// Runs of each case; the first warms up and does not count.
 const RUNS: usize = 6;
@@ -34,7 +34,9 @@ fn main() -> Result<()> {
     let mut results = Vec::new();
     match arguments.first().map(String::as_str).filter(|argument| *argument != "--json") {
         Some("classify-step") => results.push(measure("classify-step", || classify_case(records))),
-        Some("community-step") => results.push(measure("community-step", || community_case(records))),
+        Some("community-step") => results.push(measure("community-step", || community_case(records, COMMUNITIES))),
+        // What a community can bring at most: one thread works on it.
+        Some("hot-community-step") => results.push(measure("hot-community-step", || community_case(records, 1))),
         Some("fast-tier") => results = measure_fast_tier(),
         Some("slides") => results = state::measure_slides(records)?,
         Some("communities") => results = state::measure_communities(records)?,
@@ -54,7 +56,8 @@ fn main() -> Result<()> {
         Some("all") | None => {
             results.extend(measure_fast_tier());
             results.push(measure("classify-step", || classify_case(records)));
-            results.push(measure("community-step", || community_case(records)));
+            results.push(measure("community-step", || community_case(records, COMMUNITIES)));
+            results.push(measure("hot-community-step", || community_case(records, 1)));
             results.extend(state::measure_slides(records)?);
             results.extend(state::measure_communities(records)?);
             results.extend(measure_roles(role_records)?);
@@ -62,7 +65,7 @@ fn main() -> Result<()> {
             results.extend(measure_restore(RESTORED_ENTRIES)?);
         }
         Some(other) => bail!(
-            "{other:?}: classify-step, community-step, fast-tier, slides, communities, restore, roles, latency or all is right"
+            "{other:?}: classify-step, community-step, hot-community-step, fast-tier, slides, communities, restore, roles, latency or all is right"
         ),
     }
     if arguments.iter().any(|argument| argument == "--json") {

@@ -52,6 +52,7 @@ pub(crate) struct Metrics {
     parked: IntGaugeVec,
     parked_expired: IntCounterVec,
     panes: IntCounterVec,
+    hottest_per_second: GaugeVec,
     /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
     seen: Arc<Mutex<HashMap<String, u64>>>,
     /// The partitions of each stage when it was last looked at.
@@ -180,6 +181,11 @@ impl Metrics {
                 "Complaints that wait, or were answered within the longest window.",
                 &["partition"],
             ),
+            hottest_per_second: float(
+                "hottest_community_records_per_second",
+                "Records of the partition's busiest community, a second, over 10 seconds; one thread works on a community.",
+                &["partition"],
+            ),
             panes: counter("panes_total", "Panes emitted.", &["partition"]),
             registry,
             seen: Arc::default(),
@@ -239,7 +245,7 @@ impl Metrics {
             // A gauge that was never set is not there to be removed.
             let _ = self.lag.remove_label_values(&[stage.as_str(), topic, &partition]);
             if stage == StageName::Community {
-                for gauge in [&self.watermark_delay_seconds, &self.watermark_seconds] {
+                for gauge in [&self.watermark_delay_seconds, &self.watermark_seconds, &self.hottest_per_second] {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
                 let gauges = [&self.ids, &self.communities, &self.members, &self.complaints, &self.parked];
@@ -307,6 +313,7 @@ impl Metrics {
         self.complaints.with_label_values(labels).set(i64::try_from(status.complaints).unwrap_or(i64::MAX));
         self.parked.with_label_values(labels).set(i64::try_from(status.parked).unwrap_or(i64::MAX));
         self.add_up(&self.parked_expired, labels, status.parked_expired);
+        self.hottest_per_second.with_label_values(labels).set(status.hottest_per_second);
         self.add_up(&self.panes, labels, status.panes);
     }
 
@@ -381,6 +388,18 @@ mod tests {
             "sinyal_pane_latency_seconds_sum 50",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+    }
+
+    /// An alert on a metric that is not there never fires, and nobody notices.
+    #[test]
+    fn alert_rules_ask_for_metrics_that_are_there() {
+        let ours = include_str!("metrics.rs");
+        let rules = include_str!("../../../../deploy/prometheus/rules.yaml");
+        let words = rules.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+        for word in words.filter(|word| word.starts_with("sinyal_")) {
+            let name = word.trim_start_matches("sinyal_").trim_end_matches("_bucket");
+            assert!(ours.contains(&format!("\"{name}\"")), "{word}");
         }
     }
 

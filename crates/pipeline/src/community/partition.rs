@@ -11,6 +11,7 @@ use window::{Applied, Change, CommunityWindows, Contribution, MemberKey, WindowS
 
 use super::answers::{Answers, Complaints, TargetHash, Waiting, target_hash};
 use super::corrections::{Parked, Said};
+use super::hottest::Hottest;
 use super::identity::{Entry, IdentityIndex, SlotId, write_key};
 use super::watermark::Watermark;
 use super::{CommunityStage, Shared};
@@ -29,6 +30,8 @@ pub(super) struct Community {
     scheduled: Option<EpochMs>,
     /// Its slices changed since the last flush.
     pub(super) touched: bool,
+    /// Records of it in this interval of [`Hottest`].
+    pub(super) read: u32,
 }
 
 /// A segment of ids in the changelog.
@@ -95,6 +98,7 @@ pub(super) struct Partition {
     pub(super) panes: u64,
     /// The on-time panes emitted since the last commit for which a record was waited.
     pub(super) on_time: Option<LatencySample>,
+    pub(super) hottest: Hottest,
     key: Vec<u8>,
     asked_key: Vec<u8>,
     pub(super) text_key: String,
@@ -132,6 +136,7 @@ impl Partition {
             swept_to: None,
             panes: 0,
             on_time: None,
+            hottest: Hottest::default(),
             key: Vec::new(),
             asked_key: Vec::new(),
             text_key: String::new(),
@@ -157,6 +162,12 @@ impl Partition {
             Some(slot) => self.known(interaction, slot, shared),
         };
         self.key = key;
+        // Whatever came of it: it was work.
+        if let Some(&number) = self.community_ids.get(&*interaction.community_id)
+            && let Some(community) = &mut self.communities[number as usize]
+        {
+            self.hottest.count(number, community);
+        }
         match (verdict.item, verdict.corrected) {
             (None, _) => {}
             (Some(status), None) => self.queue_state(interaction, status, shared, outputs)?,
@@ -371,6 +382,7 @@ impl Partition {
             members: 0,
             scheduled: None,
             touched: false,
+            read: 0,
         };
         let number = match self.free_communities.pop() {
             Some(number) => {

@@ -763,3 +763,33 @@ fn an_on_time_pane_is_sampled_by_the_record_that_it_waited_for() {
     whole.side.replay();
     assert_eq!(whole.latency_samples(), [], "what was committed and comes again moves nothing");
 }
+
+#[test]
+fn the_busiest_community_of_a_partition_shows_by_its_rate() {
+    let mut whole = Whole::new(wide(), 1_000);
+    let hottest = |whole: &Whole| {
+        let rates = whole.side.stage.status().map(|status| status.hottest_per_second);
+        rates.fold(0.0, f64::max)
+    };
+    for nth in 0..60 {
+        whole.raw(0, &post(&nth.to_string(), "hot", NOW, TEXTS[0]), NOW);
+        // The same again is work too.
+        whole.raw(0, &post(&nth.to_string(), "hot", NOW, TEXTS[0]), NOW);
+        whole.raw(0, &post(&nth.to_string(), &format!("cold {nth}"), NOW, TEXTS[0]), NOW);
+    }
+    whole.arrive(NOW);
+    whole.side.clock(NOW + 9_999);
+    assert_eq!(hottest(&whole), 0.0, "the interval is not over");
+    whole.side.clock(NOW + 12_000);
+    assert_eq!(hottest(&whole), 10.0);
+    whole.side.clock(NOW + 23_000);
+    assert_eq!(hottest(&whole), 0.0, "nothing came since");
+    whole.raw(0, &post("a", "hot", NOW, TEXTS[0]), NOW);
+    whole.arrive(NOW + 23_000);
+    whole.side.clock(NOW);
+    assert_eq!(hottest(&whole), 0.0, "the clock was set back");
+    whole.raw(0, &post("b", "hot", NOW, TEXTS[0]), NOW);
+    whole.arrive(NOW);
+    whole.side.clock(NOW + 10_000);
+    assert_eq!(hottest(&whole), 0.1);
+}
