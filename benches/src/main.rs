@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the fast tier text by text, the two stages in memory on one core, and each role end to end on a real Kafka. Figures of one run on
-//! one machine; never compared by a test.
+//! `cargo xtask bench`: the fast tier text by text, the two stages in memory on one core, each role end to end on a real Kafka,
+//! and how long records take through both. Figures of one run on one machine; never compared by a test.
 #![allow(clippy::print_stdout)] // It is a command-line program.
 
 mod allocations;
@@ -7,6 +7,7 @@ mod bare;
 #[cfg(feature = "deep")]
 mod deep_tier;
 mod fast_tier;
+mod latency;
 mod roles;
 mod stages;
 mod state;
@@ -17,8 +18,9 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use crate::fast_tier::measure_fast_tier;
+use crate::latency::measure_latency;
 use crate::roles::{measure_restore, measure_roles};
-use crate::stages::{Case, classify_case, community_case};
+use crate::stages::{COMMUNITIES, Case, classify_case, community_case};
 
 /// Runs of each case; the first warms up and does not count.
 const RUNS: usize = 6;
@@ -32,12 +34,15 @@ fn main() -> Result<()> {
     let mut results = Vec::new();
     match arguments.first().map(String::as_str).filter(|argument| *argument != "--json") {
         Some("classify-step") => results.push(measure("classify-step", || classify_case(records))),
-        Some("community-step") => results.push(measure("community-step", || community_case(records))),
+        Some("community-step") => results.push(measure("community-step", || community_case(records, COMMUNITIES))),
+        // What a community can bring at most: one thread works on it.
+        Some("hot-community-step") => results.push(measure("hot-community-step", || community_case(records, 1))),
         Some("fast-tier") => results = measure_fast_tier(),
         Some("slides") => results = state::measure_slides(records)?,
         Some("communities") => results = state::measure_communities(records)?,
         Some("restore") => results = measure_restore(RESTORED_ENTRIES)?,
         Some("roles") => results = measure_roles(role_records)?,
+        Some("latency") => results = measure_latency()?,
         // A role's least: this program runs it in a process of its own.
         Some("bare-copy") => {
             println!("{}", bare::run(&arguments[1..])?);
@@ -51,14 +56,16 @@ fn main() -> Result<()> {
         Some("all") | None => {
             results.extend(measure_fast_tier());
             results.push(measure("classify-step", || classify_case(records)));
-            results.push(measure("community-step", || community_case(records)));
+            results.push(measure("community-step", || community_case(records, COMMUNITIES)));
+            results.push(measure("hot-community-step", || community_case(records, 1)));
             results.extend(state::measure_slides(records)?);
             results.extend(state::measure_communities(records)?);
             results.extend(measure_roles(role_records)?);
+            results.extend(measure_latency()?);
             results.extend(measure_restore(RESTORED_ENTRIES)?);
         }
         Some(other) => bail!(
-            "{other:?}: classify-step, community-step, fast-tier, slides, communities, restore, roles or all is right"
+            "{other:?}: classify-step, community-step, hot-community-step, fast-tier, slides, communities, restore, roles, latency or all is right"
         ),
     }
     if arguments.iter().any(|argument| argument == "--json") {

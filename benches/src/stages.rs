@@ -47,10 +47,13 @@ impl Ready {
 /// Records between two commits of the community stage.
 pub(crate) const COMMIT_EVERY: usize = 20_000;
 
-fn world() -> World {
-    // 10,000 communities by Zipf 1.1 and 100,000 members, as busy as a large platform.
+/// Communities of a large platform.
+pub(crate) const COMMUNITIES: usize = 10_000;
+
+fn world(communities: usize) -> World {
+    // By Zipf 1.1, with 100,000 members, as busy as a large platform.
     let config = WorldConfig {
-        communities: 10_000,
+        communities,
         zipf: 1.1,
         members: 100_000,
         rate_per_second: 300.0,
@@ -61,7 +64,11 @@ fn world() -> World {
 }
 
 pub(crate) fn raw(records: usize) -> Vec<Ready> {
-    let mut world = world();
+    raw_of(records, COMMUNITIES)
+}
+
+fn raw_of(records: usize, communities: usize) -> Vec<Ready> {
+    let mut world = world(communities);
     let mut encoder = RawEncoder::single_object();
     let ready = (0..records).map(|_| {
         let sim = world.next_interaction();
@@ -125,11 +132,11 @@ pub(crate) fn classify_case(records: usize) -> Case {
 }
 
 /// What the classify stage makes of the world's records.
-pub(crate) fn classified(records: usize) -> Vec<Ready> {
+pub(crate) fn classified(records: usize, communities: usize) -> Vec<Ready> {
     let mut input = Vec::with_capacity(records);
     let mut classify = classify_stage();
     let mut outputs = Outputs::default();
-    for (offset, ready) in raw(records).into_iter().enumerate() {
+    for (offset, ready) in raw_of(records, communities).into_iter().enumerate() {
         let _ = classify.step(Input::Clock(ready.now), &mut outputs);
         outputs.clear();
         let record = InputRecord { key: None, ..ready.record(offset) };
@@ -174,8 +181,8 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, partitions: i3
 }
 
 /// Decode, identity, windows, queue states, panes and changelog.
-pub(crate) fn community_case(records: usize) -> Case {
-    let input = classified(records);
+pub(crate) fn community_case(records: usize, communities: usize) -> Case {
+    let input = classified(records, communities);
     let mut stage = community_stage(WindowSet::standard(), 2_000_000, 1);
     let work = move || {
         let mut outputs = Outputs::default();

@@ -11,7 +11,7 @@ use sim::DEFAULT_START;
 use window::{WindowSet, WindowSpec};
 use wire::{ClassifiedDecoder, Encoder, Framing, SchemaName};
 
-use crate::stages::{COMMIT_EVERY, Ready, classified, community_stage};
+use crate::stages::{COMMIT_EVERY, COMMUNITIES, Ready, classified, community_stage};
 
 use pipeline::CommunityStage;
 
@@ -75,7 +75,7 @@ fn flush(stage: &mut CommunityStage, outputs: &mut Outputs, see: &mut SeeEntry<'
 
 /// One window of an hour at slides of 60 s, 10 s and 1 s: what an event costs must not hang on the slide.
 pub(crate) fn measure_slides(records: usize) -> Result<Vec<Value>> {
-    let input = classified(records);
+    let input = classified(records, COMMUNITIES);
     let slides = [60_000, 10_000, 1_000];
     let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); slides.len()];
     // In turns, so that a machine that gets slower meets all of them alike; the first turn warms up.
@@ -196,7 +196,7 @@ struct Maker {
 
 impl Maker {
     fn new() -> Result<Maker> {
-        let template = classified(1).pop().context("a record")?.value;
+        let template = classified(1, COMMUNITIES).pop().context("a record")?.value;
         let decoder = ClassifiedDecoder::new(Framing::SingleObject);
         let encoder = Encoder::single_object(SchemaName::Classified);
         Ok(Maker { template, decoder, encoder, value: Vec::new(), partitions: 1 })

@@ -21,6 +21,11 @@ fn what_is_ingested_is_classified_queued_and_counted() {
     let running = sinyal.start(&["run"]).unwrap();
     wait_until_done(&sinyal, &reader, &oracle).unwrap();
     check_exactly_once(&sinyal, &reader, &oracle).unwrap();
+    let metrics = running.metrics().unwrap();
+    for latency in ["sinyal_classified_latency_seconds_count", "sinyal_pane_latency_seconds_count"] {
+        let count = metrics.lines().find_map(|line| line.strip_prefix(latency)?.trim().parse::<f64>().ok());
+        assert!(count > Some(0.0), "{latency} is {count:?}");
+    }
     assert_eq!(running.terminate().unwrap(), Some(0));
     let tail = sinyal.succeed(&["tail", &sinyal.topic("social.community.metrics"), "-n", "1"]).unwrap();
     let row: Value = serde_json::from_str(&tail).unwrap();

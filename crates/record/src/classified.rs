@@ -126,4 +126,8 @@ pub struct SourceProgress<'a> {
     pub largest_event_time: Option<EpochMs>,
     /// True when the end of the partition had been reached at `position`.
     pub caught_up: bool,
+    /// Kafka time of the first record since the marker before by which `largest_event_time` grew; `None` if it did not, or
+    /// the writer's schema does not have it yet.
+    #[serde(default)]
+    pub grown_since: Option<EpochMs>,
 }

@@ -156,6 +156,15 @@ pub enum Stop {
     Invariant(String),
 }
 
+/// When something came in of which the outcome is emitted: what the owner needs to tell how long it took, once it is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LatencySample {
+    /// The Kafka time of the raw record.
+    pub since: EpochMs,
+    /// How many measurements it stands for.
+    pub weight: u32,
+}
+
 /// A state machine over [`Input`]. It reads no clock and does no I/O.
 pub trait Stage {
     /// Takes in one input and appends what it gives rise to.
@@ -169,6 +178,10 @@ pub trait Stage {
 
     /// Shows the ledger of each partition that is owned.
     fn ledgers(&self, see: &mut dyn FnMut(InputPartition, &Ledger));
+
+    /// Shows samples of what was emitted since it was asked last, a bounded number, and forgets them. To be asked when a commit
+    /// has succeeded: until then nobody can read what they are of. What is lost before takes its samples with it.
+    fn take_latency_samples(&mut self, see: &mut dyn FnMut(LatencySample));
 }
 
 /// One record to be produced, as ranges of [`Outputs`]' bytes.

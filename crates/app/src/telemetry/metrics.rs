@@ -4,11 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use kafka_io::{STEPS_PER_SAMPLE, Turn};
+use pipeline::classify::RECORDS_PER_SAMPLE;
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use record::stage::{InputPartition, Stage};
 use record::{Ledger, Outcome, Reason, StageName};
+
+/// From what an idle service takes, which is about a commit's interval, to where it is behind; finest about a second.
+const LATENCY_BUCKETS: [f64; 18] =
+    [0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 60.0, 300.0];
 
 /// Every metric of ours.
 #[derive(Debug, Clone)]
@@ -21,6 +26,8 @@ pub(crate) struct Metrics {
     commits: IntCounterVec,
     commit_seconds: HistogramVec,
     step_seconds: HistogramVec,
+    classified_latency_seconds: Histogram,
+    pane_latency_seconds: Histogram,
     in_flight: IntGaugeVec,
     lag: IntGaugeVec,
     lost: IntCounterVec,
@@ -45,6 +52,7 @@ pub(crate) struct Metrics {
     parked: IntGaugeVec,
     parked_expired: IntCounterVec,
     panes: IntCounterVec,
+    hottest_per_second: GaugeVec,
     /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
     seen: Arc<Mutex<HashMap<String, u64>>>,
     /// The partitions of each stage when it was last looked at.
@@ -73,6 +81,10 @@ impl Metrics {
             let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
             register(&registry, HistogramVec::new(options, &["stage"]))
         };
+        let latency = |name: &str, help: &str| {
+            let options = HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS.to_vec());
+            register(&registry, Histogram::with_opts(options))
+        };
         let partition = &["stage", "topic", "partition"][..];
         Metrics {
             consumed: counter(
@@ -97,6 +109,18 @@ impl Metrics {
                 "step_seconds",
                 &format!("How long the stage took for a record; one record in {STEPS_PER_SAMPLE} is timed."),
                 &[2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2, 1e-1, 1.0],
+            ),
+            classified_latency_seconds: latency(
+                "classified_latency_seconds",
+                &format!(
+                    "Seconds from a raw record's Kafka time to the commit of its classified record and queue item; one record \
+                     in {RECORDS_PER_SAMPLE} is measured."
+                ),
+            ),
+            pane_latency_seconds: latency(
+                "pane_latency_seconds",
+                "Seconds from the Kafka time of the raw record by which the watermark came past a pane's end to the commit of \
+                 that pane, for each on-time pane. Revisions, and panes that the wall clock alone made due, do not count.",
             ),
             in_flight: gauge("in_flight_records", "Records handed over and not acknowledged yet.", &["stage"]),
             lag: gauge("lag_records", "Records of an input partition not read yet.", partition),
@@ -157,6 +181,11 @@ impl Metrics {
                 "Complaints that wait, or were answered within the longest window.",
                 &["partition"],
             ),
+            hottest_per_second: float(
+                "hottest_community_records_per_second",
+                "Records of the partition's busiest community, a second, over 10 seconds; one thread works on a community.",
+                &["partition"],
+            ),
             panes: counter("panes_total", "Panes emitted.", &["partition"]),
             registry,
             seen: Arc::default(),
@@ -194,6 +223,14 @@ impl Metrics {
         }
         let steps = self.step_seconds.with_label_values(&[stage_name]);
         turn.step_seconds.iter().for_each(|&seconds| steps.observe(seconds));
+        // Its own sums are added to the shared ones once, when it goes.
+        let latencies = match stage {
+            StageName::Classify => self.classified_latency_seconds.local(),
+            StageName::Community => self.pane_latency_seconds.local(),
+        };
+        for &(seconds, weight) in &turn.latency_seconds {
+            (0..weight).for_each(|_| latencies.observe(seconds));
+        }
         self.add_up(&self.lost, &[stage_name], turn.lost);
         self.add_up(&self.resets, &[stage_name], turn.resets);
     }
@@ -208,7 +245,7 @@ impl Metrics {
             // A gauge that was never set is not there to be removed.
             let _ = self.lag.remove_label_values(&[stage.as_str(), topic, &partition]);
             if stage == StageName::Community {
-                for gauge in [&self.watermark_delay_seconds, &self.watermark_seconds] {
+                for gauge in [&self.watermark_delay_seconds, &self.watermark_seconds, &self.hottest_per_second] {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
                 let gauges = [&self.ids, &self.communities, &self.members, &self.complaints, &self.parked];
@@ -276,6 +313,7 @@ impl Metrics {
         self.complaints.with_label_values(labels).set(i64::try_from(status.complaints).unwrap_or(i64::MAX));
         self.parked.with_label_values(labels).set(i64::try_from(status.parked).unwrap_or(i64::MAX));
         self.add_up(&self.parked_expired, labels, status.parked_expired);
+        self.hottest_per_second.with_label_values(labels).set(status.hottest_per_second);
         self.add_up(&self.panes, labels, status.panes);
     }
 
@@ -313,7 +351,57 @@ fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registr
 
 #[cfg(test)]
 mod tests {
+    use record::Position;
+    use record::stage::{Input, LatencySample, Outputs, Step, Stop};
+
     use super::*;
+
+    struct NoPartition;
+
+    impl Stage for NoPartition {
+        fn step(&mut self, _: Input<'_>, _: &mut Outputs) -> Result<Step, Stop> {
+            Ok(Step::Done)
+        }
+
+        fn recorded_position(&self, _: InputPartition) -> Option<Position> {
+            None
+        }
+
+        fn ledgers(&self, _: &mut dyn FnMut(InputPartition, &Ledger)) {}
+
+        fn take_latency_samples(&mut self, _: &mut dyn FnMut(LatencySample)) {}
+    }
+
+    #[test]
+    fn each_stage_has_a_latency_of_its_own() {
+        let metrics = Metrics::new();
+        let turn = |latency_seconds| Turn { latency_seconds, ..Turn::default() };
+        metrics.owner(StageName::Classify, &[], &NoPartition, &turn(vec![(0.08, 1), (0.4, 2)]));
+        metrics.owner(StageName::Community, &[], &NoPartition, &turn(vec![(1.25, 40)]));
+        let text = metrics.text();
+        for line in [
+            "sinyal_classified_latency_seconds_bucket{le=\"0.1\"} 1",
+            "sinyal_classified_latency_seconds_bucket{le=\"0.5\"} 3",
+            "sinyal_classified_latency_seconds_count 3",
+            "sinyal_pane_latency_seconds_bucket{le=\"1\"} 0",
+            "sinyal_pane_latency_seconds_bucket{le=\"1.5\"} 40",
+            "sinyal_pane_latency_seconds_sum 50",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+    }
+
+    /// An alert on a metric that is not there never fires, and nobody notices.
+    #[test]
+    fn alert_rules_ask_for_metrics_that_are_there() {
+        let ours = include_str!("metrics.rs");
+        let rules = include_str!("../../../../deploy/prometheus/rules.yaml");
+        let words = rules.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+        for word in words.filter(|word| word.starts_with("sinyal_")) {
+            let name = word.trim_start_matches("sinyal_").trim_end_matches("_bucket");
+            assert!(ours.contains(&format!("\"{name}\"")), "{word}");
+        }
+    }
 
     #[test]
     fn counters_go_on_where_a_count_begins_anew() {

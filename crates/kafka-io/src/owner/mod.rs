@@ -378,6 +378,12 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         for owned in self.owned.values_mut().filter(|owned| owned.position != UNKNOWN) {
             owned.committed = Some(owned.position);
         }
+        let (now, latencies) = (self.clock.now_ms(), &mut self.turn.latency_seconds);
+        self.stage.take_latency_samples(&mut |sample| {
+            // The producer's clock may be ahead of this one.
+            let latency_ms = now.saturating_sub(sample.since).max(0);
+            latencies.push((latency_ms as f64 / 1_000.0, sample.weight));
+        });
         self.turn.commits += 1;
         self.turn.commit_seconds = self.last_commit.elapsed().as_secs_f64();
         self.tell(true);
@@ -454,6 +460,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         }
         self.hooks.turned(&self.stage, &self.turn);
         self.turn.step_seconds.clear();
+        self.turn.latency_seconds.clear();
     }
 
     /// Leaves the group, in bounded time: the consumer's drop may hang (rust-rdkafka #453), and nothing depends on it.

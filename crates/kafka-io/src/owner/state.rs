@@ -53,6 +53,9 @@ pub struct Turn {
     pub commit_seconds: f64,
     /// How long the stage took for a record, in seconds: one in [`STEPS_PER_SAMPLE`] since the last turn.
     pub step_seconds: Vec<f64>,
+    /// How long it took from a raw record's Kafka time until what the stage made of it was committed, in seconds, and how many
+    /// measurements it stands for; of the commit since the last turn.
+    pub latency_seconds: Vec<(f64, u32)>,
     /// Records in flight to the brokers.
     pub in_flight: i32,
     /// Records handed to the producer since the start.

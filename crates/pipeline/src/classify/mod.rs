@@ -5,6 +5,7 @@
 
 mod cascade;
 mod digest;
+mod latency;
 mod pseudonym;
 mod sources;
 mod validate;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::classify::{Classifier, Decision};
-use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
+use record::stage::{Input, InputPartition, InputRecord, LatencySample, Outputs, SchemaLookup, Stage, Step, Stop};
 use record::{
     ClassifiedInteraction, ClassifiedRecord, ContentKind, ContentKinds, EpochMs, Interaction, Kind, Label, Ledger,
     Outcome, Position, QueueStatus, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
@@ -24,6 +25,8 @@ use wire::{DecodeError, Encoder, RawDecoder};
 
 pub use self::cascade::{Budget, Cascade, Probabilities, SecondOpinion, is_unsure};
 use self::cascade::{Held, Judge};
+pub use self::latency::RECORDS_PER_SAMPLE;
+use self::latency::Samples;
 pub use self::pseudonym::Pseudonym;
 use self::sources::Sources;
 use crate::dead_letters::DeadLetters;
@@ -97,6 +100,7 @@ pub struct ClassifyStage {
     now: EpochMs,
     scratch: Scratch,
     tallies: Tallies,
+    samples: Samples,
 }
 
 /// Buffers that are reused from record to record.
@@ -177,6 +181,7 @@ impl ClassifyStage {
             now: 0,
             scratch: Scratch::default(),
             tallies,
+            samples: Samples::default(),
         }
     }
 
@@ -255,7 +260,7 @@ impl ClassifyStage {
         let ledger = self.ledgers.entry(record.from).or_default();
         ledger.consume();
         ledger.settle(outcome);
-        self.sources.processed(record.from, record.offset, event_time);
+        self.sources.processed(record.from, record.offset, event_time, record.timestamp.unwrap_or(self.now));
     }
 
     /// Emits what was held back, in order, by the second opinions that came.
@@ -405,6 +410,9 @@ impl ClassifyStage {
             encode(&mut self.encoders.queue_item, &item, output, &scratch.key, outputs)?;
             self.tallies.by_queue[route.index] += 1;
         }
+        if let Some(timestamp) = record.timestamp {
+            self.samples.emitted(timestamp);
+        }
         if !interaction.deleted {
             self.tallies.by_label[decision.label.index()] += 1;
             self.tallies.by_tier[tier as usize] += 1;
@@ -465,6 +473,7 @@ impl Stage for ClassifyStage {
             Input::Revoked(partitions) | Input::Lost(partitions) => {
                 // After a commit nothing is held; without one, nothing of it is to be emitted.
                 self.held.clear();
+                self.samples.clear();
                 if let Some(judge) = &mut self.judge {
                     judge.forget();
                 }
@@ -486,6 +495,10 @@ impl Stage for ClassifyStage {
         for (&partition, ledger) in &self.ledgers {
             see(partition, ledger);
         }
+    }
+
+    fn take_latency_samples(&mut self, see: &mut dyn FnMut(LatencySample)) {
+        self.samples.take(see);
     }
 }
 

@@ -18,6 +18,8 @@ struct Source {
     position: Position,
     largest_event_time: Option<EpochMs>,
     caught_up: bool,
+    /// When the first record since the last marker came in by which `largest_event_time` grew.
+    grown_since: Option<EpochMs>,
 }
 
 /// The raw partitions that this replica owns.
@@ -30,7 +32,7 @@ pub(super) struct Sources {
 
 impl Sources {
     pub(super) fn assign(&mut self, partition: InputPartition, position: Position) {
-        let source = Source { position, largest_event_time: None, caught_up: false };
+        let source = Source { position, largest_event_time: None, caught_up: false, grown_since: None };
         self.by_partition.insert(partition, source);
         self.changed = true;
     }
@@ -40,11 +42,20 @@ impl Sources {
     }
 
     /// A record was processed; `event_time` is `None` where it has none that may be believed.
-    pub(super) fn processed(&mut self, partition: InputPartition, offset: i64, event_time: Option<EpochMs>) {
+    pub(super) fn processed(
+        &mut self,
+        partition: InputPartition,
+        offset: i64,
+        event_time: Option<EpochMs>,
+        ingested_at: EpochMs,
+    ) {
         let Some(source) = self.by_partition.get_mut(&partition) else { return };
         source.position = offset + 1;
         source.caught_up = false;
-        source.largest_event_time = source.largest_event_time.max(event_time);
+        if event_time > source.largest_event_time {
+            source.largest_event_time = event_time;
+            source.grown_since.get_or_insert(ingested_at);
+        }
         self.changed = true;
     }
 
@@ -88,13 +99,14 @@ impl Sources {
         self.changed = false;
         let sources = self
             .by_partition
-            .iter()
+            .iter_mut()
             .map(|(partition, source)| SourceProgress {
                 topic: Cow::Borrowed(&topics[partition.input]),
                 partition: partition.partition,
                 position: source.position,
                 largest_event_time: source.largest_event_time,
                 caught_up: source.caught_up,
+                grown_since: source.grown_since.take(),
             })
             .collect();
         Some(Progress { at: now, sources })
@@ -115,16 +127,19 @@ mod tests {
         sources.assign(P, 7);
         let marker = sources.marker(0, &topics).unwrap();
         assert_eq!((marker.sources[0].position, marker.sources[0].caught_up), (7, false));
-        sources.processed(P, 7, Some(50));
-        sources.processed(P, 8, Some(40));
-        sources.reached_end(P, 9);
+        sources.processed(P, 7, Some(45), 61);
+        sources.processed(P, 8, Some(50), 62);
+        sources.processed(P, 9, Some(40), 63);
+        sources.reached_end(P, 10);
         assert!(sources.marker(999, &topics).is_none(), "too soon");
         let marker = sources.marker(1_000, &topics).unwrap();
         let source = &marker.sources[0];
-        assert_eq!((source.position, source.largest_event_time, source.caught_up), (9, Some(50), true));
-        sources.reached_end(P, 9);
+        assert_eq!((source.position, source.largest_event_time, source.caught_up), (10, Some(50), true));
+        assert_eq!(source.grown_since, Some(61), "the first that made it grow");
+        sources.reached_end(P, 10);
         assert!(sources.marker(5_000, &topics).is_none(), "nothing new");
-        assert!(sources.marker(11_000, &topics).is_some(), "a heartbeat");
+        let marker = sources.marker(11_000, &topics).expect("a heartbeat");
+        assert_eq!(marker.sources[0].grown_since, None, "it did not grow since the marker before");
         assert!(sources.marker(10, &topics).is_some(), "the clock was set back");
         sources.forget(P);
         assert!(sources.marker(99_000, &topics).is_none());

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use record::stage::{Outputs, Step, Stop};
-use record::{EpochMs, Identity, encode_part};
+use record::stage::{LatencySample, Outputs, Step, Stop};
+use record::{EpochMs, Identity, Timing, encode_part};
 
 use super::answers::complaint_reach_ms;
 use super::changelog::{ChangelogWriter, Meta, SEGMENT_ENTRIES_MAX, StoredId};
@@ -32,6 +32,7 @@ impl Partition {
             }
             self.sweep(watermark, shared);
         }
+        self.watermark.forget_growth();
         self.bound_index(shared);
         self.bound_members(shared);
         let left = self.let_leave(shared, outputs);
@@ -42,6 +43,7 @@ impl Partition {
     fn emit_panes(&mut self, watermark: EpochMs, shared: &mut Shared, outputs: &mut Outputs) -> Result<Step, Stop> {
         let mut result = Ok(());
         let mut panes = 0;
+        let mut on_time = 0;
         let specs = shared.windows.specs();
         let reach_ms = complaint_reach_ms(&shared.windows);
         let lateness_ms = specs.iter().map(|spec| spec.lateness_ms).max().unwrap_or(0);
@@ -84,6 +86,7 @@ impl Partition {
                 let metrics = row(id, name, &pane, &as_of);
                 let encoded = encode(&mut encoders.metrics, &metrics, CommunityStage::METRICS, key, outputs);
                 panes += 1;
+                on_time += u32::from(pane.timing == Timing::OnTime);
                 if result.is_ok() {
                     result = encoded;
                 }
@@ -101,6 +104,14 @@ impl Partition {
             }
         }
         self.panes += panes;
+        if on_time > 0
+            && let Some(since) = self.watermark.moved_since()
+        {
+            // In parts of one flush it is almost always the same; where the clock went on between them, the earlier one.
+            let sample = self.on_time.get_or_insert(LatencySample { since, weight: 0 });
+            sample.since = sample.since.min(since);
+            sample.weight = sample.weight.saturating_add(on_time);
+        }
         self.moved |= panes > 0;
         result.map(|()| step)
     }

@@ -7,6 +7,7 @@ mod answers;
 mod changelog;
 mod corrections;
 mod flush;
+mod hottest;
 mod identity;
 mod panes;
 mod partition;
@@ -17,7 +18,7 @@ mod watermark;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use record::stage::{Input, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step, Stop};
+use record::stage::{Input, InputPartition, InputRecord, LatencySample, Outputs, SchemaLookup, Stage, Step, Stop};
 use record::{
     ClassifiedRecord, Correction, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, partition_for_key,
 };
@@ -96,7 +97,7 @@ struct Shared {
 }
 
 /// How a partition stands, for metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PartitionStatus {
     /// The partition.
     pub partition: i32,
@@ -118,6 +119,8 @@ pub struct PartitionStatus {
     pub parked_expired: u64,
     /// Panes emitted since the partition was assigned.
     pub panes: u64,
+    /// Records a second of the busiest community, over some 10 seconds of wall-clock time.
+    pub hottest_per_second: f64,
 }
 
 /// The stage. Inputs: 0 the classified topic, 1 corrections. Outputs: 0 metrics, 1 state of the queues, 2 dead letters, 3 changelog.
@@ -201,6 +204,7 @@ impl CommunityStage {
             parked: partition.parked.len(),
             parked_expired: partition.parked.expired,
             panes: partition.panes,
+            hottest_per_second: partition.hottest.per_second(),
         })
     }
 
@@ -297,6 +301,7 @@ impl Stage for CommunityStage {
                 self.shared.now = now;
                 for partition in self.partitions.values_mut() {
                     partition.watermark.advance(now);
+                    partition.hottest.advance(now, &mut partition.communities);
                 }
             }
             Input::EndOfPartition(..) | Input::MoreToRead(_) => {}
@@ -354,6 +359,10 @@ impl Stage for CommunityStage {
                 see(InputPartition { input, partition }, ledger);
             }
         }
+    }
+
+    fn take_latency_samples(&mut self, see: &mut dyn FnMut(LatencySample)) {
+        self.partitions.values_mut().filter_map(|partition| partition.on_time.take()).for_each(see);
     }
 }
 

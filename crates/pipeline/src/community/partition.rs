@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use record::stage::{InputRecord, Outputs, Stop};
+use record::stage::{InputRecord, LatencySample, Outputs, Stop};
 use record::{ClassifiedInteraction, EpochMs, Kind, Ledger, Outcome, Position, QueueItem, QueueStatus, Role};
 use rules::QueueSpec;
 use sha2::{Digest, Sha256};
@@ -11,6 +11,7 @@ use window::{Applied, Change, CommunityWindows, Contribution, MemberKey, WindowS
 
 use super::answers::{Answers, Complaints, TargetHash, Waiting, target_hash};
 use super::corrections::{Parked, Said};
+use super::hottest::Hottest;
 use super::identity::{Entry, IdentityIndex, SlotId, write_key};
 use super::watermark::Watermark;
 use super::{CommunityStage, Shared};
@@ -29,6 +30,8 @@ pub(super) struct Community {
     scheduled: Option<EpochMs>,
     /// Its slices changed since the last flush.
     pub(super) touched: bool,
+    /// Records of it in this interval of [`Hottest`].
+    pub(super) read: u32,
 }
 
 /// A segment of ids in the changelog.
@@ -93,6 +96,9 @@ pub(super) struct Partition {
     pub(super) written_watermark: Option<EpochMs>,
     pub(super) swept_to: Option<EpochMs>,
     pub(super) panes: u64,
+    /// The on-time panes emitted since the last commit for which a record was waited.
+    pub(super) on_time: Option<LatencySample>,
+    pub(super) hottest: Hottest,
     key: Vec<u8>,
     asked_key: Vec<u8>,
     pub(super) text_key: String,
@@ -129,6 +135,8 @@ impl Partition {
             written_watermark: None,
             swept_to: None,
             panes: 0,
+            on_time: None,
+            hottest: Hottest::default(),
             key: Vec::new(),
             asked_key: Vec::new(),
             text_key: String::new(),
@@ -145,7 +153,7 @@ impl Partition {
         let topic = &interaction.origin_topic;
         let (partition, offset) = (interaction.origin_partition, interaction.origin_offset);
         let event_time = (!interaction.deleted).then_some(interaction.created_at);
-        self.watermark.heard(topic, partition, offset, event_time);
+        self.watermark.heard(topic, partition, offset, event_time, interaction.ingested_at);
         let mut key = std::mem::take(&mut self.key);
         write_key(&interaction.community_id, interaction.kind, &interaction.id, &mut key);
         let found = self.index.find(&key);
@@ -154,6 +162,12 @@ impl Partition {
             Some(slot) => self.known(interaction, slot, shared),
         };
         self.key = key;
+        // Whatever came of it: it was work.
+        if let Some(&number) = self.community_ids.get(&*interaction.community_id)
+            && let Some(community) = &mut self.communities[number as usize]
+        {
+            self.hottest.count(number, community);
+        }
         match (verdict.item, verdict.corrected) {
             (None, _) => {}
             (Some(status), None) => self.queue_state(interaction, status, shared, outputs)?,
@@ -368,6 +382,7 @@ impl Partition {
             members: 0,
             scheduled: None,
             touched: false,
+            read: 0,
         };
         let number = match self.free_communities.pop() {
             Some(number) => {

@@ -31,6 +31,30 @@ pub(super) struct Source {
     /// When it last said that it has caught up, by the clock of its replica; `None` after a restore: it may have been idle then.
     #[serde(skip)]
     idle_at: Option<EpochMs>,
+    /// How its largest event time grew since the last commit, if it did.
+    #[serde(skip)]
+    growth: Option<Growth>,
+}
+
+/// How the largest event time of a source grew since the last commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Growth {
+    /// What it was before; `None` before the first.
+    from: Option<EpochMs>,
+    /// The earliest Kafka time of the raw records by which it grew.
+    since: EpochMs,
+}
+
+impl Source {
+    /// A record that came in at this Kafka time says of the event time of this source.
+    fn grow(&mut self, event_time: Option<EpochMs>, since: EpochMs) {
+        if event_time <= self.largest_event_time {
+            return;
+        }
+        let growth = self.growth.get_or_insert(Growth { from: self.largest_event_time, since });
+        growth.since = growth.since.min(since);
+        self.largest_event_time = event_time;
+    }
 }
 
 /// The sources of one raw topic. Part of the changelog.
@@ -116,13 +140,20 @@ impl Watermark {
         self.topics.iter_mut().for_each(|topic| topic.listed = true);
     }
 
-    /// A record of the source was read; a retraction says nothing of event time.
-    pub(super) fn heard(&mut self, topic: &str, partition: i32, offset: i64, event_time: Option<EpochMs>) {
+    /// A record of the source was read that came in at `ingested_at`; a retraction says nothing of event time.
+    pub(super) fn heard(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        event_time: Option<EpochMs>,
+        ingested_at: EpochMs,
+    ) {
         let listened_ms = self.listened_ms;
         let Some(source) = self.source(topic, partition) else { return };
         source.position = offset.saturating_add(1);
         source.caught_up = false;
-        source.largest_event_time = source.largest_event_time.max(event_time);
+        source.grow(event_time, ingested_at);
         source.heard_at = listened_ms;
     }
 
@@ -137,7 +168,7 @@ impl Watermark {
             }
             source.position = said.position;
             source.caught_up = said.caught_up;
-            source.largest_event_time = source.largest_event_time.max(said.largest_event_time);
+            source.grow(said.largest_event_time, said.grown_since.unwrap_or(progress.at));
             source.idle_at = said.caught_up.then_some(progress.at.min(now));
         }
     }
@@ -146,6 +177,25 @@ impl Watermark {
     pub(super) fn completeness(&self) -> f64 {
         let all = self.listed().count();
         if all == 0 { 1.0 } else { (all - self.left_out()) as f64 / all as f64 }
+    }
+
+    /// When the raw record came in by which the watermark came to where it is: of the sources that came past it since the last
+    /// commit, the earliest by which one grew. So it is never later than the record that it waited for, and earlier by no more
+    /// than a commit or, where it was heard of by a marker, the time between two. `None` if the wall clock alone moved it.
+    pub(super) fn moved_since(&self) -> Option<EpochMs> {
+        let watermark = self.value?;
+        let past = |event_time: Option<EpochMs>| {
+            event_time.is_some_and(|event_time| event_time.saturating_sub(self.disorder_ms) >= watermark)
+        };
+        let sources = self.topics.iter().flat_map(|topic| &topic.sources);
+        let came_past = sources.filter(|source| past(source.largest_event_time));
+        let growths = came_past.filter_map(|source| source.growth).filter(|growth| !past(growth.from));
+        growths.map(|growth| growth.since).min()
+    }
+
+    /// All that is due was emitted: what grows from now on is of the next commit.
+    pub(super) fn forget_growth(&mut self) {
+        self.topics.iter_mut().flat_map(|topic| &mut topic.sources).for_each(|source| source.growth = None);
     }
 
     /// How many sources event time goes on without.
@@ -253,6 +303,7 @@ impl Watermark {
                         caught_up: false,
                         heard_at: self.listened_ms,
                         idle_at: None,
+                        growth: None,
                     };
                     sources.insert(at, source);
                     at
@@ -277,6 +328,7 @@ mod tests {
             position: 9,
             largest_event_time,
             caught_up,
+            grown_since: None,
         });
         Progress { at, sources: sources.collect() }
     }
@@ -298,16 +350,16 @@ mod tests {
     #[test]
     fn is_the_least_of_the_sources_and_never_goes_back() {
         let mut watermark = of_two();
-        watermark.heard("raw", 0, 0, Some(500));
+        watermark.heard("raw", 0, 0, Some(500), 0);
         watermark.advance(0);
         assert_eq!(watermark.value(), None, "source 1 was never heard from");
-        watermark.heard("raw", 1, 0, Some(300));
+        watermark.heard("raw", 1, 0, Some(300), 0);
         watermark.advance(0);
         assert_eq!(watermark.value(), Some(290));
-        watermark.heard("raw", 1, 1, Some(200));
+        watermark.heard("raw", 1, 1, Some(200), 0);
         watermark.advance(0);
         assert_eq!(watermark.value(), Some(290));
-        watermark.heard("raw", 1, 2, Some(900));
+        watermark.heard("raw", 1, 2, Some(900), 0);
         watermark.advance(0);
         assert_eq!(watermark.value(), Some(490));
     }
@@ -315,7 +367,7 @@ mod tests {
     #[test]
     fn an_idle_source_does_not_hold_it() {
         let mut watermark = of_two();
-        watermark.heard("raw", 0, 0, Some(500));
+        watermark.heard("raw", 0, 0, Some(500), 0);
         watermark.heard_progress(&marker(0, &[(1, None, true)]), 0);
         watermark.advance(0);
         assert_eq!(watermark.value(), Some(490));
@@ -331,7 +383,7 @@ mod tests {
         assert_eq!(watermark.value(), Some(740));
         watermark.advance(7_100);
         assert_eq!(watermark.value(), Some(740), "a clock set back does not move it back");
-        watermark.heard("raw", 1, 10, Some(600));
+        watermark.heard("raw", 1, 10, Some(600), 0);
         watermark.advance(9_000);
         assert_eq!(watermark.value(), Some(740), "a source that works again holds it");
     }
@@ -376,7 +428,7 @@ mod tests {
         let mut watermark = of_two();
         watermark.heard_progress(&marker(0, &[(0, Some(500), true), (1, None, true)]), 0);
         watermark.advance(0);
-        watermark.heard("raw", 0, 9, Some(90_000));
+        watermark.heard("raw", 0, 9, Some(90_000), 0);
         watermark.heard_progress(&marker(1_000, &[(0, Some(90_000), true)]), 1_000);
         watermark.advance(1_000);
         assert_eq!(watermark.value(), Some(89_990));
@@ -394,10 +446,10 @@ mod tests {
     #[test]
     fn a_silent_source_holds_it_for_a_time_only() {
         let mut watermark = of_two();
-        watermark.heard("raw", 0, 0, Some(500));
+        watermark.heard("raw", 0, 0, Some(500), 0);
         listen(&mut watermark, 0, 60_000);
         assert_eq!((watermark.value(), watermark.completeness()), (None, 1.0));
-        watermark.heard("raw", 0, 1, Some(600));
+        watermark.heard("raw", 0, 1, Some(600), 0);
         watermark.advance(61_000);
         assert_eq!(watermark.value(), Some(590), "source 1 was silent for longer than it may hold");
         assert_eq!(watermark.completeness(), 0.5);
@@ -408,7 +460,7 @@ mod tests {
         let mut watermark = of_two();
         watermark.heard_progress(&marker(0, &[(0, Some(500), true), (1, Some(500), true)]), 0);
         for second in 0..=61 {
-            watermark.heard("raw", 0, second, Some(1_000 + second * 1_000));
+            watermark.heard("raw", 0, second, Some(1_000 + second * 1_000), 0);
             watermark.advance(second * 1_000);
             let gone_on = if second <= IDLE_WORD_MS / 1_000 || second > 60 { second } else { IDLE_WORD_MS / 1_000 };
             assert_eq!(watermark.value(), Some(990 + gone_on * 1_000), "after {second} s");
@@ -436,11 +488,48 @@ mod tests {
             watermark.heard_progress(&marker(now, &[(0, Some(500), true)]), now);
             watermark.advance(now);
         };
-        watermark.heard("old", 1, 7, Some(100));
+        watermark.heard("old", 1, 7, Some(100), 0);
         said(&mut watermark, 0);
         assert_eq!(watermark.value(), Some(90), "what is left of it is waited for");
         (1..=61).for_each(|second| said(&mut watermark, second * 1_000));
         assert!(watermark.value() >= Some(490), "but not for ever");
         assert_eq!(watermark.completeness(), 1.0, "and not missed");
+    }
+
+    #[test]
+    fn tells_since_when_the_record_was_there_that_it_waited_for() {
+        let mut watermark = of_two();
+        watermark.heard("raw", 0, 0, Some(500), 7_001);
+        watermark.advance(0);
+        assert_eq!((watermark.value(), watermark.moved_since()), (None, None));
+        watermark.forget_growth();
+        watermark.heard("raw", 1, 0, Some(290), 7_010);
+        watermark.heard("raw", 1, 1, Some(280), 7_005);
+        watermark.heard("raw", 1, 2, Some(300), 7_020);
+        watermark.heard("raw", 0, 1, Some(600), 7_002);
+        watermark.advance(0);
+        assert_eq!(watermark.value(), Some(290));
+        assert_eq!(watermark.moved_since(), Some(7_010), "not source 0, which was past it, nor what moved nothing");
+        watermark.forget_growth();
+        watermark.heard("raw", 1, 0, Some(290), 7_010);
+        watermark.advance(0);
+        assert_eq!(watermark.moved_since(), None, "read again, it moves nothing");
+        let mut marker = marker(0, &[(1, Some(400), false)]);
+        marker.sources[0].grown_since = Some(7_030);
+        watermark.heard_progress(&marker, 0);
+        watermark.advance(0);
+        assert_eq!((watermark.value(), watermark.moved_since()), (Some(390), Some(7_030)));
+    }
+
+    #[test]
+    fn the_wall_clock_alone_waits_for_no_record() {
+        let mut watermark = of_two();
+        let marker = marker(6_990, &[(0, Some(500), true), (1, Some(300), true)]);
+        watermark.heard_progress(&marker, 7_000);
+        watermark.advance(7_000);
+        assert_eq!(watermark.moved_since(), Some(6_990), "a marker without it stands for itself");
+        watermark.forget_growth();
+        watermark.advance(7_250);
+        assert_eq!((watermark.value(), watermark.moved_since()), (Some(740), None));
     }
 }

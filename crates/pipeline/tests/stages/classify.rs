@@ -1,8 +1,10 @@
 //! The classify stage alone: what each record becomes.
 
 use pipeline::{ClassifyStage, KeyFormat};
-use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, SchemaLookup, Stage, Step};
-use record::{Author, ContentKind, Interaction, Kind, Media, Outcome, Role, header};
+use record::stage::{
+    Input, InputHeaders, InputPartition, InputRecord, LatencySample, Outputs, SchemaLookup, Stage, Step,
+};
+use record::{Author, ContentKind, EpochMs, Interaction, Kind, Media, Outcome, Role, header};
 use wire::{Encoder, Framing, RawEncoder, RawFormat, SchemaName};
 
 use crate::world::{Kept, MIXED, NOW, avro, classify_stage, decoded, keep, post};
@@ -36,10 +38,15 @@ impl Bench {
     }
 
     fn give(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Vec<(usize, Kept)> {
+        self.give_of(NOW, key, value)
+    }
+
+    /// Gives a record of this Kafka time.
+    fn give_of(&mut self, timestamp: EpochMs, key: Option<&[u8]>, value: Option<&[u8]>) -> Vec<(usize, Kept)> {
         let record = InputRecord {
             from: FROM,
             offset: self.offset,
-            timestamp: Some(NOW),
+            timestamp: Some(timestamp),
             key,
             value,
             headers: InputHeaders::default(),
@@ -48,6 +55,12 @@ impl Bench {
         assert_eq!(step, Step::Done);
         self.offset += 1;
         outputs
+    }
+
+    fn latency_samples(&mut self) -> Vec<LatencySample> {
+        let mut samples = Vec::new();
+        self.stage.take_latency_samples(&mut |sample| samples.push(sample));
+        samples
     }
 
     fn count(&self, outcome: Outcome) -> u64 {
@@ -311,4 +324,20 @@ fn that_a_source_is_behind_again_is_said_before_what_follows() {
     let marker = decoded(SchemaName::Classified, markers[0].1.value.as_ref().unwrap());
     assert_eq!(marker["sources"][0]["caught_up"], false);
     assert!(bench.step(Input::MoreToRead(FROM)).1.is_empty(), "once");
+}
+
+#[test]
+fn classified_records_are_sampled_by_their_kafka_time_until_they_are_committed_or_lost() {
+    let mut bench = Bench::avro();
+    let value = avro(&post("1", "c", NOW, "Pelayanan cepat, terima kasih!"));
+    for nth in 1..=40 {
+        bench.give_of(NOW - 5_000 + nth, None, Some(&value));
+        bench.give_of(NOW - 9_000, None, Some(b"not a record"));
+    }
+    let sample = |nth| LatencySample { since: NOW - 5_000 + nth, weight: 1 };
+    assert_eq!(bench.latency_samples(), [sample(16), sample(32)], "dead letters are not among them");
+    assert_eq!(bench.latency_samples(), []);
+    (0..40).for_each(|_| drop(bench.give(None, Some(&value))));
+    bench.step(Input::Lost(&[FROM]));
+    assert_eq!(bench.latency_samples(), [], "what is given up is not measured");
 }

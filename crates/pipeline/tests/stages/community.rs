@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oracle::{Oracle, Window};
 use proptest::prelude::*;
-use record::stage::{Input, InputPartition, Outputs, Stage, Step};
+use record::stage::{Input, InputPartition, LatencySample, Outputs, Stage, Step};
 use record::{
     Author, ClassifiedInteraction, ClassifiedRecord, Correction, EpochMs, Interaction, Kind, Label, Ledger, Outcome,
     Progress, Role, SourceProgress, Version,
@@ -41,6 +41,21 @@ impl Whole {
         self.side.now = now;
         self.side.read();
         self.side.commit();
+    }
+
+    /// What has arrived is read, and there is more to come from every source.
+    fn arrive(&mut self, now: EpochMs) {
+        self.classify.step(Input::Clock(now));
+        let markers = self.classify.step(Input::Flush);
+        self.side.append(&markers);
+        self.side.now = now;
+        self.side.read();
+    }
+
+    fn latency_samples(&mut self) -> Vec<LatencySample> {
+        let mut samples = Vec::new();
+        self.side.stage.take_latency_samples(&mut |sample| samples.push(sample));
+        samples
     }
 
     fn ledger(&self) -> Ledger {
@@ -591,6 +606,7 @@ fn another_producer_cannot_fill_the_state_or_move_event_time() {
             position: 1,
             largest_event_time: Some(at),
             caught_up: true,
+            grown_since: None,
         };
         ClassifiedRecord::Progress(Progress { at: NOW, sources: vec![source] })
     };
@@ -652,6 +668,7 @@ fn marker_of_all_idle(at: EpochMs) -> Kept {
             position: 100_000,
             largest_event_time: Some(at),
             caught_up: true,
+            grown_since: None,
         })
     });
     let record = ClassifiedRecord::Progress(Progress { at, sources: sources.collect() });
@@ -701,4 +718,78 @@ fn all_four_windows_rise_and_fall_to_zero() {
         whole.side.left.changelog.keys().filter(|(_, key)| key.starts_with(b"member") || key.starts_with(b"slice"));
     assert_eq!(left.count(), 0);
     let _ = decoded(SchemaName::Classified, whole.side.log.values().flatten().next().unwrap().value.as_ref().unwrap());
+}
+
+#[test]
+fn an_on_time_pane_is_sampled_by_the_record_that_it_waited_for() {
+    let mut whole = Whole::new(wide(), 1_000);
+    let of = |kind: Kind, id: &str, community: &str, created_at| {
+        let post_id = (kind == Kind::Comment).then(|| "p".into());
+        Interaction { kind, post_id, ..post(id, community, created_at, TEXTS[0]) }
+    };
+    let sources = [(Kind::Post, 0), (Kind::Post, 1), (Kind::Comment, 0), (Kind::Comment, 1)];
+    for (kind, partition) in sources {
+        whole.raw(partition, &of(kind, &format!("{partition}"), "c", NOW), NOW + 100);
+    }
+    whole.arrive(NOW + 200);
+    whole.side.commit();
+    assert_eq!(whole.latency_samples(), [], "no pane is due");
+    for (nth, (kind, partition)) in sources.into_iter().take(3).enumerate() {
+        let next = of(kind, &format!("{partition} again"), "c", NOW + 25_000 + nth as i64);
+        whole.raw(partition, &next, NOW + 25_100 + nth as i64);
+    }
+    whole.arrive(NOW + 25_200);
+    whole.side.commit();
+    assert_eq!(whole.latency_samples(), [], "one source holds the watermark");
+    // Of another community, on another partition: that of `c` hears of it by the next marker.
+    whole.raw(1, &of(Kind::Comment, "last", "e", NOW + 25_000), NOW + 25_300);
+    whole.raw(1, &of(Kind::Comment, "last of all", "e", NOW + 26_000), NOW + 25_900);
+    whole.arrive(NOW + 26_300);
+    while whole.side.stage.step(Input::Flush, &mut Outputs::default()).unwrap() == Step::More {}
+    let at = |partition| InputPartition { input: 0, partition };
+    whole.side.stage.step(Input::Lost(&[at(0), at(1), at(2)]), &mut Outputs::default()).unwrap();
+    assert_eq!(whole.latency_samples(), [], "what is given up is not measured");
+    whole.side.crash();
+    whole.side.read();
+    whole.side.commit();
+    let on_time = whole.side.left.rows.values().filter(|row| row["timing"] == "on_time").count();
+    assert_eq!((on_time, whole.side.left.emitted), (1, 1), "{:?}", whole.side.left.rows.keys());
+    assert_eq!(whole.latency_samples(), [LatencySample { since: NOW + 25_300, weight: 1 }], "read again, it is as old");
+    whole.raw(0, &of(Kind::Post, "late", "c", NOW + 1_000), NOW + 27_000);
+    whole.arrive(NOW + 27_500);
+    whole.side.commit();
+    assert_eq!(whole.side.left.emitted, 2, "a revision");
+    assert_eq!(whole.latency_samples(), [], "revisions are not on time");
+    whole.side.replay();
+    assert_eq!(whole.latency_samples(), [], "what was committed and comes again moves nothing");
+}
+
+#[test]
+fn the_busiest_community_of_a_partition_shows_by_its_rate() {
+    let mut whole = Whole::new(wide(), 1_000);
+    let hottest = |whole: &Whole| {
+        let rates = whole.side.stage.status().map(|status| status.hottest_per_second);
+        rates.fold(0.0, f64::max)
+    };
+    for nth in 0..60 {
+        whole.raw(0, &post(&nth.to_string(), "hot", NOW, TEXTS[0]), NOW);
+        // The same again is work too.
+        whole.raw(0, &post(&nth.to_string(), "hot", NOW, TEXTS[0]), NOW);
+        whole.raw(0, &post(&nth.to_string(), &format!("cold {nth}"), NOW, TEXTS[0]), NOW);
+    }
+    whole.arrive(NOW);
+    whole.side.clock(NOW + 9_999);
+    assert_eq!(hottest(&whole), 0.0, "the interval is not over");
+    whole.side.clock(NOW + 12_000);
+    assert_eq!(hottest(&whole), 10.0);
+    whole.side.clock(NOW + 23_000);
+    assert_eq!(hottest(&whole), 0.0, "nothing came since");
+    whole.raw(0, &post("a", "hot", NOW, TEXTS[0]), NOW);
+    whole.arrive(NOW + 23_000);
+    whole.side.clock(NOW);
+    assert_eq!(hottest(&whole), 0.0, "the clock was set back");
+    whole.raw(0, &post("b", "hot", NOW, TEXTS[0]), NOW);
+    whole.arrive(NOW);
+    whole.side.clock(NOW + 10_000);
+    assert_eq!(hottest(&whole), 0.1);
 }

@@ -1,0 +1,79 @@
+//! How long it takes from a raw record to what is made of it, of the whole service on a real Kafka that is fed at a steady rate.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use sinyal_tests::{Kafka, Sinyal};
+
+/// Records a second: well below what the roles can do, so that it is not the time in a queue that is measured.
+const RATE: usize = 500;
+const SECONDS: usize = 90;
+
+/// Feeds both roles in event time that goes on with the wall clock, and reads their histograms.
+pub(crate) fn measure_latency() -> Result<Vec<serde_json::Value>> {
+    let kafka = Kafka::start()?;
+    let sinyal = Sinyal::new(&kafka.bootstrap(), "latency", "telemetry.log = \"info\"\n")?;
+    sinyal.succeed(&["topics", "apply"])?;
+    let running = sinyal.start(&["run"])?;
+    sinyal_tests::wait_for("the service to serve /metrics", Duration::from_secs(30), || Ok(running.metrics().is_ok()))?;
+    let (rate, count) = (RATE.to_string(), (RATE * SECONDS).to_string());
+    let arguments = ["sim", "--seed", "9", "--communities", "1000", "--rate", &rate, "--interactions", &count];
+    let mut made = sinyal.command(&arguments)?.stdout(Stdio::piped()).spawn()?;
+    let lines = made.stdout.take().context("a pipe")?;
+    let status = sinyal.command(&["ingest", "-", "--rate", &rate])?.stdin(lines).stderr(Stdio::null()).status()?;
+    ensure!(made.wait()?.success() && status.success(), "the input could not be ingested");
+    let text = running.metrics()?;
+    ensure!(running.terminate()? == Some(0), "the service did not end well: {}", sinyal.log());
+    let mut results = Vec::new();
+    for case in ["classified-latency", "pane-latency"] {
+        let metric = format!("sinyal_{}_seconds", case.replace('-', "_"));
+        let buckets = buckets(&text, &metric);
+        let count = buckets.last().map_or(0.0, |&(_, count)| count);
+        let (p50, p99) = (quantile(&buckets, 0.5), quantile(&buckets, 0.99));
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{case:<18} p50 {p50:.3} s, p99 {p99:.3} s of {count} measured, at {RATE} records/s")?;
+        results.push(json!({ "case": case, "records_per_second": RATE, "measured": count,
+                             "p50_seconds": p50, "p99_seconds": p99 }));
+    }
+    Ok(results)
+}
+
+/// Upper bounds and how many were at most that.
+fn buckets(text: &str, metric: &str) -> Vec<(f64, f64)> {
+    let begin = format!("{metric}_bucket{{le=\"");
+    let samples = text.lines().filter_map(|line| line.strip_prefix(&begin)?.split_once("\"} "));
+    samples.filter_map(|(bound, count)| Some((bound.parse().ok()?, count.parse().ok()?))).collect()
+}
+
+/// As Prometheus' `histogram_quantile` has it: linear within a bucket, and the largest bound beyond it.
+fn quantile(buckets: &[(f64, f64)], quantile: f64) -> f64 {
+    let wanted = buckets.last().map_or(0.0, |&(_, count)| count) * quantile;
+    let (mut from, mut below) = (0.0, 0.0);
+    for &(bound, count) in buckets {
+        if count >= wanted && count > below {
+            return if bound.is_finite() { from + (bound - from) * (wanted - below) / (count - below) } else { from };
+        }
+        (from, below) = (bound, count);
+    }
+    f64::NAN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_read_out_of_a_histogram() {
+        let text =
+            "a_seconds_bucket{le=\"0.1\"} 50\na_seconds_bucket{le=\"0.3\"} 90\na_seconds_bucket{le=\"+Inf\"} 100\n";
+        let buckets = buckets(text, "a_seconds");
+        assert_eq!(buckets, [(0.1, 50.0), (0.3, 90.0), (f64::INFINITY, 100.0)]);
+        assert!((quantile(&buckets, 0.5) - 0.1).abs() < 1e-9);
+        assert!((quantile(&buckets, 0.7) - 0.2).abs() < 1e-9);
+        assert!((quantile(&buckets, 0.99) - 0.3).abs() < 1e-9, "beyond the largest bound");
+        assert!(quantile(&[], 0.5).is_nan());
+    }
+}
