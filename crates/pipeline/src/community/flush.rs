@@ -7,7 +7,7 @@ use record::{EpochMs, Identity, Timing, encode_part};
 
 use super::answers::complaint_reach_ms;
 use super::changelog::{ChangelogWriter, Meta, SEGMENT_ENTRIES_MAX, StoredId};
-use super::identity::SlotId;
+use super::identity::{Slot, SlotId};
 use super::panes::{AsOf, row};
 use super::partition::{Community, Partition, SegmentUse};
 use super::{CommunityStage, Shared};
@@ -35,6 +35,7 @@ impl Partition {
         self.watermark.forget_growth();
         self.bound_index(shared);
         self.bound_members(shared);
+        self.rewrite_sparse(shared);
         let left = self.let_leave(shared, outputs);
         self.write_changelog(shared, outputs, left);
         Ok(Step::Done)
@@ -171,19 +172,24 @@ impl Partition {
     fn raise_low_mark(&mut self, low_mark: EpochMs) {
         let low_mark = self.low_mark.map_or(low_mark, |known| known.max(low_mark));
         self.low_mark = Some(low_mark);
-        let mut leaving: Vec<SlotId> = Vec::new();
-        let mut sparse: Vec<SlotId> = Vec::new();
-        for (id, slot) in self.index.iter() {
-            if slot.entry.event_time < low_mark {
-                leaving.push(id);
-            } else if slot.segment.and_then(|segment| self.segments.get(&segment)).is_some_and(is_sparse) {
-                sparse.push(id);
-            }
+        let below = self.index.iter().filter(|(_, slot)| slot.entry.event_time < low_mark).map(|(id, _)| id);
+        self.leaving = below.collect();
+    }
+
+    /// Has what is left in thinned out segments written anew, as soon as the segments hold more than twice and a half of what lives:
+    /// then compaction leaves less than three times of it. As much has to change again before it is looked through again.
+    fn rewrite_sparse(&mut self, shared: &Shared) {
+        let live = (self.index.len() - self.leaving.len().min(self.index.len())) as u64;
+        if !shared.changelog || self.written_ids * 2 < live * 5 + SEGMENT_ENTRIES_MAX as u64 {
+            return;
         }
-        self.leaving = leaving.into();
-        for id in sparse {
-            self.mark_changed(id);
-        }
+        let is_sparse = |slot: &Slot| {
+            slot.segment
+                .and_then(|segment| self.segments.get(&segment))
+                .is_some_and(|used| used.live * 2 < used.written)
+        };
+        let sparse: Vec<SlotId> = self.index.iter().filter(|(_, slot)| is_sparse(slot)).map(|(id, _)| id).collect();
+        sparse.into_iter().for_each(|id| self.mark_changed(id));
     }
 
     /// Removes entries below the low mark, with the state of their queue items: some at a time, but never fewer than are
@@ -280,11 +286,14 @@ impl Partition {
         }
         self.changed = changed;
         self.changed.clear();
+        self.written_ids = 0;
         self.segments.retain(|&segment, used| {
             if used.live == 0 {
                 writer.remove_segment(segment);
+                return false;
             }
-            used.live > 0
+            self.written_ids += u64::from(used.written);
+            true
         });
     }
 
@@ -340,11 +349,6 @@ fn write_slices(
         community.windows.take_changed(&mut |key, value| writer.windows(community_key, key, value.as_ref()));
         community.touched = false;
     }
-}
-
-/// Less than a third of it is still of use: what is left is worth writing anew.
-fn is_sparse(segment: &SegmentUse) -> bool {
-    segment.live * 3 < segment.written
 }
 
 fn release(segments: &mut std::collections::BTreeMap<u64, SegmentUse>, segment: u64) {

@@ -78,6 +78,8 @@ pub(super) struct Partition {
     pub(super) parked: Parked,
     pub(super) segments: BTreeMap<u64, SegmentUse>,
     pub(super) next_segment: u64,
+    /// Identities that the segments hold, also those that were written again since, as of the last flush.
+    pub(super) written_ids: u64,
     /// Names of queues that entries wait in, by their place.
     pub(super) queue_names: Vec<Box<str>>,
     /// Members known in all communities at the last flush.
@@ -121,6 +123,7 @@ impl Partition {
             parked: Parked::default(),
             segments: BTreeMap::new(),
             next_segment: 0,
+            written_ids: 0,
             queue_names: Vec::new(),
             members: 0,
             members_tried: 0,

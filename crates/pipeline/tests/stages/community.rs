@@ -564,6 +564,47 @@ fn the_index_keeps_to_its_bound_and_drops_what_is_older() {
     assert!(again >= ids && ledger.is_balanced());
 }
 
+/// However often interactions are edited, compaction leaves at most three times what a state written at once would take.
+#[test]
+fn the_changelog_is_at_most_three_times_what_lives() {
+    const IDS: i64 = 1_000;
+    let edited = |round: i64, number: i64| {
+        let mut interaction = post(&number.to_string(), &format!("c {}", number % 7), NOW - number * 100, TEXTS[0]);
+        interaction.edited_at = Some(NOW + round);
+        interaction.text = TEXTS[(round + number) as usize % TEXTS.len()].into();
+        interaction
+    };
+    let bytes = |whole: &Whole| {
+        let left = whole.side.left.changelog.iter();
+        left.map(|((_, key), (_, value))| key.len() + value.len()).sum::<usize>()
+    };
+    let mut once = Whole::new(WindowSet::standard(), 100_000);
+    (0..IDS).for_each(|number| once.raw(0, &edited(23, number), NOW));
+    once.settle(NOW + 1_000);
+    let mut often = Whole::new(WindowSet::standard(), 100_000);
+    let mut most = 0.0_f64;
+    for round in 0..24 {
+        for place in 0..IDS {
+            // Half of them each time, and another half: what is in one segment of ids does not go together.
+            let number = place * 7 % IDS;
+            if round == 0 || (number * 2_654_435_761 >> (round % 12 + 8)) % 2 == 0 {
+                often.raw(0, &edited(round, number), NOW);
+            }
+            if place % 250 == 249 {
+                often.settle(NOW + round * 1_000 + place);
+            }
+        }
+        // Now and then event time goes on by two hours, and what is old may be let go.
+        if round % 4 == 3 {
+            let later = NOW + (round + 1) * 2 * 3_600_000;
+            often.raw(0, &post(&format!("later {round}"), "later", later, TEXTS[3]), later);
+            (0..3).for_each(|seconds| often.settle(later + seconds * 1_000));
+        }
+        most = most.max(bytes(&often) as f64 / bytes(&once) as f64);
+    }
+    assert!(most < 3.0, "{most:.2} times {} bytes", bytes(&once));
+}
+
 #[test]
 fn a_record_in_another_partition_than_its_keys_is_a_dead_letter() {
     let mut whole = Whole::new(WindowSet::standard(), 1_000);
