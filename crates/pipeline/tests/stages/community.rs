@@ -587,7 +587,7 @@ fn the_changelog_is_at_most_three_times_what_lives() {
         for place in 0..IDS {
             // Half of them each time, and another half: what is in one segment of ids does not go together.
             let number = place * 7 % IDS;
-            if round == 0 || (number * 2_654_435_761 >> (round % 12 + 8)) % 2 == 0 {
+            if round == 0 || ((number * 2_654_435_761) >> (round % 12 + 8)) % 2 == 0 {
                 often.raw(0, &edited(round, number), NOW);
             }
             if place % 250 == 249 {
