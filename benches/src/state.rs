@@ -121,11 +121,12 @@ pub(crate) fn measure_communities(records: usize) -> Result<Vec<Value>> {
         flush(&mut stage, &mut outputs, &mut |_, _, _| {});
         let bytes = (resident_bytes()? - before) as f64 / communities as f64;
         let active = (communities / 100).max(10);
-        let step = active / communities.min(active);
+        let step = communities / active;
         let input: Vec<Ready> = (0..records)
             .map(|number| maker.ready(number % active * step, communities + number, DEFAULT_START + number as i64))
             .collect();
         let Cost { step_ns, flush_ns, rows, bytes: output_bytes } = feed(&mut stage, &input);
+        anyhow::ensure!(stage.dead_letters().all(|(_, count)| count == 0), "what was made up is refused");
         say(&format!(
             "{communities:>9} communities, {active} active: {step_ns:>6.0} ns an event, {flush_ns:>6.0} ns in flushes, {rows} rows; {bytes:.0} \
              bytes resident for a community with one interaction"

@@ -154,10 +154,12 @@ impl Chaos {
         if self.deep {
             ensure!(oracle.lines() == self.interactions as usize, "{} lines", oracle.lines());
             (oracle, deep) = what_was_decided(&sinyal, &reader, oracle)?;
+            ensure!(oracle.lines() == self.interactions as usize, "{} lines are classified", oracle.lines());
             ensure!(deep > 0, "the deep tier had no part in any decision");
         }
         let (items, rows, panes) = compare(&sinyal, &reader, &oracle, until)?;
         let resets = sinyal.log().lines().filter(|line| line.contains("giving up what is not committed")).count();
+        ensure!(resets > 0, "nothing was ever given up and read again: the faults were none");
         Ok(Verdict {
             faults: fleet.faults,
             interactions: oracle.lines(),
@@ -199,6 +201,7 @@ fn what_was_decided(sinyal: &Sinyal, reader: &Reader, oracle: Oracle) -> Result<
             Ok(())
         })?;
     }
+    ensure!(raw.len() == oracle.lines(), "{} of {} lines were fed", raw.len(), oracle.lines());
     let mut decided = oracle.without_interactions();
     let mut deep = 0;
     // In the order in which the community stage reads them: a community is on one partition.
@@ -437,6 +440,9 @@ fn compare(sinyal: &Sinyal, reader: &Reader, oracle: &Oracle, until: i64) -> Res
     let letters = reader.read(&sinyal.topic("social.dead-letters"), None)?;
     ensure!(letters.is_empty(), "{} dead letters, first {:?}", letters.len(), letters[0]["headers"]);
     let rows = reader.read(&sinyal.topic("social.community.metrics"), Some("CommunityMetrics"))?;
+    // Every window is open for longer than the whole of it takes.
+    let missed = rows.iter().filter(|row| row["value"]["missed"] != 0).count();
+    ensure!(missed == 0, "{missed} rows tell of panes that were missed");
     let compared = oracle.check_rows(rows.iter().map(|row| &row["value"]), &windows(), Some(until))?;
     Ok((items, compared.rows, compared.panes))
 }

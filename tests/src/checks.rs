@@ -225,10 +225,11 @@ pub fn wait_until_committed(sinyal: &Sinyal, kafka: &Kafka, reader: &Reader) -> 
             Ok((partition, next))
         });
         let next = next.collect::<Result<BTreeMap<i64, i64>>>()?;
-        // The last offset of a partition may be that of a transaction's marker, behind which nothing is to be committed.
+        // There the last offset of a partition may be that of a transaction's marker, behind which nothing is to be committed.
+        let marker = i64::from(topic == sinyal.topic("social.interactions.classified"));
         wait_for(&format!("{topic} to be read"), Duration::from_secs(180), || {
             committed = reader.committed(&sinyal.group(role), &topic)?;
-            Ok(next.iter().all(|(partition, next)| committed.get(partition).is_some_and(|at| at + 1 >= *next)))
+            Ok(next.iter().all(|(partition, next)| committed.get(partition).is_some_and(|at| at + marker >= *next)))
         })
         .with_context(|| format!("{committed:?} of {next:?} is committed; {}", end_of_log(sinyal)))?;
     }

@@ -218,9 +218,14 @@ impl Ran {
         Ok(ureq::get(format!("http://{bound}/metrics")).call()?.body_mut().read_to_string()?)
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// Its exit code, if it has ended, and the last lines of what it has logged.
     pub fn end_of_log(&mut self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let last = &lines[lines.len().saturating_sub(30)..];
         format!("{:?}, the log ends with\n{}", self.server.0.try_wait(), last.join("\n"))
@@ -354,6 +359,11 @@ fn make(build: Build) -> Result<PathBuf> {
             // Another process may run the old one: its file must not be written to.
             let _ = std::fs::remove_file(&kept);
             std::fs::copy(&built, &kept)?;
+            // Whoever runs the one in the common place means the one that is shipped.
+            let mut again = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            again.args(["build", "--package", "app", "--quiet"]).current_dir(workspace());
+            again.args((profile == "release").then_some("--release"));
+            crate::run(&mut again)?;
             Ok(kept)
         }
     }

@@ -11,17 +11,26 @@ use sinyal_tests::checks::{
 };
 use sinyal_tests::{Reader, Sinyal, wait_for};
 
-/// What rows and queue states say, without what tells of when they were written.
-fn said(sinyal: &Sinyal, reader: &Reader, topic: &str, schema: &str, until: i64) -> BTreeMap<String, Value> {
+const ROWS: (&str, &str) = ("social.community.metrics", "CommunityMetrics");
+const ITEMS: (&str, &str) = ("social.queue.state", "QueueItem");
+/// What tells of when and how often a row was written.
+const OF_WRITING: [&str; 7] = ["revision", "timing", "watermark", "emitted_at", "late", "missed", "completeness"];
+
+/// What the last row of each key says, up to an end, without some of its fields.
+fn said(
+    sinyal: &Sinyal,
+    reader: &Reader,
+    (topic, schema): (&str, &str),
+    until: i64,
+    left_out: &[&str],
+) -> BTreeMap<String, Value> {
     let mut last = BTreeMap::new();
     reader
         .each(&sinyal.topic(topic), Some(schema), |mut record| {
             let key = record["key"].as_str().unwrap().to_owned();
             if let Some(value) = record["value"].as_object_mut() {
-                for field in
-                    ["revision", "timing", "watermark", "emitted_at", "late", "missed", "completeness", "updated_at"]
-                {
-                    value.remove(field);
+                for field in left_out {
+                    value.remove(*field);
                 }
             }
             if record["value"]["window_end"].as_i64().is_none_or(|end| end <= until) {
@@ -59,8 +68,8 @@ fn with_positions_set_back_nothing_is_counted_again() {
     check_exactly_once(&sinyal, &reader, &oracle).unwrap();
     assert_eq!(running.terminate().unwrap(), Some(0));
     let until = watermark(&sinyal, &reader);
-    let rows = said(&sinyal, &reader, "social.community.metrics", "CommunityMetrics", until);
-    let items = said(&sinyal, &reader, "social.queue.state", "QueueItem", until);
+    let rows = said(&sinyal, &reader, ROWS, until, &[]);
+    let items = said(&sinyal, &reader, ITEMS, until, &[]);
     kafka().reset_to_earliest(&sinyal.group("classify")).unwrap();
     let running = sinyal.start(&["run"]).unwrap();
     wait_for("everything to be classified again", Duration::from_secs(90), || {
@@ -75,8 +84,8 @@ fn with_positions_set_back_nothing_is_counted_again() {
     assert_eq!(classified(&sinyal, &reader).unwrap(), oracle.lines(), "of the same identities");
     wait_until_committed(&sinyal, kafka(), &reader).unwrap();
     assert_eq!(running.terminate().unwrap(), Some(0));
-    assert_eq!(said(&sinyal, &reader, "social.community.metrics", "CommunityMetrics", until), rows);
-    assert_eq!(said(&sinyal, &reader, "social.queue.state", "QueueItem", until), items);
+    assert_eq!(said(&sinyal, &reader, ROWS, until, &[]), rows);
+    assert_eq!(said(&sinyal, &reader, ITEMS, until, &[]), items);
     check_rows(&sinyal, &reader, &oracle).unwrap();
 }
 
@@ -102,8 +111,13 @@ fn what_is_rebuilt_says_the_same_also_with_other_partitions() {
     for topic in ["social.interactions.classified", "social.corrections", "social.community.changelog"] {
         kafka().add_partitions(&sinyal.topic(topic), 5).unwrap();
     }
-    let mut refused = sinyal.start(&["run"]).unwrap();
-    assert_eq!(refused.wait(Duration::from_secs(60)).unwrap(), Some(3), "{}", sinyal.log());
+    // Also where a replica gets none but new ones.
+    let replicas = ["rebuilt-a", "rebuilt-b", "rebuilt-c", "rebuilt-d"];
+    let start = |name| sinyal.start_with(&["run"], &[("SINYAL__INSTANCE__ID", name)]).unwrap();
+    for mut refused in replicas.map(start) {
+        assert_eq!(refused.wait(Duration::from_secs(90)).unwrap(), Some(3), "{}", refused.log());
+    }
+    check_rows(&sinyal, &reader, &oracle).unwrap();
     let log = sinyal.log();
     assert!(log.contains("has 5 partitions and had 2 when the state was written"), "{log}");
     assert!(log.contains("`sinyal reprocess` rebuilds everything from the raw topics"), "{log}");
@@ -112,16 +126,20 @@ fn what_is_rebuilt_says_the_same_also_with_other_partitions() {
     assert_eq!(same.status.code(), Some(2), "{same:?}");
     // Killed in between, the same command goes on.
     let rebuilding = sinyal.start_with(&["reprocess", "--generation", "g2"], &five).unwrap();
-    std::thread::sleep(Duration::from_secs(3));
+    let next = sinyal.generation("g2");
+    wait_for("some of it to be rebuilt", Duration::from_secs(60), || {
+        Ok(rebuilding.log().contains("raw records:") || classified(&next, &reader).is_ok_and(|found| found > 0))
+    })
+    .unwrap();
     rebuilding.kill();
     let rebuilt = sinyal.output_with(&["reprocess", "--generation", "g2"], &five).unwrap();
     let words = String::from_utf8_lossy(&rebuilt.stderr);
     assert_eq!(rebuilt.status.code(), Some(0), "{words}");
+    assert!(words.contains("generation g2 was begun before"), "{words}");
     assert!(words.contains("generation g2 is rebuilt") && words.contains("topics.generation = \"g2\""), "{words}");
-    let next = sinyal.generation("g2");
     check_exactly_once(&next, &reader, &oracle).unwrap();
     let until = watermark(&sinyal, &reader).min(watermark(&next, &reader));
-    let rows = |of: &Sinyal| said(of, &reader, "social.community.metrics", "CommunityMetrics", until);
+    let rows = |of: &Sinyal| said(of, &reader, ROWS, until, &OF_WRITING);
     let (before, after) = (rows(&sinyal), rows(&next));
     assert!(before.len() > 500, "{} rows", before.len());
     let differ: Vec<_> =

@@ -15,13 +15,16 @@ use kafka_io::reader::{Reader, Start};
 use kafka_io::{Shutdown, SystemClock};
 use record::{Outcome, Position};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use wire::SchemaName;
 
 use super::topics::make_topics;
 use super::waiting::wait_for_brokers;
 use crate::cli::{FAILURE, OK, OutsideError};
 use crate::config::{Config, ConfigErrors};
-use crate::roles::{ClassifyReport, CommunityReport, Reached, RoleResult, Surroundings, run_classify, run_community};
-use crate::telemetry::{Health, Metrics, serve, start_logging};
+use crate::roles::{
+    ClassifyReport, CommunityReport, Reached, RoleResult, Surroundings, encoder, run_classify, run_community,
+};
+use crate::telemetry::{Health, Metrics, start_logging};
 
 /// Arguments of `sinyal reprocess`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +41,8 @@ pub(crate) struct ReprocessArgs {
 /// How often to look how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long nothing may come of a topic that is not read to its end.
+const QUIET_MAX: Duration = Duration::from_secs(60);
 
 /// A role at work on a thread of its own.
 struct Running {
@@ -86,22 +91,33 @@ pub(crate) fn run(args: &ReprocessArgs, now: &Config, mut next: Config) -> Resul
             .into());
         }
     }
+    check_schemas(&next)?;
     let admin = Admin::new(now.connection(), ASK_TIMEOUT)?;
     make_topics(&admin, &next)?;
+    if ends(&admin, &[&next.topics.changelog])?.values().any(|(_, next)| *next > 0) {
+        eprintln!(
+            "generation {} was begun before: going on from where it ended; to rebuild from the beginning, name another one",
+            next.generation
+        );
+    }
     let has_corrections = known.iter().any(|known| known.name == now.topics.corrections);
-    let corrections = if has_corrections { copy_corrections(now, &next)? } else { 0 };
+    let corrections = if has_corrections { copy_corrections(now, &next, &ending)? } else { 0 };
     // They are all there before what they correct: each of them waits for it.
     next.community.parked_max = next.community.parked_max.max(corrections);
     let begun = Instant::now();
-    let rebuilt = rebuild(args, &admin, next, &ending)?;
+    let copy_again = |next: &Config| {
+        // What people said meanwhile.
+        if has_corrections { copy_corrections(now, next, &AtomicBool::new(false)).map(|_| ()) } else { Ok(()) }
+    };
+    let rebuilt = rebuild(args, &admin, next, &ending, &copy_again)?;
     let Some(Rebuilt { generation, classified, aggregated }) = rebuilt else {
         eprintln!("ended before everything was rebuilt; the same command goes on where this ended");
         return Ok(FAILURE);
     };
     let count = |outcome| aggregated.ledger.count(outcome);
     eprintln!(
-        "generation {generation} is rebuilt: {} raw records read, {} interactions counted, {} late, {} dead letters, {} \
-         corrections, {} panes, in {:.0} s",
+        "generation {generation} is rebuilt. This time: {} raw records read, {} interactions counted, {} late, {} dead letters, {} \
+         corrections copied, {} panes, in {:.0} s",
         classified.ledger.consumed(),
         count(Outcome::Applied),
         count(Outcome::Late),
@@ -112,7 +128,8 @@ pub(crate) fn run(args: &ReprocessArgs, now: &Config, mut next: Config) -> Resul
     );
     eprintln!(
         "to cut over: stop `sinyal run`, run this once more for what has come meanwhile, set topics.generation = \"{generation}\" \
-         and start it again; it goes on where this ended. Then the topics of the old generation can be deleted"
+         and start it again; it goes on where this ended. Whoever writes corrections or reads the outputs has to change over to its \
+         topics too. Then those of the old generation can be deleted"
     );
     Ok(OK)
 }
@@ -124,23 +141,25 @@ struct Rebuilt {
 }
 
 /// Runs both roles until everything that was there has been read; nothing if the end is asked for before.
-fn rebuild(args: &ReprocessArgs, admin: &Admin, next: Config, ending: &AtomicBool) -> Result<Option<Rebuilt>> {
+fn rebuild(
+    args: &ReprocessArgs,
+    admin: &Admin,
+    next: Config,
+    ending: &AtomicBool,
+    copy_corrections: &dyn Fn(&Config) -> Result<()>,
+) -> Result<Option<Rebuilt>> {
     let generation = next.generation.clone();
     let raw = ends(admin, &[&next.topics.posts_raw, &next.topics.comments_raw])?;
     let stages = [next.topics.classified.clone(), next.topics.corrections.clone()];
+    // Nothing is served: the service itself is at that address, and what is measured here is not what it does.
     let health = Health::new(Duration::from_millis(next.alive_ms));
-    let metrics = Metrics::new();
-    if let Some(address) = next.http_listen
-        && let Err(error) = serve(address, health.clone(), metrics.clone())
-    {
-        tracing::warn!(%address, %error, "http is not served; the service itself may be at this address");
-    }
+    let next = Arc::new(next);
     let surroundings = Surroundings {
         connection: next.kafka.connection.clone(),
-        config: Arc::new(next),
+        config: Arc::clone(&next),
         clock: Arc::new(SystemClock),
         health,
-        metrics,
+        metrics: Metrics::new(),
         shutdown: Shutdown::default(),
         embedded: false,
     };
@@ -164,6 +183,7 @@ fn rebuild(args: &ReprocessArgs, admin: &Admin, next: Config, ending: &AtomicBoo
     }
     classify.end()?;
     if done {
+        copy_corrections(&next)?;
         let stages = ends(admin, &stages.each_ref().map(String::as_str))?;
         let reached = || aggregated.lock().map(|report| report.reached.clone()).unwrap_or_default();
         // With --follow the end was asked for already; what is left takes a moment.
@@ -240,14 +260,44 @@ fn bar(what: &str, all: Position) -> ProgressBar {
     bar
 }
 
+/// Checks that the registry has the schemas of the new topics, before anything is made.
+fn check_schemas(next: &Config) -> Result<()> {
+    let topics = &next.topics;
+    let schemas = [
+        (SchemaName::Classified, &topics.classified),
+        (SchemaName::CommunityMetrics, &topics.metrics),
+        (SchemaName::QueueItem, &topics.queue_state),
+        (SchemaName::Correction, &topics.corrections),
+    ];
+    for (schema, topic) in schemas {
+        encoder(next, schema, topic).with_context(|| {
+            format!(
+                "the schemas of the new topics come first: SINYAL__TOPICS__GENERATION={} sinyal schemas register",
+                next.generation
+            )
+        })?;
+    }
+    Ok(())
+}
+
 /// Copies the corrections from the old generation's topic into the new one's; gives how many. One that is there twice says the same
 /// twice.
-fn copy_corrections(now: &Config, next: &Config) -> Result<usize> {
+fn copy_corrections(now: &Config, next: &Config, ending: &AtomicBool) -> Result<usize> {
     let feed = Feed::open(next.connection(), next.raw_record_bytes_max)?;
     let mut reader = Reader::open(now.connection(), &now.topics.corrections, Start::Beginning, ASK_TIMEOUT)?;
     let mut copied = 0;
-    while !reader.is_at_end() {
-        let Some(record) = reader.next(Duration::from_millis(100))? else { continue };
+    let mut quiet_since = Instant::now();
+    while !reader.is_at_end() && !ending.load(Ordering::Acquire) {
+        let Some(record) = reader.next(Duration::from_millis(100))? else {
+            if quiet_since.elapsed() > QUIET_MAX {
+                let topic = &now.topics.corrections;
+                return Err(
+                    OutsideError(format!("topic {topic} cannot be read to its end; no broker tells of more")).into()
+                );
+            }
+            continue;
+        };
+        quiet_since = Instant::now();
         let (key, value) = (record.key.as_deref(), record.value.as_deref());
         feed.send(&next.topics.corrections, key, value, record.timestamp)?;
         copied += 1;

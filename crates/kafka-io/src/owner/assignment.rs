@@ -204,6 +204,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.step(Input::Clock(self.clock.now_ms()))?;
         self.step(Input::Assigned(&positions))?;
         if let Some(changelog) = self.config.changelog {
+            if let Some(sibling) = self.older_sibling(&taken)? {
+                self.show_sibling(changelog, sibling)?;
+            }
             let numbers: BTreeSet<i32> = partitions.iter().map(|at| at.partition).collect();
             self.restore(changelog, &numbers)?;
             fault_point!("restore.done");
@@ -263,6 +266,27 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             taken.push((at, Owned { position, committed, end: -1, given: 0 }));
         }
         Ok(taken)
+    }
+
+    /// If one of these partitions is new: another one of the first input that is not, and not among them.
+    fn older_sibling(&self, taken: &[(InputPartition, Owned)]) -> Result<Option<i32>, Trouble> {
+        let is_new = |(at, owned): &(InputPartition, Owned)| at.input == 0 && owned.committed.is_none();
+        if !taken.iter().any(is_new) {
+            return Ok(None);
+        }
+        let others = (0..self.topology.inputs.first().copied().unwrap_or(0))
+            .filter(|number| !taken.iter().any(|(at, _)| at.input == 0 && at.partition == *number));
+        let mut list = TopicPartitionList::new();
+        others.for_each(|number| {
+            list.add_partition(&self.config.inputs[0], number);
+        });
+        if list.count() == 0 {
+            return Ok(None);
+        }
+        let committed = self.consumer.committed_offsets(list, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
+        let elements = committed.elements();
+        let older = elements.iter().find(|element| matches!(element.offset(), Offset::Offset(_)));
+        Ok(older.map(|element| element.partition()))
     }
 
     fn check_state(&self, at: InputPartition, owned: Owned) -> Result<(), Trouble> {

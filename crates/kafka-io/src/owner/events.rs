@@ -167,7 +167,7 @@ pub(super) fn send_all(outputs: &mut Outputs, producer: &mut Option<StageProduce
 }
 
 /// How long an outage may be the cause of what comes after it; longer than a session.
-const OUTAGE_REMEMBERED: Duration = Duration::from_secs(120);
+pub(super) const OUTAGE_REMEMBERED: Duration = Duration::from_secs(120);
 
 pub(super) fn judge_error(
     code: RDKafkaErrorCode,

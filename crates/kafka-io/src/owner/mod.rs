@@ -27,6 +27,7 @@ use self::events::{judge_error, partition_of, send_all, take_message};
 pub use self::faults::arm;
 use self::faults::fault_point;
 use self::producer::{ProducerError, StageProducer};
+use self::recovery::Fences;
 use self::settings::make_consumer;
 pub use self::settings::{Assignor, Delivery, OwnerConfig};
 pub use self::state::{Hooks, OwnerError, OwnerState, STEPS_PER_SAMPLE, Turn, WaitReason};
@@ -82,8 +83,8 @@ pub(crate) struct Owner<S, H> {
     last_turn: Instant,
     last_metadata: Instant,
     last_complaint: Option<Instant>,
-    fenced_at: Option<Instant>,
-    expelled_at: Option<Instant>,
+    fenced: Fences,
+    expelled: Fences,
     turn: Turn,
     /// Records that the stage was given.
     steps: u64,
@@ -165,8 +166,8 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
         last_turn: now,
         last_metadata: now,
         last_complaint: None,
-        fenced_at: None,
-        expelled_at: None,
+        fenced: Fences::default(),
+        expelled: Fences::default(),
         turn: Turn::default(),
         steps: 0,
         unfinished: false,
@@ -359,6 +360,17 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             return Ok(());
         }
         if producer.is_transactional() {
+            if positions.count() == 0 {
+                // Brokers look at the group only where a position is committed: without one nobody would be found out who was
+                // replaced in it and does not know yet.
+                let known = self.owned.iter().find(|(_, owned)| owned.position != UNKNOWN);
+                if let Some((at, owned)) = known {
+                    let offset = rdkafka::Offset::Offset(owned.position);
+                    positions
+                        .add_partition_offset(&self.config.inputs[at.input], at.partition, offset)
+                        .map_err(|error| Trouble::Stop(OwnerError::Fatal(error.to_string())))?;
+                }
+            }
             let Some(group) = self.consumer.group_metadata() else {
                 return Err(Trouble::Reset("the consumer has no group".to_owned()));
             };
@@ -449,9 +461,12 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         // It may be from before a rebalance.
         let Owner { turn, owned, .. } = self;
         turn.lag.retain(|(at, _)| owned.contains_key(at));
-        let read = self.owned.iter().filter(|(_, owned)| owned.position != UNKNOWN);
         self.turn.reached.clear();
-        self.turn.reached.extend(read.map(|(&at, owned)| (at, owned.position.max(owned.end))));
+        self.turn.reached.extend(self.owned.iter().filter_map(|(&at, owned)| {
+            let committed = owned.committed?;
+            // What lies between the last record and the end are markers of transactions.
+            Some((at, if committed == owned.position { committed.max(owned.end) } else { committed }))
+        }));
         self.turn.given.clear();
         self.turn.given.extend(self.owned.iter().map(|(&at, owned)| (at, owned.given)));
         if let Some(producer) = &self.producer {

@@ -59,6 +59,8 @@ pub(super) struct StageProducer {
     producer: BaseProducer<DeliveryContext>,
     transactional: bool,
     in_transaction: bool,
+    /// When the transaction was begun, or the last one.
+    begun_at: Instant,
     patience: Duration,
     topics: Vec<String>,
     pub(super) produced: u64,
@@ -104,6 +106,7 @@ impl StageProducer {
             producer,
             transactional: matches!(config.delivery, Delivery::ExactlyOnce { .. }),
             in_transaction: false,
+            begun_at: Instant::now(),
             patience,
             topics: config.outputs.clone(),
             produced: 0,
@@ -120,8 +123,7 @@ impl StageProducer {
 
     pub(super) fn send(&mut self, record: OutputRecord<'_>) -> Result<(), ProducerError> {
         if self.transactional && !self.in_transaction {
-            self.producer.begin_transaction().map_err(|error| self.judge(&error))?;
-            self.in_transaction = true;
+            self.begin()?;
         }
         let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topics[record.output]);
         message.key = record.key;
@@ -198,8 +200,7 @@ impl StageProducer {
         // All steps of a commit share one patience, so that a role which waits for brokers turns again in bounded time.
         let left = || until.saturating_duration_since(Instant::now()).max(Duration::from_millis(500));
         if !self.in_transaction {
-            self.producer.begin_transaction().map_err(|error| self.judge(&error))?;
-            self.in_transaction = true;
+            self.begin()?;
         }
         self.producer.send_offsets_to_transaction(positions, group, left()).map_err(|error| self.judge(&error))?;
         fault_point!("commit.offsets-sent");
@@ -208,6 +209,23 @@ impl StageProducer {
         // It is committed and we do not know.
         fault_point!("commit.unknown");
         Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), ProducerError> {
+        self.producer.begin_transaction().map_err(|error| self.judge(&error))?;
+        self.in_transaction = true;
+        self.begun_at = Instant::now();
+        Ok(())
+    }
+
+    /// Whether the transaction is open for about as long as the broker lets it, or for longer.
+    pub(super) fn has_expired(&self) -> bool {
+        self.in_transaction && self.begun_at.elapsed() > self.patience * 4 / 5
+    }
+
+    /// Whether no broker could be reached at some time within the last while.
+    pub(super) fn was_unreachable(&self, within: Duration) -> bool {
+        self.producer.context().inner.was_unreachable(within)
     }
 
     pub(super) fn is_transactional(&self) -> bool {

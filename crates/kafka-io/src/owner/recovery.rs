@@ -6,13 +6,33 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer;
 use record::stage::{Input, InputPartition, Stage};
 
+use super::events::OUTAGE_REMEMBERED;
 use super::producer::{ProducerError, StageProducer};
 use super::settings::{Delivery, make_consumer};
 use super::{GROUP_INSTANCE_ID, Hooks, Owner, OwnerError, OwnerState, RETRY_AFTER, Trouble, WaitReason, close_beside};
 use crate::queue::EventQueue;
 
-/// Twice fenced within this time means somebody else is at work with our id; once may be the broker giving up on us.
+/// Fenced again within this time means that somebody else is at work with our id; once may be the broker giving up on us.
 const FENCED_AGAIN_WITHIN: Duration = Duration::from_secs(60);
+/// So often it may happen within that time before it is a namesake; and where brokers were away meanwhile, each of whose outages may
+/// be the cause of one.
+const FENCES_MAX: usize = 1;
+const FENCES_MAX_IN_OUTAGES: usize = 3;
+
+/// When this member was fenced.
+#[derive(Debug, Default)]
+pub(super) struct Fences(Vec<Instant>);
+
+impl Fences {
+    /// It was fenced again; true if that is by somebody else. A namesake fences us as often as we come back, which is every few
+    /// seconds.
+    fn is_namesake(&mut self, in_outages: bool) -> bool {
+        self.0.retain(|at| at.elapsed() < FENCED_AGAIN_WITHIN);
+        self.0.push(Instant::now());
+        self.0.len() > if in_outages { FENCES_MAX_IN_OUTAGES } else { FENCES_MAX }
+    }
+}
+
 /// Longer than between two heartbeats (`heartbeat.interval.ms`, 3 s), whose answers tell a member that it was replaced.
 const FENCED_PAUSE: Duration = Duration::from_secs(4);
 /// So often in a row a consumer may fail while a new producer is answered.
@@ -28,9 +48,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 detail
             }
             Trouble::Fenced(detail) => {
-                let again = self.fenced_at.is_some_and(|at| at.elapsed() < FENCED_AGAIN_WITHIN);
-                self.fenced_at = Some(Instant::now());
-                if again {
+                // A transaction that was open for longer than the broker lets it is ended by the broker, in the same words.
+                let expired = self.producer.as_ref().is_some_and(StageProducer::has_expired);
+                if !expired && self.fenced.is_namesake(self.had_outage()) {
                     let id = match &self.config.delivery {
                         Delivery::ExactlyOnce { transactional_id, .. } => {
                             format!("transactional id {transactional_id}")
@@ -114,12 +134,16 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.consumer.subscribe(&inputs).map_err(|error| OwnerError::Config(error.to_string()))
     }
 
-    /// Joins the group again after it took this member for replaced. Once may be by what we sent ourselves before the brokers
-    /// were away; twice within a minute somebody else is at work with our id.
+    /// Whether brokers were away lately.
+    fn had_outage(&self) -> bool {
+        let producer = self.producer.as_ref().is_some_and(|producer| producer.was_unreachable(OUTAGE_REMEMBERED));
+        producer || self.consumer.client().context().was_unreachable(OUTAGE_REMEMBERED)
+    }
+
+    /// Joins the group again after it took this member for replaced. That may be by what we sent ourselves before the brokers
+    /// were away; or somebody else is at work with our id, and does it again.
     fn rejoin(&mut self, detail: &str) -> Result<(), OwnerError> {
-        let again = self.expelled_at.is_some_and(|at| at.elapsed() < FENCED_AGAIN_WITHIN);
-        self.expelled_at = Some(Instant::now());
-        if again {
+        if self.expelled.is_namesake(self.had_outage()) {
             return Err(OwnerError::Fenced { id: GROUP_INSTANCE_ID.to_owned(), detail: detail.to_owned() });
         }
         self.renew_consumer(detail)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use record::Position;
-use record::stage::{Input, Stage};
+use record::stage::{Input, InputPartition, Stage};
 
 use super::assignment::unanswered;
 use super::faults::fault_point;
@@ -19,6 +19,8 @@ use crate::queue::{Event, EventQueue};
 
 /// How long nothing may come of a changelog that is not read to its end.
 const QUIET_MAX: Duration = Duration::from_secs(60);
+/// So much of the end of a changelog holds what a partition last said of itself: that comes last in every commit.
+const SIBLING_ENTRIES: Position = 20_000;
 /// How often the group's own queue is looked at, so that it does not take this member for dead.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -85,11 +87,12 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         Ok(())
     }
 
-    /// Takes one event of the changelog's reader; false if there was none.
+    /// Takes one event of the changelog's reader; false if it brings none of the partitions on.
     fn take_entry(&mut self, queue: &EventQueue, readings: &mut BTreeMap<i32, Reading>) -> Result<bool, Trouble> {
         let Owner { stage, outputs, .. } = self;
         let mut result = Ok(());
-        let any = queue.poll(Duration::from_millis(100), &mut |event| {
+        let mut moved = false;
+        queue.poll(Duration::from_millis(100), &mut |event| {
             let (partition, position) = match event {
                 Event::Message(message) => {
                     let partition = message.partition;
@@ -113,12 +116,13 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 _ => return,
             };
             let Some(reading) = readings.get_mut(&partition).filter(|reading| !reading.is_done()) else { return };
+            moved |= position > reading.position;
             reading.position = reading.position.max(position);
             if reading.is_done() && result.is_ok() {
                 result = stage.step(Input::Restored { partition }, outputs).map(|_| ()).map_err(Trouble::from);
             }
         });
-        result.map(|()| any)
+        result.map(|()| moved)
     }
 
     /// Keeps this member's place in its group, and hears whether partitions are to go: then it is not worth going on.
@@ -161,6 +165,28 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.tell(true);
     }
 
+    /// Shows the stage the end of another partition's changelog, and has it forget that again. A partition that is new, beside others
+    /// that are not, tells nothing of how many there were when the state was written; the others do.
+    pub(super) fn show_sibling(&mut self, changelog: usize, sibling: i32) -> Result<(), Trouble> {
+        let topic = self.config.outputs[changelog].clone();
+        let mut readings = self.log_ends(&topic, &BTreeSet::from([sibling]))?;
+        for reading in readings.values_mut() {
+            reading.first = reading.first.max(reading.end - SIBLING_ENTRIES);
+            reading.position = reading.first;
+        }
+        let reader = self.open_changelog(&topic, &readings)?;
+        let queue = EventQueue::new(Arc::clone(&reader));
+        let started = Instant::now();
+        while readings.values().any(|reading| !reading.is_done()) && !self.shutdown.is_requested() {
+            if started.elapsed() > QUIET_MAX {
+                return Err(Trouble::Unread(format!("changelog {topic}-{sibling} cannot be read to its end")));
+            }
+            self.take_entry(&queue, &mut readings)?;
+        }
+        self.stage.step(Input::Lost(&[InputPartition { input: 0, partition: sibling }]), &mut self.outputs)?;
+        Ok(())
+    }
+
     fn open_changelog(
         &self,
         topic: &str,
@@ -178,8 +204,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         let reader: BaseConsumer<Context> =
             config.create_with_context(Context::new("restore")).map_err(|error| unanswered(&error))?;
         let mut assignment = TopicPartitionList::new();
-        for &partition in readings.keys() {
-            assignment.add_partition_offset(topic, partition, Offset::Beginning).map_err(|error| unanswered(&error))?;
+        for (&partition, reading) in readings {
+            let from = Offset::Offset(reading.first);
+            assignment.add_partition_offset(topic, partition, from).map_err(|error| unanswered(&error))?;
         }
         reader.assign(&assignment).map_err(|error| unanswered(&error))?;
         Ok(Arc::new(reader))

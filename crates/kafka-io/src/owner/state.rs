@@ -45,7 +45,8 @@ pub struct Turn {
     pub lag: Vec<(InputPartition, i64)>,
     /// Records that the stage was given, by partition, since it was assigned: what its ledger must have as consumed.
     pub given: Vec<(InputPartition, u64)>,
-    /// Up to where each partition was read: the next offset, or the end of the log where there is nothing more to read.
+    /// Up to where each partition was read and what came of it committed: the next offset, or the end of the log where there is
+    /// nothing more to read.
     pub reached: Vec<(InputPartition, Position)>,
     /// Commits since the start.
     pub commits: u64,

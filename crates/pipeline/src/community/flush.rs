@@ -179,8 +179,9 @@ impl Partition {
     /// Has what is left in thinned out segments written anew, as soon as the segments hold more than twice and a half of what lives:
     /// then compaction leaves less than three times of it. As much has to change again before it is looked through again.
     fn rewrite_sparse(&mut self, shared: &Shared) {
-        let live = (self.index.len() - self.leaving.len().min(self.index.len())) as u64;
-        if !shared.changelog || self.written_ids * 2 < live * 5 + SEGMENT_ENTRIES_MAX as u64 {
+        // What is on its way out thins them out by itself.
+        let enough = self.index.len() as u64 * 5 + SEGMENT_ENTRIES_MAX as u64;
+        if !shared.changelog || !self.leaving.is_empty() || self.written_ids * 2 < enough {
             return;
         }
         let is_sparse = |slot: &Slot| {

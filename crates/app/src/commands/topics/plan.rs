@@ -122,13 +122,15 @@ fn desired(config: &Config) -> Vec<Desired> {
     dead_letters.push((RECORD_BYTES, raw_bytes));
     let metrics =
         [("cleanup.policy", "compact,delete".to_owned()), ("retention.ms", topics.metrics_retention_ms.to_string())];
+    // What people said is not to be had again.
+    let kept = delete(-1);
     let mut all = vec![
         topic(&topics.posts_raw, Role::Raw, &[]),
         topic(&topics.comments_raw, Role::Raw, &[]),
         topic(&topics.classified, Role::ReadTogether, &delete(topics.retention_ms)),
         topic(&topics.changelog, Role::ReadTogether, &compact),
-        topic(&topics.corrections, Role::ReadTogether, &[]),
-        topic(&topics.actions, Role::ReadTogether, &[]),
+        topic(&topics.corrections, Role::ReadTogether, &kept),
+        topic(&topics.actions, Role::ReadTogether, &kept),
         topic(&topics.queue_state, Role::Compacted, &compact),
         topic(&topics.metrics, Role::Compacted, &metrics),
         topic(&topics.alerts, Role::Compacted, &compact),
