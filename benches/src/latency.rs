@@ -25,6 +25,8 @@ pub(crate) fn measure_latency() -> Result<Vec<serde_json::Value>> {
     let lines = made.stdout.take().context("a pipe")?;
     let status = sinyal.command(&["ingest", "-", "--rate", &rate])?.stdin(lines).stderr(Stdio::null()).status()?;
     ensure!(made.wait()?.success() && status.success(), "the input could not be ingested");
+    // What came last is to be committed, and its panes are to end.
+    std::thread::sleep(Duration::from_secs(15));
     let text = running.metrics()?;
     ensure!(running.terminate()? == Some(0), "the service did not end well: {}", sinyal.log());
     let mut results = Vec::new();
@@ -32,6 +34,7 @@ pub(crate) fn measure_latency() -> Result<Vec<serde_json::Value>> {
         let metric = format!("sinyal_{}_seconds", case.replace('-', "_"));
         let buckets = buckets(&text, &metric);
         let count = buckets.last().map_or(0.0, |&(_, count)| count);
+        ensure!(count > 0.0, "nothing was measured as {metric}");
         let (p50, p99) = (quantile(&buckets, 0.5), quantile(&buckets, 0.99));
         let mut out = std::io::stdout().lock();
         writeln!(out, "{case:<18} p50 {p50:.3} s, p99 {p99:.3} s of {count} measured, at {RATE} records/s")?;

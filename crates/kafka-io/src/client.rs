@@ -110,6 +110,13 @@ impl Context {
         }
     }
 
+    /// No broker could be reached just now.
+    pub(crate) fn note_outage(&self) {
+        if let Ok(mut at) = self.unreachable_at.lock() {
+            *at = Some(Instant::now());
+        }
+    }
+
     /// Whether no broker could be reached at some time within the last while.
     pub(crate) fn was_unreachable(&self, within: Duration) -> bool {
         self.unreachable_at.lock().is_ok_and(|at| at.is_some_and(|at| at.elapsed() < within))
@@ -156,10 +163,8 @@ impl ClientContext for Context {
         }
         // Every way in which a broker is not reached is one kind of trouble to a reader of the log.
         let kind = if is_unreachable(code) { "unreachable".to_owned() } else { format!("{code:?}") };
-        if is_unreachable(code)
-            && let Ok(mut at) = self.unreachable_at.lock()
-        {
-            *at = Some(Instant::now());
+        if is_unreachable(code) {
+            self.note_outage();
         }
         if self.is_due(&kind) {
             if kind == "unreachable" {

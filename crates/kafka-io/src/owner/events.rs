@@ -175,25 +175,26 @@ pub(super) fn judge_error(
     consumer: &BaseConsumer<Context>,
     rebalances: &mut Vec<Rebalance>,
 ) -> Result<(), Trouble> {
-    // What the client calls fatal hides its cause.
-    let (code, reason) = match (code, consumer.client().fatal_error()) {
-        (RDKafkaErrorCode::Fatal, Some((cause, reason))) => (cause, reason),
-        _ => (code, reason.to_owned()),
-    };
+    if is_unreachable(Some(code)) {
+        consumer.client().context().note_outage();
+    }
+    // What is fatal to the client is so from then on, whatever it tells of afterwards.
+    let fatal = consumer.client().fatal_error();
+    let is_fatal = fatal.is_some();
+    let (code, reason) = fatal.unwrap_or_else(|| (code, reason.to_owned()));
+    let had_outage = || consumer.client().context().was_unreachable(OUTAGE_REMEMBERED);
     match code {
         RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
             rebalances.push(Rebalance::OutOfRange)
         }
         code if is_unauthorized(code) => return Err(Trouble::Stop(OwnerError::Unauthorized(reason))),
         // After brokers were away the client may have replaced itself: what it had sent before comes to them late.
-        RDKafkaErrorCode::FencedInstanceId if consumer.client().context().was_unreachable(OUTAGE_REMEMBERED) => {
-            rebalances.push(Rebalance::Expelled(reason));
-        }
+        RDKafkaErrorCode::FencedInstanceId if had_outage() => rebalances.push(Rebalance::Expelled(reason)),
         RDKafkaErrorCode::FencedInstanceId => {
             return Err(Trouble::Stop(OwnerError::Fenced { id: GROUP_INSTANCE_ID.to_owned(), detail: reason }));
         }
-        _ if consumer.client().fatal_error().is_some() => {
-            return Err(Trouble::Stop(OwnerError::Fatal(format!("the consumer cannot go on: {reason}"))));
+        code if is_fatal => {
+            return Err(Trouble::Stop(OwnerError::Fatal(format!("the consumer cannot go on: {code}: {reason}"))));
         }
         // The client tries again by itself, and says so through its context.
         code if is_unreachable(Some(code)) => {}
