@@ -80,7 +80,7 @@ impl Partition {
                     open_complaints,
                     waiting: complaints.open_as_of(pane.start, pane.end).0,
                     oldest_open_complaint_ms: oldest.map(|since| pane.end - since),
-                    members_approximate: pane.start < low_mark,
+                    members_approximate: pane.members.estimated || pane.start < low_mark,
                     completeness,
                 };
                 let metrics = row(id, name, &pane, &as_of);
@@ -124,7 +124,8 @@ impl Partition {
         }
         self.swept_to = Some(low_mark);
         self.raise_low_mark(low_mark);
-        self.forget_members(watermark.saturating_sub(shared.remember_ms), shared);
+        // Who is told apart no more is in slices still, as far as the horizon.
+        self.forget_members(watermark.saturating_sub(shared.remember_ms).min(low_mark), shared);
         self.parked.expire(low_mark);
     }
 
@@ -180,6 +181,8 @@ impl Partition {
                 sparse.push(id);
             }
         }
+        // Slice by slice: so the sketch of a slice is written to the changelog once or twice, not with every part that leaves.
+        leaving.sort_unstable_by_key(|&id| self.index.slot(id).entry.event_time);
         self.leaving = leaving.into();
         for id in sparse {
             self.mark_changed(id);
