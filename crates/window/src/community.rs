@@ -12,6 +12,7 @@ pub use self::state::{StateKey, StateValue};
 use crate::levels::Levels;
 use crate::members::{MemberId, Members};
 use crate::responses::bucket;
+use crate::sketch::MemberSketch;
 use crate::spec::{Level, floor};
 use crate::{Counts, MemberFigures, MemberKey, ResponseFigures, WindowSet};
 
@@ -157,6 +158,9 @@ impl CommunityWindows {
             Change::Restate => slice.counts.add(&counts, 1),
             Change::Retract => slice.counts.add(&counts, -1),
         }
+        if member.is_some() {
+            slice.from_members += if change == Change::Retract { -1 } else { 1 };
+        }
         slice.mark(open.level, &mut self.changed);
         if created {
             self.schedule(set, open.level, open.start, open.watermark);
@@ -213,11 +217,18 @@ impl CommunityWindows {
         }
     }
 
-    /// An interaction is not told apart from others any more, though what it counts for stays: its identity left.
-    pub fn forget_author(&mut self, set: &WindowSet, at: EpochMs, member: MemberKey) {
-        if let Some((id, end)) = self.take_author(set, at, member) {
-            self.members.leave(id, end);
+    /// An interaction is not told apart from others any more, though what it counts for stays: its identity left. Where a pane may
+    /// still ask for it, its member goes into a sketch. False if none does: then nothing changed.
+    ///
+    /// To forget again what was recalled after a restore, though it had been forgotten before, makes no difference.
+    pub fn forget_author(&mut self, set: &WindowSet, at: EpochMs, member: MemberKey) -> bool {
+        let Some((id, level, start)) = self.take_author(set, at, member) else { return false };
+        self.members.leave(id, start + set.levels()[level].size_ms);
+        if let Some(slice) = self.levels.slice_mut(level, start) {
+            slice.sketch.get_or_insert_with(|| Box::new(MemberSketch::new())).add(member);
+            slice.mark(level, &mut self.changed);
         }
+        true
     }
 
     /// Forgets members who were last active before this time; false if there was none.
@@ -260,13 +271,13 @@ impl CommunityWindows {
         Some(Open { level, start, late, watermark })
     }
 
-    /// Takes a member's interaction out of its slice. Gives their place, and the slice's end.
-    fn take_author(&mut self, set: &WindowSet, at: EpochMs, member: MemberKey) -> Option<(MemberId, EpochMs)> {
+    /// Takes a member's interaction out of its slice. Gives their place, and the slice's level and start.
+    fn take_author(&mut self, set: &WindowSet, at: EpochMs, member: MemberKey) -> Option<(MemberId, usize, EpochMs)> {
         let (level, start) = self.place_of(set, at)?;
         let slice = self.levels.slice_mut(level, start)?;
         let (id, _) = self.members.take(member)?;
         slice.members.add(id, -1);
-        Some((id, start + set.levels()[level].size_ms))
+        Some((id, level, start))
     }
 
     /// The finest slice that holds this time: its level and its start.
@@ -290,7 +301,8 @@ impl CommunityWindows {
         slice.members.add(id, -1);
         let end = open.start + set.levels()[open.level].size_ms;
         // What was seen before all slices stays seen.
-        if !(open.start..end).contains(&first_seen) || slice.holds(id) {
+        let sketched = slice.sketch.as_ref().is_some_and(|sketch| sketch.may_hold(member));
+        if !(open.start..end).contains(&first_seen) || slice.holds(id) || sketched {
             return [None, None];
         }
         let now = self.levels.first_of(id);

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use record::EpochMs;
 
 use crate::members::MemberId;
+use crate::sketch::MemberSketch;
 use crate::spec::floor;
 use crate::tally::Tally;
 use crate::{Counts, StateKey, WindowSet};
@@ -14,8 +15,12 @@ use crate::{Counts, StateKey, WindowSet};
 pub(crate) struct Slice {
     pub(crate) start: EpochMs,
     pub(crate) counts: Counts,
+    /// Those of the interactions that are from members.
+    pub(crate) from_members: i64,
     /// Interactions by member. Not in the changelog: it follows from the interactions.
     pub(crate) members: Tally<MemberId>,
+    /// Members with interactions that are not told apart any more; those may be among `members` too.
+    pub(crate) sketch: Option<Box<MemberSketch>>,
     /// First responses by the bucket of how long they took, likewise.
     pub(crate) responses: Tally<u16>,
     pub(crate) changed: bool,

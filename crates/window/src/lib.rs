@@ -14,6 +14,7 @@ mod levels;
 mod members;
 mod regularity;
 mod responses;
+mod sketch;
 mod spec;
 mod tally;
 
@@ -22,4 +23,5 @@ pub use counts::Counts;
 pub use harmony::harmony;
 pub use members::{MemberFigures, MemberKey, MemberState};
 pub use responses::ResponseFigures;
+pub use sketch::MemberSketch;
 pub use spec::{WindowError, WindowSet, WindowSpec};

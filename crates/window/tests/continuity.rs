@@ -44,6 +44,10 @@ fn contribution(at: EpochMs, variant: u8) -> Contribution {
     Contribution { at, counts: counts(variant), member }
 }
 
+fn slice_of_one() -> StateValue {
+    StateValue::Slice { counts: counts(1), from_members: 1, responses: Vec::new(), sketch: None }
+}
+
 struct Instance {
     set: WindowSet,
     windows: CommunityWindows,
@@ -292,7 +296,7 @@ proptest! {
     ) {
         let mut instance = Instance::new();
         let set = &instance.set;
-        instance.windows.restore(set, StateKey::Slice { level, start: at }, Some(StateValue::Slice(counts(1), Vec::new())));
+        instance.windows.restore(set, StateKey::Slice { level, start: at }, Some(slice_of_one()));
         instance.windows.restore(set, StateKey::Pane { window: pane, end: at }, Some(StateValue::Pane(3)));
         instance.windows.restored(set, watermark);
         instance.windows.apply(set, &contribution(at, 1), Change::Add, watermark);
@@ -310,7 +314,7 @@ fn refuses_state_of_other_windows() {
         assert_eq!(windows.restore(&set, key, Some(value)), expected, "{key:?}");
         assert_eq!(windows.is_idle(), !(expected && matches!(key, StateKey::Slice { .. })), "{key:?}");
     };
-    let slice = StateValue::Slice(counts(1), Vec::new());
+    let slice = slice_of_one();
     check(StateKey::Slice { level: 1, start: -40 }, slice.clone(), true);
     check(StateKey::Slice { level: 1, start: -30 }, slice.clone(), false);
     check(StateKey::Slice { level: 3, start: 0 }, slice.clone(), false);

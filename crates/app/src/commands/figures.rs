@@ -40,7 +40,7 @@ pub(super) fn sentence(row: &Value, zone: &TimeZone) -> Option<String> {
         line += &format!(" ({unsure} unsure)");
     }
     if let Some(members) = number("distinct_members").filter(|&count| count > 0) {
-        let about = if row["members_approximate"] == true { "at least " } else { "" };
+        let about = if row["members_approximate"] == true { "about " } else { "" };
         line += &format!("; {about}{}, {} new", counted(members, "member"), number("new_members").unwrap_or(0));
     }
     if let (Some(responses), Some(half)) = (number("first_responses"), number("first_response_ms_p50")) {

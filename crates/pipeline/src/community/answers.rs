@@ -207,8 +207,9 @@ impl Partition {
         if let Some(member) = entry.author
             && entry.is_counted()
             && let Some(community) = self.community_at(slot)
+            && community.windows.forget_author(&shared.windows, entry.event_time, member)
         {
-            community.windows.forget_author(&shared.windows, entry.event_time, member);
+            self.touch_of(slot, shared);
         }
         if let Some(hash) = entry.reply_to()
             && let Some(target) = self.answers.0.get_mut(&hash)

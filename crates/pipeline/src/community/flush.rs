@@ -81,7 +81,7 @@ impl Partition {
                     open_complaints,
                     waiting: complaints.open_as_of(pane.start, pane.end).0,
                     oldest_open_complaint_ms: oldest.map(|since| pane.end - since),
-                    members_approximate: pane.start < low_mark,
+                    members_approximate: pane.members.estimated || pane.start < low_mark,
                     completeness,
                 };
                 let metrics = row(id, name, &pane, &as_of);
@@ -125,7 +125,8 @@ impl Partition {
         }
         self.swept_to = Some(low_mark);
         self.raise_low_mark(low_mark);
-        self.forget_members(watermark.saturating_sub(shared.remember_ms), shared);
+        // Who is told apart no more is in slices still, as far as the horizon.
+        self.forget_members(watermark.saturating_sub(shared.remember_ms).min(low_mark), shared);
         self.parked.expire(low_mark);
     }
 
@@ -173,7 +174,10 @@ impl Partition {
         let low_mark = self.low_mark.map_or(low_mark, |known| known.max(low_mark));
         self.low_mark = Some(low_mark);
         let below = self.index.iter().filter(|(_, slot)| slot.entry.event_time < low_mark).map(|(id, _)| id);
-        self.leaving = below.collect();
+        let mut leaving: Vec<SlotId> = below.collect();
+        // Slice by slice: so the sketch of a slice is written to the changelog once or twice, not with every part that leaves.
+        leaving.sort_unstable_by_key(|&id| self.index.slot(id).entry.event_time);
+        self.leaving = leaving.into();
     }
 
     /// Has what is left in thinned out segments written anew, as soon as the segments hold more than twice and a half of what lives:

@@ -834,3 +834,98 @@ fn the_busiest_community_of_a_partition_shows_by_its_rate() {
     whole.side.clock(NOW + 10_000);
     assert_eq!(hottest(&whole), 0.1);
 }
+
+/// Six thousand posts of four thousand people in seven minutes, the first two thousand of them twice.
+fn crowd() -> impl Iterator<Item = (EpochMs, i64)> {
+    (0..6_000_i64).map(|number| (NOW + number * 70, number % 4_000))
+}
+
+fn gather(ids_max: usize, crashes: bool) -> Whole {
+    let mut whole = Whole::new(wide(), ids_max);
+    for (number, (at, member)) in crowd().enumerate() {
+        let mut interaction = post(&number.to_string(), "c", at, TEXTS[3]);
+        let id = format!("u-{member}").into();
+        interaction.author = Some(Author { id, handle: None, role: Role::Member, followers: None, verified: None });
+        whole.raw(0, &interaction, at);
+        if number % 200 == 199 {
+            whole.settle(at);
+        }
+        if crashes && number % 700 == 699 {
+            whole.side.read();
+            whole.side.crash();
+        }
+    }
+    for seconds in 1..80 {
+        whole.settle(NOW + 420_000 + seconds * 10_000);
+    }
+    whole
+}
+
+#[test]
+fn beyond_the_bound_on_identities_members_are_estimated() {
+    let told_apart = gather(1_000_000, false);
+    let estimated = gather(1_000, false);
+    let (mut largest, mut exact_rows) = (0, 0);
+    for (key, row) in &estimated.side.left.rows {
+        let exact = &told_apart.side.left.rows[key];
+        let number = |row: &Value, field: &str| row[field].as_i64().unwrap();
+        let pane = number(row, "window_start")..number(row, "window_end");
+        let held: BTreeSet<i64> = crowd().filter(|(at, _)| pane.contains(at)).map(|(_, member)| member).collect();
+        let before: BTreeSet<i64> = crowd().filter(|&(at, _)| at < pane.start).map(|(_, member)| member).collect();
+        let (distinct, new) = (held.len() as i64, held.difference(&before).count() as i64);
+        let of = |row: &Value| ["distinct_members", "new_members", "returning_members"].map(|field| number(row, field));
+        assert_eq!(of(exact), [distinct, new, distinct - new], "{exact}");
+        assert_eq!(exact["members_approximate"], false);
+        let [found_distinct, found_new, found_returning] = of(row);
+        assert_eq!((found_new, found_returning), (new, found_distinct - new), "{row}");
+        if row["members_approximate"] == true {
+            // Three standard errors.
+            assert!((found_distinct - distinct).abs() * 1_000 <= distinct * 49, "{distinct}: {row}");
+            largest = largest.max(distinct);
+        } else {
+            assert_eq!(found_distinct, distinct, "{row}");
+            exact_rows += i64::from(distinct > 0);
+        }
+        if found_distinct > 0 {
+            let of_each = number(row, "interactions") as f64 / found_distinct as f64;
+            assert_eq!(row["interactions_per_member"].as_f64(), Some(of_each), "{row}");
+        }
+        for field in ["interactions", "others", "late", "open_complaints"] {
+            assert_eq!(row[field], exact[field], "{row}");
+        }
+    }
+    assert!(largest == 4_000 && exact_rows > 0, "{largest}, {exact_rows}");
+    assert_eq!(estimated.side.left.rows.len(), told_apart.side.left.rows.len());
+    let ids: usize = estimated.side.stage.status().map(|status| status.ids).sum();
+    assert!(ids <= 1_000, "{ids}");
+    assert_eq!(gather(1_000, true).side.left.rows, estimated.side.left.rows, "whatever was lost in between");
+}
+
+/// What is estimated of a community in which nothing happens is written down too.
+#[test]
+fn members_of_a_quiet_community_outlive_their_identities() {
+    let mut whole = Whole::new(wide(), 1_000);
+    let place = |community: &str| record::partition_for_key(record::encode_key(&[community]).as_bytes(), 3);
+    let busy = (0..).map(|number| format!("busy {number}")).find(|busy| place(busy) == place("quiet")).unwrap();
+    let crowd = |whole: &mut Whole, community: &str, at: EpochMs, members: i64| {
+        for number in 0..members {
+            let id = format!("u-{number}").into();
+            let author = Some(Author { id, handle: None, role: Role::Member, followers: None, verified: None });
+            let interaction = post(&number.to_string(), community, at, TEXTS[3]);
+            whole.raw(0, &Interaction { author, ..interaction }, at);
+        }
+        whole.settle(at);
+    };
+    crowd(&mut whole, "quiet", NOW, 500);
+    crowd(&mut whole, &busy, NOW + 100, 700);
+    whole.side.crash();
+    let ids: usize = whole.side.stage.status().map(|status| status.ids).sum();
+    assert_eq!(ids, 700, "all of the quiet one have left for good");
+    for seconds in 1..40 {
+        whole.settle(NOW + seconds * 1_000);
+    }
+    let row = newest(&whole, "quiet", "1m");
+    let distinct = row["distinct_members"].as_i64().unwrap();
+    assert!((500 - distinct).abs() < 25 && row["members_approximate"] == true, "{row}");
+    assert_eq!((row["new_members"].as_i64(), row["interactions"].as_i64()), (Some(500), Some(500)), "{row}");
+}

@@ -60,10 +60,10 @@ impl CommunityWindows {
         let start = end - spec.length_ms;
         let mut counts = Counts::default();
         let (mut contacts, mut responses) = (Vec::new(), Vec::new());
-        let mut members = self.members.meet(start);
+        let mut members = self.members.meet(start, end);
         for slice in self.levels.within(set, window, start, end) {
             counts.add(&slice.counts, 1);
-            members.see(&mut slice.members);
+            members.see(&mut slice.members, slice.sketch.as_deref(), slice.from_members);
             responses.extend_from_slice(slice.responses.entries());
             if is_contact(slice) {
                 contacts.push((slice.start - start).div_euclid(spec.slide_ms));
@@ -107,7 +107,15 @@ impl CommunityWindows {
     fn take_in(&mut self, set: &WindowSet, level: usize, start: EpochMs, finer: Slice) {
         let (slice, _) = self.levels.slice_or_new(set, level, start);
         slice.counts.add(&finer.counts, 1);
+        slice.from_members += finer.from_members;
         slice.members.merge(finer.members);
+        slice.sketch = match (slice.sketch.take(), finer.sketch) {
+            (Some(mut mine), Some(theirs)) => {
+                mine.merge(&theirs);
+                Some(mine)
+            }
+            (mine, theirs) => mine.or(theirs),
+        };
         slice.responses.merge(finer.responses);
         slice.mark(level, &mut self.changed);
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CommunityWindows, Contribution, Emitted, PaneKey, Pending, TIMES, changing_ends};
 use crate::members::MemberState;
+use crate::sketch::MemberSketch;
 use crate::{Counts, MemberKey, WindowSet};
 
 /// The key of a piece of state, for the changelog.
@@ -31,10 +32,19 @@ pub enum StateKey {
 
 /// A piece of state, for the changelog. What follows from the interactions themselves is not in it: see
 /// [`CommunityWindows::recall`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum StateValue {
-    /// What a slice holds: counts, and first responses by bucket.
-    Slice(Counts, Vec<(u16, i32)>),
+    /// What a slice holds.
+    Slice {
+        /// What is counted.
+        counts: Counts,
+        /// Those of the interactions that are from members.
+        from_members: i64,
+        /// First responses by bucket.
+        responses: Vec<(u16, i32)>,
+        /// Members with interactions that are not told apart any more.
+        sketch: Option<Box<MemberSketch>>,
+    },
     /// The revision that a pane was last emitted with.
     Pane(u32),
     /// When a member was seen.
@@ -53,7 +63,12 @@ impl CommunityWindows {
             let value = match *key {
                 StateKey::Slice { level, start } => self.levels.slice_mut(usize::from(level), start).map(|slice| {
                     slice.changed = false;
-                    StateValue::Slice(slice.counts, slice.responses.entries().to_vec())
+                    StateValue::Slice {
+                        counts: slice.counts,
+                        from_members: slice.from_members,
+                        responses: slice.responses.entries().to_vec(),
+                        sketch: slice.sketch.clone(),
+                    }
                 }),
                 StateKey::Pane { window, end } => match self.emitted.get(&(end, window)) {
                     Some(emitted) => Some(StateValue::Pane(emitted.revision)),
@@ -75,9 +90,11 @@ impl CommunityWindows {
             return false;
         }
         match (key, value) {
-            (StateKey::Slice { level, start }, Some(StateValue::Slice(counts, responses))) => {
+            (StateKey::Slice { level, start }, Some(StateValue::Slice { counts, from_members, responses, sketch })) => {
                 let (slice, _) = self.levels.slice_or_new(set, usize::from(level), start);
                 slice.counts = counts;
+                slice.from_members = from_members;
+                slice.sketch = sketch;
                 slice.responses = responses.into_iter().collect();
             }
             (StateKey::Slice { level, start }, _) => self.levels.remove(usize::from(level), start),
@@ -136,7 +153,7 @@ fn is_of(set: &WindowSet, key: StateKey, value: Option<&StateValue>) -> bool {
     let (time, size_ms, kind_fits) = match key {
         StateKey::Slice { level, start } => {
             let Some(level) = set.levels().get(usize::from(level)) else { return false };
-            (start, level.size_ms, matches!(value, None | Some(StateValue::Slice(..))))
+            (start, level.size_ms, matches!(value, None | Some(StateValue::Slice { .. })))
         }
         StateKey::Pane { window, end } => {
             let Some(spec) = set.specs().get(usize::from(window)) else { return false };

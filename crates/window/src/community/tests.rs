@@ -28,6 +28,8 @@ struct Happened {
     times: i64,
     watermark: EpochMs,
     late: bool,
+    /// Its identity left.
+    forgotten: bool,
 }
 
 /// Interactions, distinct members, new members.
@@ -45,6 +47,8 @@ struct Run {
     watermark: EpochMs,
     applied: Vec<Happened>,
     rows: BTreeMap<(usize, EpochMs), (u32, Sums)>,
+    /// Identities of earlier interactions have left.
+    low_mark: EpochMs,
     log: BTreeMap<StateKey, StateValue>,
 }
 
@@ -56,6 +60,7 @@ impl Run {
             watermark: -1_000,
             applied: Vec::new(),
             rows: BTreeMap::new(),
+            low_mark: EpochMs::MIN,
             log: BTreeMap::new(),
         }
     }
@@ -66,7 +71,7 @@ impl Run {
         let applied = self.windows.apply(&self.set, &contribution, change, Some(self.watermark));
         let times = if change == Change::Add { 1 } else { -1 };
         let late = applied == Applied::Late;
-        self.applied.push(Happened { event_time, member, times, watermark: self.watermark, late });
+        self.applied.push(Happened { event_time, member, times, watermark: self.watermark, late, forgotten: false });
         applied
     }
 
@@ -103,7 +108,30 @@ impl Run {
         });
     }
 
-    fn restart(&mut self) {
+    /// Identities of interactions before this time leave.
+    fn forget(&mut self, low_mark: EpochMs) {
+        self.low_mark = self.low_mark.max(low_mark);
+        let place = |live: &[usize], applied: &[Happened], at| live.iter().position(|&of| applied[of].event_time == at);
+        let mut live: Vec<usize> = Vec::new();
+        for number in 0..self.applied.len() {
+            let Happened { event_time, times, late, .. } = self.applied[number];
+            if times > 0 && !late {
+                live.push(number);
+            } else if times < 0 {
+                live.remove(place(&live, &self.applied, event_time).expect("only what came goes"));
+            }
+        }
+        for number in live {
+            let Happened { event_time, member, forgotten, .. } = &mut self.applied[number];
+            if *event_time < self.low_mark && !*forgotten {
+                *forgotten = true;
+                self.windows.forget_author(&self.set, *event_time, *member);
+            }
+        }
+    }
+
+    /// Identities that had left may be back after a restart, until they leave again.
+    fn restart(&mut self, they_are_back: bool) {
         self.write();
         self.windows = CommunityWindows::new();
         for (&key, value) in &self.log {
@@ -120,7 +148,12 @@ impl Run {
         }
         for happened in left {
             let (at, member) = (happened.event_time, Some(happened.member));
-            self.windows.recall(&self.set, &Contribution { at, counts: tip(), member });
+            if they_are_back || !happened.forgotten {
+                self.windows.recall(&self.set, &Contribution { at, counts: tip(), member });
+            }
+        }
+        if they_are_back {
+            self.applied.iter_mut().for_each(|happened| happened.forgotten = false);
         }
     }
 
@@ -164,7 +197,10 @@ enum Act {
     /// The one that was applied that many acts ago is taken back, if it was counted.
     Retract(usize),
     Advance(i64),
-    Restart,
+    /// The identities leave of all that is so far behind the watermark.
+    Forget(i64),
+    /// Whether identities that had left are back.
+    Restart(bool),
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -174,7 +210,8 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0_usize..30).prop_map(Act::Retract),
         4 => (0_i64..30).prop_map(Act::Advance),
         1 => (0_i64..400).prop_map(Act::Advance),
-        1 => Just(Act::Restart),
+        1 => (-60_i64..200).prop_map(Act::Forget),
+        1 => any::<bool>().prop_map(Act::Restart),
     ]
 }
 
@@ -185,20 +222,25 @@ fn run(set: WindowSet, acts: &[Act]) -> Run {
         match *act {
             Act::Add(ahead) => {
                 let event_time = run.watermark + ahead;
-                if run.apply(event_time, Change::Add) != Applied::Late {
+                if event_time < run.low_mark {
+                    // It would be dropped.
+                } else if run.apply(event_time, Change::Add) != Applied::Late {
                     live.push(event_time);
                 }
             }
             Act::Retract(back) => {
-                if let Some(at) = live.len().checked_sub(back + 1) {
+                if let Some(at) = live.len().checked_sub(back + 1)
+                    && live[at] >= run.low_mark
+                {
                     let event_time = live.remove(at);
                     run.apply(event_time, Change::Retract);
                 }
             }
             Act::Advance(by) => run.advance(by),
-            Act::Restart => {
+            Act::Forget(behind) => run.forget(run.watermark - behind),
+            Act::Restart(they_are_back) => {
                 run.advance(0);
-                run.restart();
+                run.restart(they_are_back);
             }
         }
     }
@@ -267,4 +309,87 @@ fn a_late_interaction_revises_what_is_open_and_counts_what_it_missed() {
     run.advance(0);
     assert_eq!((run.rows[&(0, 10)], run.rows[&(0, 20)]), ((0, (1, 1, 1)), (0, (2, 2, 2))));
     assert_eq!(run.apply(-20, Change::Add), Applied::Late);
+}
+
+/// The pane of the only window that ends there.
+fn pane_at(windows: &mut CommunityWindows, set: &WindowSet, end: EpochMs) -> Option<MemberFigures> {
+    let mut found = None;
+    windows.emit(set, end, &mut |pane| found = (pane.end == end && pane.window == 1).then_some(pane.members).or(found));
+    found
+}
+
+fn someone(number: u32) -> MemberKey {
+    MemberKey(u128::from(number).to_be_bytes())
+}
+
+#[test]
+fn those_who_are_told_apart_no_more_are_estimated_once_each() {
+    let spec = |name: &str, length_ms, slide_ms| WindowSpec { name: name.into(), length_ms, slide_ms, lateness_ms: 0 };
+    let set = WindowSet::new(vec![spec("a", 10, 10), spec("b", 200, 20)]).unwrap();
+    let mut windows = CommunityWindows::new();
+    let mut log = BTreeMap::new();
+    let mut known: Vec<(EpochMs, u32)> = Vec::new();
+    // Two thousand before the pane and in it, a thousand more in two slices that roll up into one, some of them told apart.
+    for (at, numbers) in [(5, 0..2_000_u32), (205, 0..2_000), (212, 1_500..3_000), (230, 2_500..3_200)] {
+        for number in numbers {
+            known.push((at, number));
+            let contribution = Contribution { at, counts: tip(), member: Some(someone(number)) };
+            windows.apply(&set, &contribution, Change::Add, Some(0));
+        }
+    }
+    // To the end of the pane before: what is forgotten is in slices of both levels.
+    assert_eq!(
+        pane_at(&mut windows, &set, 220).map(|members| (members.estimated, members.distinct)),
+        Some((false, 3_000))
+    );
+    known.retain(|&(at, number)| {
+        let stays = at == 230 || number >= 2_900;
+        if !stays {
+            windows.forget_author(&set, at, someone(number));
+        }
+        stays
+    });
+    let mut write = |windows: &mut CommunityWindows| {
+        windows.take_changed(&mut |key, value| {
+            match value {
+                Some(value) => log.insert(key, value),
+                None => log.remove(&key),
+            };
+        });
+        log.clone()
+    };
+    let log = write(&mut windows);
+    let members = pane_at(&mut windows, &set, 240).unwrap();
+    assert!(members.estimated && members.interactions == 4_200, "{members:?}");
+    assert_eq!(members.new, 1_200, "{members:?}");
+    assert!((3_200 - members.distinct).abs() < 3_200 * 5 / 100, "{members:?}");
+    // The same after a restart, whether identities that left are back or not.
+    for back in [known.clone(), known.iter().copied().chain((1_000..2_500).map(|number| (212, number))).collect()] {
+        let mut again = CommunityWindows::new();
+        for (&key, value) in &log {
+            assert!(again.restore(&set, key, Some(value.clone())));
+        }
+        again.restored(&set, Some(220));
+        for (at, number) in back {
+            again.recall(&set, &Contribution { at, counts: tip(), member: Some(someone(number)) });
+        }
+        assert_eq!(pane_at(&mut again, &set, 240), Some(members));
+    }
+}
+
+#[test]
+fn one_who_may_be_in_a_sketch_is_still_first_seen_there() {
+    let set = small_set();
+    let mut windows = CommunityWindows::new();
+    let of = |at, number| Contribution { at, counts: tip(), member: Some(someone(number)) };
+    for (at, number) in [(1, 1), (5, 1), (6, 2), (15, 1), (15, 2)] {
+        windows.apply(&set, &of(at, number), Change::Add, Some(0));
+    }
+    assert!(windows.forget_author(&set, 1, someone(1)));
+    // Of the first there is another in the slice, though not told apart; of the second there is not.
+    windows.apply(&set, &of(5, 1), Change::Retract, Some(0));
+    windows.apply(&set, &of(6, 2), Change::Retract, Some(0));
+    let mut new = BTreeMap::new();
+    windows.emit(&set, 40, &mut |pane| _ = (pane.window == 0).then(|| new.insert(pane.end, pane.members.new)));
+    assert_eq!(new, BTreeMap::from([(10, 1), (20, 2), (40, 1)]));
 }
