@@ -340,6 +340,8 @@ fn make(build: Build) -> Result<PathBuf> {
     let profile = folder.file_name().unwrap_or_default().to_owned();
     let what: &[&str] = if build == Build::Deep { &["xtask", "deep", "build"] } else { &["build", "--package", "app"] };
     command.args(what).arg("--quiet").current_dir(workspace());
+    // Cargo sets it for what it runs, and would take it for a reason to build again what was built without.
+    command.env_remove("LD_LIBRARY_PATH");
     if profile == "release" {
         command.arg("--release");
     }
@@ -362,6 +364,7 @@ fn make(build: Build) -> Result<PathBuf> {
             // Whoever runs the one in the common place means the one that is shipped.
             let mut again = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
             again.args(["build", "--package", "app", "--quiet"]).current_dir(workspace());
+            again.env_remove("LD_LIBRARY_PATH");
             again.args((profile == "release").then_some("--release"));
             crate::run(&mut again)?;
             Ok(kept)
