@@ -8,18 +8,19 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sinyal_tests::{Kafka, Sinyal};
 
-/// Records a second: well below what the roles can do, so that it is not the time in a queue that is measured.
-const RATE: usize = 500;
+/// Records a second if no other rate is asked for: well below what the roles can do, so that it is not the time in a queue that is
+/// measured.
+pub(crate) const RATE: usize = 500;
 const SECONDS: usize = 90;
 
 /// Feeds both roles in event time that goes on with the wall clock, and reads their histograms.
-pub(crate) fn measure_latency() -> Result<Vec<serde_json::Value>> {
+pub(crate) fn measure_latency(records_per_second: usize) -> Result<Vec<serde_json::Value>> {
     let kafka = Kafka::start()?;
     let sinyal = Sinyal::new(&kafka.bootstrap(), "latency", "telemetry.log = \"info\"\n")?;
     sinyal.succeed(&["topics", "apply"])?;
     let running = sinyal.start(&["run"])?;
     sinyal_tests::wait_for("the service to serve /metrics", Duration::from_secs(30), || Ok(running.metrics().is_ok()))?;
-    let (rate, count) = (RATE.to_string(), (RATE * SECONDS).to_string());
+    let (rate, count) = (records_per_second.to_string(), (records_per_second * SECONDS).to_string());
     let arguments = ["sim", "--seed", "9", "--communities", "1000", "--rate", &rate, "--interactions", &count];
     let mut made = sinyal.command(&arguments)?.stdout(Stdio::piped()).spawn()?;
     let lines = made.stdout.take().context("a pipe")?;
@@ -37,8 +38,11 @@ pub(crate) fn measure_latency() -> Result<Vec<serde_json::Value>> {
         ensure!(count > 0.0, "nothing was measured as {metric}");
         let (p50, p99) = (quantile(&buckets, 0.5), quantile(&buckets, 0.99));
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{case:<18} p50 {p50:.3} s, p99 {p99:.3} s of {count} measured, at {RATE} records/s")?;
-        results.push(json!({ "case": case, "records_per_second": RATE, "measured": count,
+        writeln!(
+            out,
+            "{case:<18} p50 {p50:.3} s, p99 {p99:.3} s of {count} measured, at {records_per_second} records/s"
+        )?;
+        results.push(json!({ "case": case, "records_per_second": records_per_second, "measured": count,
                              "p50_seconds": p50, "p99_seconds": p99 }));
     }
     Ok(results)

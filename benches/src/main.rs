@@ -42,7 +42,10 @@ fn main() -> Result<()> {
         Some("communities") => results = state::measure_communities(records)?,
         Some("restore") => results = measure_restore(RESTORED_ENTRIES)?,
         Some("roles") => results = measure_roles(role_records)?,
-        Some("latency") => results = measure_latency()?,
+        Some("latency") => {
+            let rate = arguments.get(1).and_then(|rate| rate.parse().ok()).unwrap_or(latency::RATE);
+            results = measure_latency(rate)?;
+        }
         // A role's least: this program runs it in a process of its own.
         Some("bare-copy") => {
             println!("{}", bare::run(&arguments[1..])?);
@@ -61,7 +64,7 @@ fn main() -> Result<()> {
             results.extend(state::measure_slides(records)?);
             results.extend(state::measure_communities(records)?);
             results.extend(measure_roles(role_records)?);
-            results.extend(measure_latency()?);
+            results.extend(measure_latency(latency::RATE)?);
             results.extend(measure_restore(RESTORED_ENTRIES)?);
         }
         Some(other) => bail!(
