@@ -108,8 +108,8 @@ pub enum Input<'a> {
     Record(InputRecord<'a>),
     /// The end of the partition was reached: the next record to come has this offset.
     EndOfPartition(InputPartition, Position),
-    /// There is more to read from the partition again than its last end; comes before any record of the next batch.
-    MoreToRead(InputPartition),
+    /// There is more to read from these partitions again than their last ends; comes before any record of the next batch.
+    MoreToRead(&'a [InputPartition]),
     /// The answer to [`Step::NeedsSchema`].
     Schema {
         /// The id that was asked for.

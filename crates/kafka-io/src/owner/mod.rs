@@ -259,7 +259,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 behind.push(at);
             }
         }
-        behind.into_iter().try_for_each(|at| self.step(Input::MoreToRead(at)))
+        // Together, so that the stage says it once for all of them.
+        if behind.is_empty() { Ok(()) } else { self.step(Input::MoreToRead(&behind)) }
     }
 
     /// Takes one event from the queue into the stage; false if there was none.

@@ -447,10 +447,11 @@ impl Stage for ClassifyStage {
                 self.release(outputs)?;
                 self.markers(outputs)?;
             }
-            Input::MoreToRead(partition) => {
+            Input::MoreToRead(partitions) => {
                 // Said before the records of other sources that follow: a source that is idle to the readers does not hold
                 // their watermark.
-                if self.sources.fell_behind(partition) {
+                let fell_behind = partitions.iter().filter(|&&partition| self.sources.fell_behind(partition)).count();
+                if fell_behind > 0 {
                     // A marker speaks of what was read: that is to be out before it.
                     self.release(outputs)?;
                     self.sources.hurry();

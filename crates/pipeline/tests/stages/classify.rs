@@ -319,11 +319,11 @@ fn that_a_source_is_behind_again_is_said_before_what_follows() {
     let mut bench = Bench::avro();
     bench.step(Input::EndOfPartition(FROM, 0));
     assert_eq!(bench.step(Input::Flush).1.len(), 3);
-    let (_, markers) = bench.step(Input::MoreToRead(FROM));
+    let (_, markers) = bench.step(Input::MoreToRead(&[FROM]));
     assert_eq!(markers.len(), 3);
     let marker = decoded(SchemaName::Classified, markers[0].1.value.as_ref().unwrap());
     assert_eq!(marker["sources"][0]["caught_up"], false);
-    assert!(bench.step(Input::MoreToRead(FROM)).1.is_empty(), "once");
+    assert!(bench.step(Input::MoreToRead(&[FROM])).1.is_empty(), "once");
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Replica {
         for &at in &owned {
             if ends.get(&at).is_some_and(|&end| end < log(at).len() as i64) {
                 ends.remove(&at);
-                said.extend(side.step(Input::MoreToRead(at)));
+                said.extend(side.step(Input::MoreToRead(&[at])));
             }
         }
         for at in owned {
