@@ -168,6 +168,13 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     /// Shows the stage the end of another partition's changelog, and has it forget that again. A partition that is new, beside others
     /// that are not, tells nothing of how many there were when the state was written; the others do.
     pub(super) fn show_sibling(&mut self, changelog: usize, sibling: i32) -> Result<(), Trouble> {
+        let shown = self.show_end_of(changelog, sibling);
+        // However that went: a partition that is not ours must not be there when the stage is next flushed.
+        self.stage.step(Input::Lost(&[InputPartition { input: 0, partition: sibling }]), &mut self.outputs)?;
+        shown
+    }
+
+    fn show_end_of(&mut self, changelog: usize, sibling: i32) -> Result<(), Trouble> {
         let topic = self.config.outputs[changelog].clone();
         let mut readings = self.log_ends(&topic, &BTreeSet::from([sibling]))?;
         for reading in readings.values_mut() {
@@ -183,7 +190,6 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             }
             self.take_entry(&queue, &mut readings)?;
         }
-        self.stage.step(Input::Lost(&[InputPartition { input: 0, partition: sibling }]), &mut self.outputs)?;
         Ok(())
     }
 
