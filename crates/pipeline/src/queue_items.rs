@@ -40,5 +40,9 @@ pub(crate) fn queue_item<'a>(
         origin_topic: Cow::Borrowed(&classified.origin_topic),
         origin_partition: classified.origin_partition,
         origin_offset: classified.origin_offset,
+        acknowledged_by: None,
+        acknowledged_at: None,
+        breached_at: None,
+        reopened: 0,
     }
 }

@@ -20,6 +20,8 @@ pub enum QueueStatus {
     Acknowledged,
     /// Waits in `queue`, to which an edit or a correction moved it; in none any more where `queue` is `none`.
     Moved,
+    /// Waits again: the person wrote again after it was answered or acknowledged.
+    Reopened,
     /// The author took the interaction back.
     Retracted,
     /// Nobody acted within the horizon of identities.
@@ -35,6 +37,7 @@ impl QueueStatus {
             QueueStatus::Answered => "answered",
             QueueStatus::Acknowledged => "acknowledged",
             QueueStatus::Moved => "moved",
+            QueueStatus::Reopened => "reopened",
             QueueStatus::Retracted => "retracted",
             QueueStatus::Expired => "expired",
         }
@@ -84,4 +87,12 @@ pub struct QueueItem<'a> {
     pub origin_topic: Cow<'a, str>,
     pub origin_partition: i32,
     pub origin_offset: i64,
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
+    pub acknowledged_by: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub acknowledged_at: Option<EpochMs>,
+    #[serde(default)]
+    pub breached_at: Option<EpochMs>,
+    #[serde(default)]
+    pub reopened: i32,
 }

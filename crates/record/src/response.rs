@@ -29,7 +29,7 @@ pub struct Correction<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Action<'a> {
-    /// `claim`, `acknowledge` or `silence`.
+    /// `claim`, `release`, `acknowledge`, `acknowledge_alert`, `silence` or `unsilence`.
     #[serde(borrow)]
     pub kind: Cow<'a, str>,
     #[serde(borrow)]
@@ -38,6 +38,8 @@ pub struct Action<'a> {
     pub by: Cow<'a, str>,
     pub at: EpochMs,
     pub until: Option<EpochMs>,
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
+    pub reason: Option<Cow<'a, str>>,
 }
 
 /// An alert at one moment of its life. Field for field `schemas/Alert.avsc`, where each is documented.
@@ -78,4 +80,23 @@ pub struct Alert<'a> {
     pub inhibited_by: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
     pub acknowledged_by: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub fired_at: Option<EpochMs>,
+    #[serde(default)]
+    pub acknowledged_at: Option<EpochMs>,
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
+    pub silenced_by: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub silenced_until: Option<EpochMs>,
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option")]
+    pub silence_reason: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub new_author_share: Option<f64>,
+    /// 1 where the writer's schema does not have it yet.
+    #[serde(default = "first_transition")]
+    pub transition: i32,
+}
+
+fn first_transition() -> i32 {
+    1
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use apache_avro::schema_compatibility::SchemaCompatibility;
 use record::stage::SchemaLookup;
-use record::{Action, ClassifiedRecord, Correction, Reason};
+use record::{Action, Alert, ClassifiedRecord, Correction, QueueItem, Reason};
 use serde::Deserialize;
 use serde_avro_fast::Schema;
 use serde_avro_fast::de::read::SliceRead;
@@ -248,9 +248,31 @@ impl Decodable for OfAction {
     const SCHEMA: SchemaName = SchemaName::Action;
 }
 
+/// Stands for [`Alert`] in [`Decoder`].
+#[derive(Debug)]
+pub enum OfAlert {}
+
+impl Decodable for OfAlert {
+    type Of<'a> = Alert<'a>;
+    const SCHEMA: SchemaName = SchemaName::Alert;
+}
+
+/// Stands for [`QueueItem`] in [`Decoder`].
+#[derive(Debug)]
+pub enum OfQueueItem {}
+
+impl Decodable for OfQueueItem {
+    type Of<'a> = QueueItem<'a>;
+    const SCHEMA: SchemaName = SchemaName::QueueItem;
+}
+
 /// Decodes the classified topic.
 pub type ClassifiedDecoder = Decoder<OfClassified>;
 /// Decodes corrections.
 pub type CorrectionDecoder = Decoder<OfCorrection>;
 /// Decodes actions.
 pub type ActionDecoder = Decoder<OfAction>;
+/// Decodes alerts.
+pub type AlertDecoder = Decoder<OfAlert>;
+/// Decodes the items of queues and their state.
+pub type QueueItemDecoder = Decoder<OfQueueItem>;

@@ -13,7 +13,10 @@ mod raw;
 mod raw_record;
 mod schema;
 
-pub use decode::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, DecodeError, Decoder, Rejection};
+pub use decode::{
+    ActionDecoder, AlertDecoder, ClassifiedDecoder, CorrectionDecoder, DecodeError, Decoder, QueueItemDecoder,
+    Rejection,
+};
 pub use encode::{EncodeError, Encoder};
 pub use frame::{Frame, Framing};
 pub use generic::{GenericError, GenericSchema};

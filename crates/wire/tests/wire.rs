@@ -458,3 +458,51 @@ fn a_null_in_json_is_an_absent_field() {
         assert!(reason_of(raw(RawFormat::Json).decode(Kind::Post, json.as_bytes())).is_some(), "{json}");
     }
 }
+
+#[test]
+fn what_responders_send_and_read_comes_back() {
+    let alert = record::Alert {
+        id: "complaint_spike|warga%20depok|1795482000000".into(),
+        rule: "complaint_spike".into(),
+        community_id: "warga depok".into(),
+        state: "firing".into(),
+        severity: "critical".into(),
+        started_at: 1_795_482_000_000,
+        updated_at: 1_795_482_060_000,
+        resolved_at: None,
+        window: "5m".into(),
+        observed: 12.0,
+        expected: Some(1.5),
+        score: Some(9.25),
+        distinct_authors: Some(11),
+        near_duplicate_share: Some(0.0),
+        coordinated: false,
+        samples: vec!["warga%20depok|comment|k-1".into()],
+        summary_id: "keluhan naik".into(),
+        summary_en: "complaints rise".into(),
+        links: vec![],
+        inhibited_by: None,
+        acknowledged_by: Some("sari".into()),
+        fired_at: Some(1_795_482_030_000),
+        acknowledged_at: Some(1_795_482_050_000),
+        silenced_by: None,
+        silenced_until: None,
+        silence_reason: None,
+        new_author_share: Some(0.5),
+        transition: 3,
+    };
+    let mut bytes = Vec::new();
+    Encoder::single_object(SchemaName::Alert).encode(&alert, &mut bytes).unwrap();
+    assert_eq!(wire::AlertDecoder::new(Framing::SingleObject).decode(&bytes).unwrap(), alert);
+    let action = record::Action {
+        kind: "silence".into(),
+        target: "warga%20depok|complaint_spike".into(),
+        by: "sari".into(),
+        at: 1_795_482_050_000,
+        until: Some(1_795_485_600_000),
+        reason: Some("festival week".into()),
+    };
+    bytes.clear();
+    Encoder::single_object(SchemaName::Action).encode(&action, &mut bytes).unwrap();
+    assert_eq!(wire::ActionDecoder::new(Framing::SingleObject).decode(&bytes).unwrap(), action);
+}
