@@ -7,7 +7,7 @@ use pipeline::{
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage};
 use record::{EpochMs, Kind};
-use rules::Routing;
+use rules::{LiveCommunities, Routing};
 use sim::{DEFAULT_START, World, WorldConfig};
 use window::WindowSet;
 use wire::{ClassifiedDecoder, CorrectionDecoder, Encoder, Framing, RawDecoder, RawEncoder, RawFormat, SchemaName};
@@ -97,6 +97,7 @@ pub(crate) fn classify_stage_with(cascade: Option<Cascade>) -> ClassifyStage {
         classifier: Classifier::embedded(),
         cascade,
         routing: Routing::standard(),
+        communities: LiveCommunities::default(),
         pseudonym: Pseudonym::new(b"a secret for the benchmark", 1)
             .unwrap_or_else(|| unreachable!("it is long enough")),
         key_format: KeyFormat::None,
@@ -162,6 +163,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, partitions: i3
         },
         windows,
         routing: Routing::standard(),
+        communities: LiveCommunities::default(),
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max,

@@ -18,9 +18,9 @@ use ::classify::{Classifier, Decision};
 use record::stage::{Input, InputPartition, InputRecord, LatencySample, Outputs, SchemaLookup, Stage, Step, Stop};
 use record::{
     ClassifiedInteraction, ClassifiedRecord, ContentKind, ContentKinds, EpochMs, Interaction, Kind, Label, Ledger,
-    Outcome, Position, QueueStatus, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
+    Outcome, Position, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
 };
-use rules::{Routed, Routing, direction_of};
+use rules::{Communities, LiveCommunities, Routable, Routed, Routing, direction_of};
 use wire::{DecodeError, Encoder, RawDecoder};
 
 pub use self::cascade::{Budget, Cascade, Probabilities, SecondOpinion, is_unsure};
@@ -31,7 +31,7 @@ pub use self::pseudonym::Pseudonym;
 use self::sources::Sources;
 use crate::dead_letters::DeadLetters;
 use crate::encode;
-use crate::queue_items::queue_item;
+use crate::queue_items::routed_item;
 
 /// How identity is read from the key of a raw record with a null value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub struct ClassifySettings {
     pub cascade: Option<Cascade>,
     /// The queues; their order is that of the queue outputs.
     pub routing: Routing,
+    /// The community registry; the stage looks at it again whenever it is told the time.
+    pub communities: LiveCommunities,
     /// The author's pseudonyms.
     pub pseudonym: Pseudonym,
     /// How to read a null value.
@@ -89,6 +91,8 @@ pub struct ClassifyStage {
     judge: Option<Judge>,
     held: Held,
     routing: Routing,
+    live: LiveCommunities,
+    communities: Arc<Communities>,
     pseudonym: Pseudonym,
     key_format: KeyFormat,
     future_ms_max: i64,
@@ -166,6 +170,8 @@ impl ClassifyStage {
             judge: settings.cascade.map(Judge::new),
             held: Held::default(),
             routing: settings.routing,
+            communities: settings.communities.current(),
+            live: settings.communities,
             pseudonym: settings.pseudonym,
             key_format: settings.key_format,
             future_ms_max: settings.future_ms_max,
@@ -250,10 +256,14 @@ impl ClassifyStage {
         let Some(value) = record.value else {
             return self.retraction_from_key(kind, record).map_err(|(reason, detail)| Unread::Refused(reason, detail));
         };
-        self.decoder.decode(kind, value).map_err(|error| match error {
+        let mut interaction = self.decoder.decode(kind, value).map_err(|error| match error {
             DecodeError::NeedsSchema(id) => Unread::NeedsSchema(id),
             DecodeError::Reject(rejection) => Unread::Refused(rejection.reason, rejection.detail),
-        })
+        })?;
+        // From here on roles are what the record and the registry say together: so also in the digest, by which the next stage
+        // tells that somebody has become the brand since the record was seen before.
+        self.communities.name_the_brand(&mut interaction);
+        Ok(interaction)
     }
 
     fn settle(&mut self, record: &InputRecord<'_>, outcome: Outcome, event_time: Option<EpochMs>) {
@@ -348,7 +358,18 @@ impl ClassifyStage {
         let parent_author_key =
             pseudonym_of(&self.pseudonym, &interaction.parent_author, &mut scratch.parent_author_key);
         let author_role = role_of(&interaction.author);
-        let routed = self.routing.route(decision.label, decision.abstained, author_role, interaction.deleted);
+        let (direction, content_kinds) = (direction_of(interaction), content_kinds(interaction));
+        let routed = self.routing.route(&Routable {
+            label: decision.label,
+            confidence: decision.confidence,
+            abstained: decision.abstained,
+            language: decision.language,
+            community_id: &interaction.community_id,
+            direction,
+            content_kinds,
+            author_role,
+            deleted: interaction.deleted,
+        });
         let (text, cut) = text_of(interaction, self.keep_text);
         let queue = match routed {
             Routed::Queue(route) => Some(route),
@@ -366,7 +387,7 @@ impl ClassifyStage {
             post_author_role: role_of(&interaction.post_author),
             parent_author_key,
             parent_author_role: role_of(&interaction.parent_author),
-            direction: direction_of(interaction),
+            direction,
             reach_band: ReachBand::of(interaction.author.as_ref().and_then(|author| author.followers)),
             thread_id: match interaction.kind {
                 Kind::Post => Some(Cow::Borrowed(&*interaction.id)),
@@ -394,7 +415,7 @@ impl ClassifyStage {
             tier,
             model: Cow::Borrowed(model),
             queue: queue.map(|route| Cow::Borrowed(&*route.queue.spec.name)),
-            content_kinds: content_kinds(interaction),
+            content_kinds,
             fingerprint: decision.fingerprint.map(u64::cast_signed),
             text: text.map(Cow::Borrowed),
             text_truncated: cut || interaction.text.len() > limits::CLASSIFIED_TEXT_BYTES,
@@ -405,7 +426,7 @@ impl ClassifyStage {
         if let Some(route) = queue {
             scratch.key.clear();
             interaction.identity().write_key(&mut scratch.key);
-            let item = queue_item(&classified, &route.queue.spec, &route.queue.reason, QueueStatus::Open, self.now);
+            let item = routed_item(&classified, &route, &self.communities, self.now);
             let output = ClassifyStage::FIRST_QUEUE + route.index;
             encode(&mut self.encoders.queue_item, &item, output, &scratch.key, outputs)?;
             self.tallies.by_queue[route.index] += 1;
@@ -441,7 +462,10 @@ impl Stage for ClassifyStage {
     fn step(&mut self, input: Input<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
         match input {
             Input::Record(record) => return self.record(record, outputs),
-            Input::Clock(now) => self.now = now,
+            Input::Clock(now) => {
+                self.now = now;
+                self.communities = self.live.current();
+            }
             Input::EndOfPartition(partition, position) => self.sources.reached_end(partition, position),
             Input::Flush => {
                 self.release(outputs)?;

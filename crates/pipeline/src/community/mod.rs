@@ -22,7 +22,7 @@ use record::stage::{Input, InputPartition, InputRecord, LatencySample, Outputs, 
 use record::{
     ClassifiedRecord, Correction, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, partition_for_key,
 };
-use rules::Routing;
+use rules::{LiveCommunities, Routing};
 use window::WindowSet;
 use wire::{ClassifiedDecoder, CorrectionDecoder, DecodeError, Encoder};
 
@@ -57,6 +57,8 @@ pub struct CommunitySettings {
     pub windows: WindowSet,
     /// The queues, for the department of an item.
     pub routing: Routing,
+    /// The community registry; to be looked at again whenever the stage is told the time.
+    pub communities: LiveCommunities,
     /// How far the events of one source may be out of order before they are late, in milliseconds.
     pub disorder_ms: i64,
     /// How long a silent source may hold the watermark, in milliseconds of the wall clock.
@@ -87,6 +89,9 @@ struct Shared {
     /// Partitions of each input; 0 before that is known.
     partitions: i32,
     routing: Routing,
+    // Deadlines and hours of the week by it come with the life of queue items and the alert rules.
+    #[allow(dead_code)]
+    communities: LiveCommunities,
     ids_max: usize,
     members_max: usize,
     parked_max: usize,
@@ -171,6 +176,7 @@ impl CommunityStage {
                 windows: settings.windows,
                 partitions: 0,
                 routing: settings.routing,
+                communities: settings.communities,
                 ids_max: settings.ids_max.min(u32::MAX as usize / 2),
                 members_max: settings.members_max,
                 parked_max: settings.parked_max,

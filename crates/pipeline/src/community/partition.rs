@@ -436,8 +436,12 @@ impl Partition {
                     Some(name) => name.to_string(),
                     None => NO_QUEUE.to_owned(),
                 };
-                unqueued =
-                    QueueSpec { name, takes: rules::Takes::Label(interaction.label), department: NO_QUEUE.to_owned() };
+                unqueued = QueueSpec {
+                    name,
+                    takes: rules::Takes::Label(interaction.label),
+                    department: NO_QUEUE.to_owned(),
+                    sla: None,
+                };
                 (&unqueued, if interaction.deleted { "the author took it back" } else { "no queue takes it" })
             }
         };

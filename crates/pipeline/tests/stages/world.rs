@@ -9,7 +9,7 @@ use pipeline::{
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 use record::{Author, Correction, EpochMs, Interaction, Kind, Ledger, Role, partition_for_key};
-use rules::Routing;
+use rules::{LiveCommunities, Routing};
 use serde_json::Value;
 use window::WindowSet;
 use wire::{
@@ -67,6 +67,7 @@ pub(crate) fn classify_stage_with(
         classifier: Classifier::embedded(),
         cascade,
         routing: Routing::standard(),
+        communities: LiveCommunities::default(),
         pseudonym: Pseudonym::new(b"a secret for the tests", 1).unwrap(),
         key_format,
         future_ms_max: 300_000,
@@ -87,6 +88,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunitySt
         },
         windows,
         routing: Routing::standard(),
+        communities: LiveCommunities::default(),
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max,
