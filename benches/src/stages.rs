@@ -10,7 +10,10 @@ use record::{EpochMs, Kind};
 use rules::{LiveCommunities, Routing};
 use sim::{DEFAULT_START, World, WorldConfig};
 use window::WindowSet;
-use wire::{ClassifiedDecoder, CorrectionDecoder, Encoder, Framing, RawDecoder, RawEncoder, RawFormat, SchemaName};
+use wire::{
+    ActionDecoder, ClassifiedDecoder, CorrectionDecoder, Encoder, Framing, RawDecoder, RawEncoder, RawFormat,
+    SchemaName,
+};
 
 /// Work that is ready to be measured.
 pub(crate) struct Case {
@@ -157,6 +160,8 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, partitions: i3
         decoder: ClassifiedDecoder::new(Framing::SingleObject),
         corrections_topic: "corrections".into(),
         corrections_decoder: CorrectionDecoder::new(Framing::SingleObject),
+        actions_topic: "actions".into(),
+        actions_decoder: ActionDecoder::new(Framing::SingleObject),
         encoders: CommunityEncoders {
             metrics: Encoder::single_object(SchemaName::CommunityMetrics),
             queue_item: Encoder::single_object(SchemaName::QueueItem),
@@ -169,6 +174,11 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, partitions: i3
         ids_max,
         members_max: ids_max.max(1_000_000),
         parked_max: 100_000,
+        items_max: 500_000,
+        keep_closed_ms: 3 * 86_400_000,
+        expire_ms: 7 * 86_400_000,
+        claim_ms: 1_800_000,
+        auto_replies: Vec::new(),
         remember_ms: 90 * 86_400_000,
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: 1_048_576,

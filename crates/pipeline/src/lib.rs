@@ -14,7 +14,9 @@ mod dead_letters;
 mod queue_items;
 
 pub use classify::{Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Pseudonym, SecondOpinion};
-pub use community::{CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus, check_correction};
+pub use community::{
+    Closed, CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus, check_action, check_correction,
+};
 
 use record::stage::{Outputs, Stop};
 use wire::Encoder;

@@ -100,14 +100,15 @@ pub(crate) fn run(args: &ReprocessArgs, now: &Config, mut next: Config) -> Resul
             next.generation
         );
     }
-    let has_corrections = known.iter().any(|known| known.name == now.topics.corrections);
-    let corrections = if has_corrections { copy_corrections(now, &next, &ending)? } else { 0 };
-    // They are all there before what they correct: each of them waits for it.
-    next.community.parked_max = next.community.parked_max.max(corrections);
+    let said = said(now, &next).filter(|(from, _)| known.iter().any(|known| known.name == **from));
+    let said: Vec<(String, String)> = said.map(|(from, to)| (from.to_owned(), to.to_owned())).collect();
+    let copied = copy_said(now, &next, &said, &ending)?;
+    // They are all there before what they are of: each of them waits for it.
+    next.community.parked_max = next.community.parked_max.max(copied);
     let begun = Instant::now();
     let copy_again = |next: &Config| {
         // What people said meanwhile.
-        if has_corrections { copy_corrections(now, next, &AtomicBool::new(false)).map(|_| ()) } else { Ok(()) }
+        copy_said(now, next, &said, &AtomicBool::new(false)).map(|_| ())
     };
     let rebuilt = rebuild(args, &admin, next, &ending, &copy_again)?;
     let Some(Rebuilt { generation, classified, aggregated }) = rebuilt else {
@@ -117,18 +118,18 @@ pub(crate) fn run(args: &ReprocessArgs, now: &Config, mut next: Config) -> Resul
     let count = |outcome| aggregated.ledger.count(outcome);
     eprintln!(
         "generation {generation} is rebuilt. This time: {} raw records read, {} interactions counted, {} late, {} dead letters, {} \
-         corrections copied, {} panes, in {:.0} s",
+         corrections and actions copied, {} panes, in {:.0} s",
         classified.ledger.consumed(),
         count(Outcome::Applied),
         count(Outcome::Late),
         classified.dead_letters + aggregated.dead_letters,
-        corrections,
+        copied,
         aggregated.panes,
         begun.elapsed().as_secs_f64()
     );
     eprintln!(
         "to cut over: stop `sinyal run`, run this once more for what has come meanwhile, set topics.generation = \"{generation}\" \
-         and start it again; it goes on where this ended. Whoever writes corrections or reads the outputs has to change over to its \
+         and start it again; it goes on where this ended. Whoever writes corrections or actions, or reads the outputs has to change over to its \
          topics too. Then those of the old generation can be deleted"
     );
     Ok(OK)
@@ -146,11 +147,11 @@ fn rebuild(
     admin: &Admin,
     next: Config,
     ending: &AtomicBool,
-    copy_corrections: &dyn Fn(&Config) -> Result<()>,
+    copy_said: &dyn Fn(&Config) -> Result<()>,
 ) -> Result<Option<Rebuilt>> {
     let generation = next.generation.clone();
     let raw = ends(admin, &[&next.topics.posts_raw, &next.topics.comments_raw])?;
-    let stages = [next.topics.classified.clone(), next.topics.corrections.clone()];
+    let stages = [next.topics.classified.clone(), next.topics.corrections.clone(), next.topics.actions.clone()];
     // Nothing is served: the service itself is at that address, and what is measured here is not what it does.
     let health = Health::new(Duration::from_millis(next.alive_ms));
     let next = Arc::new(next);
@@ -183,7 +184,7 @@ fn rebuild(
     }
     classify.end()?;
     if done {
-        copy_corrections(&next)?;
+        copy_said(&next)?;
         let stages = ends(admin, &stages.each_ref().map(String::as_str))?;
         let reached = || aggregated.lock().map(|report| report.reached.clone()).unwrap_or_default();
         // With --follow the end was asked for already; what is left takes a moment.
@@ -268,6 +269,7 @@ fn check_schemas(next: &Config) -> Result<()> {
         (SchemaName::CommunityMetrics, &topics.metrics),
         (SchemaName::QueueItem, &topics.queue_state),
         (SchemaName::Correction, &topics.corrections),
+        (SchemaName::Action, &topics.actions),
     ];
     for (schema, topic) in schemas {
         encoder(next, schema, topic).with_context(|| {
@@ -280,31 +282,36 @@ fn check_schemas(next: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Copies the corrections from the old generation's topic into the new one's; gives how many. One that is there twice says the same
-/// twice.
-fn copy_corrections(now: &Config, next: &Config, ending: &AtomicBool) -> Result<usize> {
+/// The topics of what people say, and what they are called in the next generation.
+fn said<'a>(now: &'a Config, next: &'a Config) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let of = |config: &'a Config| [config.topics.corrections.as_str(), config.topics.actions.as_str()];
+    of(now).into_iter().zip(of(next))
+}
+
+/// Copies corrections and actions from the old generation's topics into the new one's; gives how many. One that is there twice says
+/// the same twice.
+fn copy_said(now: &Config, next: &Config, topics: &[(String, String)], ending: &AtomicBool) -> Result<usize> {
     let feed = Feed::open(next.connection(), next.raw_record_bytes_max)?;
-    let mut reader = Reader::open(now.connection(), &now.topics.corrections, Start::Beginning, ASK_TIMEOUT)?;
     let mut copied = 0;
-    let mut quiet_since = Instant::now();
-    while !reader.is_at_end() && !ending.load(Ordering::Acquire) {
-        let Some(record) = reader.next(Duration::from_millis(100))? else {
-            if quiet_since.elapsed() > QUIET_MAX {
-                let topic = &now.topics.corrections;
-                return Err(
-                    OutsideError(format!("topic {topic} cannot be read to its end; no broker tells of more")).into()
-                );
-            }
-            continue;
-        };
-        quiet_since = Instant::now();
-        let (key, value) = (record.key.as_deref(), record.value.as_deref());
-        feed.send(&next.topics.corrections, key, value, record.timestamp)?;
-        copied += 1;
+    for (from, to) in topics {
+        let mut reader = Reader::open(now.connection(), from, Start::Beginning, ASK_TIMEOUT)?;
+        let mut quiet_since = Instant::now();
+        while !reader.is_at_end() && !ending.load(Ordering::Acquire) {
+            let Some(record) = reader.next(Duration::from_millis(100))? else {
+                if quiet_since.elapsed() > QUIET_MAX {
+                    let detail = format!("topic {from} cannot be read to its end; no broker tells of more");
+                    return Err(OutsideError(detail).into());
+                }
+                continue;
+            };
+            quiet_since = Instant::now();
+            feed.send(to, record.key.as_deref(), record.value.as_deref(), record.timestamp)?;
+            copied += 1;
+        }
     }
     feed.flush(Duration::from_secs(60))?;
     if feed.failed() > 0 {
-        bail!("corrections were not taken by the brokers: {}", feed.first_failure().unwrap_or_default());
+        bail!("not all was taken by the brokers: {}", feed.first_failure().unwrap_or_default());
     }
     Ok(copied)
 }

@@ -65,6 +65,7 @@ pub(crate) struct Config {
     #[cfg_attr(not(feature = "deep"), allow(dead_code))]
     pub(crate) deep: Option<Deep>,
     pub(crate) community: Community,
+    pub(crate) items: Items,
     pub(crate) disorder_ms: i64,
     pub(crate) hold_ms_max: i64,
     pub(crate) http_listen: Option<std::net::SocketAddr>,
@@ -152,6 +153,16 @@ pub(crate) struct Community {
     pub(crate) remember_days: i64,
     pub(crate) members_max: usize,
     pub(crate) parked_max: usize,
+}
+
+/// The life of queue items.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Items {
+    pub(crate) max: usize,
+    pub(crate) keep_closed_hours: i64,
+    pub(crate) expire_days: i64,
+    pub(crate) claim_minutes: i64,
+    pub(crate) auto_replies: Vec<String>,
 }
 
 /// Every mistake of a configuration.

@@ -12,7 +12,7 @@ use wire::RawFormat;
 
 use super::cross_checks::cross_checks;
 use super::properties::properties;
-use super::{Classify, Community, Config, ConfigErrors, Deep, Kafka, RegistrySettings, Secret, Topics};
+use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics};
 
 /// Collects mistakes while values are taken.
 pub(super) struct Reader<'a> {
@@ -58,6 +58,13 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
         members_max: reader.number("community.members_max", 1_000, 100_000_000),
         parked_max: reader.number("community.parked_max", 0, 10_000_000),
     };
+    let items = Items {
+        max: reader.number("items.max", 1_000, 100_000_000),
+        keep_closed_hours: reader.number("items.keep_closed_hours", 1, 2_160),
+        expire_days: reader.number("items.expire_days", 1, 3_650),
+        claim_minutes: reader.number("items.claim_minutes", 1, 10_080),
+        auto_replies: reader.texts("items.auto_replies", 100),
+    };
     let disorder_ms = reader.number("watermark.disorder_ms", 0, 3_600_000);
     let hold_ms_max = reader.number("watermark.max_hold_ms", 1_000, 86_400_000);
     let http_listen = http(&mut reader);
@@ -85,6 +92,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             classify,
             deep,
             community,
+            items,
             disorder_ms,
             hold_ms_max,
             http_listen,
@@ -335,6 +343,28 @@ impl<'a> Reader<'a> {
                 String::new()
             }
         }
+    }
+
+    /// A list of strings that are not empty, at most so many.
+    fn texts(&mut self, key: &str, most: usize) -> Vec<String> {
+        let Some(Value::Array(items)) = self.find(key) else {
+            let found = shown(self.find(key));
+            self.wrong(key, &found, "a list of strings is right");
+            return Vec::new();
+        };
+        if items.len() > most {
+            self.wrong(key, &format!("{} items", items.len()), &format!("at most {most} is right"));
+        }
+        let mut texts = Vec::new();
+        for (number, item) in items.iter().enumerate() {
+            match item {
+                Value::String(text) if !text.trim().is_empty() => texts.push(text.clone()),
+                other => {
+                    self.wrong(&format!("{key}[{number}]"), &shown(Some(other)), "a string that is not empty is right")
+                }
+            }
+        }
+        texts
     }
 
     fn required(&mut self, key: &str) -> String {

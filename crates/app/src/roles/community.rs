@@ -7,12 +7,14 @@ use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Turn, run_owner};
 use pipeline::{CommunityEncoders, CommunitySettings, CommunityStage};
 use record::stage::{SchemaLookup, Stage};
 use record::{Ledger, Outcome, StageName};
-use wire::{ClassifiedDecoder, CorrectionDecoder, SchemaName};
+use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, SchemaName};
 
 use super::{Reached, RoleResult, Surroundings, ask, encoder, reached};
 use crate::registry::Registry;
 
-const DAY_MS: i64 = 86_400_000;
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// How the role stands, for the demo's view and summary.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +47,9 @@ impl Hooks<CommunityStage> for CommunityHooks {
         let now = clock.now_ms();
         for status in stage.status() {
             metrics.partition(&status, now);
+        }
+        for (partition, total, last) in stage.closed() {
+            metrics.closed(partition, total, last);
         }
         if let Ok(mut report) = self.report.lock() {
             *report = report_of(stage);
@@ -84,6 +89,8 @@ pub(crate) fn run_community(
         decoder: ClassifiedDecoder::new(config.framing()),
         corrections_topic: topics.corrections.as_str().into(),
         corrections_decoder: CorrectionDecoder::new(config.framing()),
+        actions_topic: topics.actions.as_str().into(),
+        actions_decoder: ActionDecoder::new(config.framing()),
         encoders: CommunityEncoders {
             metrics: encoder(&config, SchemaName::CommunityMetrics, &topics.metrics)?,
             queue_item: encoder(&config, SchemaName::QueueItem, &topics.queue_state)?,
@@ -95,13 +102,18 @@ pub(crate) fn run_community(
         ids_max: config.community.ids_max,
         members_max: config.community.members_max,
         parked_max: config.community.parked_max,
+        items_max: config.items.max,
+        keep_closed_ms: config.items.keep_closed_hours * HOUR_MS,
+        expire_ms: config.items.expire_days * DAY_MS,
+        claim_ms: config.items.claim_minutes * MINUTE_MS,
+        auto_replies: config.items.auto_replies.clone(),
         remember_ms: config.community.remember_days * DAY_MS,
         future_ms_max: config.future_ms_max,
         dead_letter_value_bytes_max: config.raw_record_bytes_max,
         changelog: !surroundings.embedded,
     };
     let stage = CommunityStage::new(settings);
-    let inputs = vec![topics.classified.clone(), topics.corrections.clone()];
+    let inputs = vec![topics.classified.clone(), topics.corrections.clone(), topics.actions.clone()];
     let owner = OwnerConfig {
         connection: surroundings.connection.clone(),
         stage: StageName::Community,

@@ -1,6 +1,6 @@
 //! Prometheus metrics. Labels are bounded: stages, topics, partitions, outcomes, reasons; never communities or people.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use kafka_io::{STEPS_PER_SAMPLE, Turn};
@@ -14,6 +14,10 @@ use record::{Ledger, Outcome, Reason, StageName};
 /// From what an idle service takes, which is about a commit's interval, to where it is behind; finest about a second.
 const LATENCY_BUCKETS: [f64; 18] =
     [0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 60.0, 300.0];
+
+/// From a minute to the longest that an item may wait.
+const WAIT_BUCKETS: [f64; 12] =
+    [60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 86_400.0, 172_800.0, 345_600.0, 604_800.0];
 
 /// Every metric of ours.
 #[derive(Debug, Clone)]
@@ -49,6 +53,9 @@ pub(crate) struct Metrics {
     members: IntGaugeVec,
     complaints: IntGaugeVec,
     left_out_sources: IntGaugeVec,
+    items: IntGaugeVec,
+    items_expired: IntCounterVec,
+    item_wait_seconds: HistogramVec,
     parked: IntGaugeVec,
     parked_expired: IntCounterVec,
     panes: IntCounterVec,
@@ -58,6 +65,10 @@ pub(crate) struct Metrics {
     /// The partitions of each stage when it was last looked at.
     owned: Arc<Mutex<HashMap<&'static str, OwnedPartitions>>>,
 }
+
+/// States of queue items, as a label.
+const WAITING: &str = "waiting";
+const CLOSED: &str = "closed";
 
 /// Topics and partitions that a stage has.
 type OwnedPartitions = HashSet<(String, i32)>;
@@ -170,10 +181,30 @@ impl Metrics {
             ids: gauge("known_ids", "Interactions known by identity.", &["partition"]),
             communities: gauge("communities", "Communities of which something is known.", &["partition"]),
             members: gauge("known_members", "Members known, over all communities.", &["partition"]),
-            parked: gauge("parked_corrections", "Corrections that wait for their interactions.", &["partition"]),
+            items: gauge(
+                "queue_items",
+                "Items of the response queues of which the content is kept: those that wait, and those that were closed lately.",
+                &["partition", "state"],
+            ),
+            items_expired: counter(
+                "expired_items_total",
+                "Items that expired: nobody did anything in time, or there was no room for more.",
+                &["partition"],
+            ),
+            item_wait_seconds: {
+                let help = "Event-time seconds that a person waited until they were answered, or a responder closed the item, by \
+                            how far their voice reaches and by language: nobody should wait longer for either.";
+                let options = HistogramOpts::new("item_wait_seconds", help).buckets(WAIT_BUCKETS.to_vec());
+                register(&registry, HistogramVec::new(options, &["reach", "language", "by"]))
+            },
+            parked: gauge(
+                "parked_corrections",
+                "Interactions that are not known yet of which corrections or actions wait.",
+                &["partition"],
+            ),
             parked_expired: counter(
                 "expired_corrections_total",
-                "Corrections whose interactions did not come within the horizon of identities.",
+                "Interactions that did not come within the horizon of identities, of which corrections or actions waited.",
                 &["partition"],
             ),
             complaints: gauge(
@@ -252,6 +283,9 @@ impl Metrics {
                 for gauge in gauges.into_iter().chain([&self.left_out_sources]) {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
+                for state in [WAITING, CLOSED] {
+                    let _ = self.items.remove_label_values(&[&partition, state]);
+                }
             }
         }
     }
@@ -311,10 +345,28 @@ impl Metrics {
         self.communities.with_label_values(labels).set(i64::try_from(status.communities).unwrap_or(i64::MAX));
         self.members.with_label_values(labels).set(i64::try_from(status.members).unwrap_or(i64::MAX));
         self.complaints.with_label_values(labels).set(i64::try_from(status.complaints).unwrap_or(i64::MAX));
+        let items = |state, count: usize| {
+            self.items.with_label_values(&[&partition, state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        };
+        items(WAITING, status.items_waiting);
+        items(CLOSED, status.items - status.items_waiting);
+        self.add_up(&self.items_expired, labels, status.items_expired);
         self.parked.with_label_values(labels).set(i64::try_from(status.parked).unwrap_or(i64::MAX));
         self.add_up(&self.parked_expired, labels, status.parked_expired);
         self.hottest_per_second.with_label_values(labels).set(status.hottest_per_second);
         self.add_up(&self.panes, labels, status.panes);
+    }
+
+    /// Takes in how long items waited that were closed since it was told last; `total` of the partition ever were.
+    pub(crate) fn closed(&self, partition: i32, total: u64, last: &VecDeque<pipeline::Closed>) {
+        let Ok(mut seen) = self.seen.lock() else { return };
+        let before = seen.insert(format!("closed|{partition}"), total).unwrap_or(0);
+        let new = usize::try_from(if total >= before { total - before } else { total }).unwrap_or(usize::MAX);
+        for closed in last.iter().rev().take(new) {
+            let by = if closed.answered { "answer" } else { "acknowledgement" };
+            let labels = &[closed.reach_band.as_str(), closed.language.as_str(), by];
+            self.item_wait_seconds.with_label_values(labels).observe(closed.wait_ms as f64 / 1_000.0);
+        }
     }
 
     fn ledger(&self, stage: &str, topic: &str, partition: i32, ledger: &Ledger) {

@@ -101,6 +101,17 @@ impl Complaints {
     }
 }
 
+impl Answers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// When the brand replied to what has this hash, from a time on, in order.
+    pub(super) fn to(&self, hash: TargetHash, from: EpochMs) -> impl Iterator<Item = EpochMs> {
+        self.0.get(&hash).into_iter().flat_map(move |target| target.replies.range((from, 0)..).map(|&(at, _)| at))
+    }
+}
+
 impl Partition {
     /// An entry came, changed or went: brings up to date whom it answers, who answers it, and whether it waits.
     /// `asked` is the interaction that it answers now, if that is known.
@@ -148,7 +159,11 @@ impl Partition {
         if target.replies.is_empty() {
             self.answers.0.remove(&hash);
         }
+        if let Some(of_contact) = self.items.of_contact(hash) {
+            self.items.touch(of_contact);
+        }
         let Some((slot, asked)) = asked else { return };
+        self.items.touch(slot);
         if before != response {
             let watermark = self.watermark.value();
             if let Some(community) = self.community_at(slot) {

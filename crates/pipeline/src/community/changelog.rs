@@ -1,7 +1,7 @@
 //! The entries of the changelog: how a partition's state is written and read back.
 //!
 //! Keys are text: `meta`, `ids|<segment>`, `slice|<community>|<level>|<start>`, `pane|<community>|<window>|<end>`,
-//! `member|<community>|<pseudonym in hex>`, `parked|<community>|<kind>|<id>`. Values are a version byte and `postcard` data: only this program reads them. The partition of an entry is the input partition whose state it is.
+//! `member|<community>|<pseudonym in hex>`, `parked|<community>|<kind>|<id>`, `item|<community>|<kind>|<id>`. Values are a version byte and `postcard` data: only this program reads them. The partition of an entry is the input partition whose state it is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize, Serializer};
 use window::{MemberKey, StateKey, StateValue};
 
 use super::answers::TargetHash;
-use super::corrections::Said;
+use super::corrections::{Kept, Said};
 use super::identity::{Entry, SlotId, split_key};
+use super::items::Item;
 use super::watermark::Topic;
 
 /// The version of every value; a newer one cannot be read by this program, and the restore says so.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Most entries of one segment of ids.
 pub(super) const SEGMENT_ENTRIES_MAX: usize = 512;
@@ -63,6 +64,7 @@ const DELETED: u8 = 2;
 const COUNTED: u8 = 4;
 const LISTED: u8 = 8;
 const BRAND: u8 = 16;
+const CLOSED: u8 = 32;
 
 impl<'a> StoredId<'a> {
     pub(super) fn new(key: &'a [u8], entry: &Entry) -> StoredId<'a> {
@@ -80,7 +82,8 @@ impl<'a> StoredId<'a> {
                 | flag(entry.deleted, DELETED)
                 | flag(entry.counted, COUNTED)
                 | flag(entry.listed, LISTED)
-                | flag(entry.brand, BRAND),
+                | flag(entry.brand, BRAND)
+                | flag(entry.closed, CLOSED),
             queue: entry.queue,
             author: entry.author,
             answers: entry.answers,
@@ -103,6 +106,7 @@ impl<'a> StoredId<'a> {
             queue: self.queue,
             listed: self.flags & LISTED != 0,
             brand: self.flags & BRAND != 0,
+            closed: self.flags & CLOSED != 0,
             author: self.author,
             answers: self.answers,
             said: self.said,
@@ -142,6 +146,7 @@ pub(super) enum EntryKey {
     Segment(u64),
     Windows { community_id: String, key: StateKey },
     Parked { community_id: String, kind: Kind, id: String },
+    Item { community_id: String, kind: Kind, id: String },
 }
 
 /// Writes entries for one partition.
@@ -187,12 +192,21 @@ impl ChangelogWriter<'_> {
     }
 
     /// `key` is a key in the index.
-    pub(super) fn parked(&mut self, key: &[u8], said: Option<&Said<String>>) {
+    pub(super) fn parked(&mut self, key: &[u8], kept: Option<&Kept>) {
+        self.of_identity("parked", key, kept);
+    }
+
+    /// `key` is a key in the index.
+    pub(super) fn item(&mut self, key: &[u8], item: Option<&Item>) {
+        self.of_identity("item", key, item);
+    }
+
+    fn of_identity<T: Serialize>(&mut self, what: &str, key: &[u8], value: Option<&T>) {
         let Some((community_id, kind, id)) = split_key(key) else { return };
-        let key = encode_key(&["parked", community_id, kind.as_str(), id]);
+        let key = encode_key(&[what, community_id, kind.as_str(), id]);
         let writer = self.entry(format_args!("{key}"));
-        if let Some(said) = said {
-            writer.value_with(|bytes| write(said, bytes));
+        if let Some(value) = value {
+            writer.value_with(|bytes| write(value, bytes));
         }
     }
 
@@ -218,9 +232,14 @@ pub(super) fn read_key(key: &[u8]) -> Option<EntryKey> {
             let key = StateKey::Member(MemberKey(key.to_be_bytes()));
             Some(EntryKey::Windows { community_id: community_id.clone(), key })
         }
-        [parked, community_id, kind, id] if parked == "parked" => {
+        [what, community_id, kind, id] if what == "parked" || what == "item" => {
             let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
-            Some(EntryKey::Parked { community_id: community_id.clone(), kind, id: id.clone() })
+            let (community_id, id) = (community_id.clone(), id.clone());
+            Some(if what == "item" {
+                EntryKey::Item { community_id, kind, id }
+            } else {
+                EntryKey::Parked { community_id, kind, id }
+            })
         }
         [pane, community_id, window, end] if pane == "pane" => {
             let key = StateKey::Pane { window: window.parse().ok()?, end: end.parse().ok()? };

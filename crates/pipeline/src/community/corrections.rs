@@ -4,6 +4,7 @@
 //! away with it. All this is told by times in the records, so that it is the same in whichever order the two topics are read.
 //!
 //! A correction of an interaction that is not known (not yet, or not any more) is parked, and applied when the interaction comes.
+//! So is what a responder does with an item that is not there yet: they may read it on the queue's own topic before this stage does.
 //! Parked ones are bounded in number: beyond it a correction is a dead letter. One whose interaction has not come within the
 //! horizon of identities after it was made is let go, and counted.
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use window::Change;
 
 use super::identity::{Entry, SlotId, write_key};
+use super::items::{Act, Acts};
 use super::partition::Partition;
 use super::{Shared, validate};
 
@@ -65,10 +67,19 @@ impl Said<String> {
     }
 }
 
-/// Corrections that wait for their interactions, by key in the index.
+/// What waits for one interaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) said: Said<String>,
+    pub(super) acts: Acts,
+    /// When the last action was.
+    acted_at: Option<EpochMs>,
+}
+
+/// Corrections and actions that wait for their interactions, by key in the index.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
-    waiting: HashMap<Box<[u8]>, Said<String>, ahash::RandomState>,
+    waiting: HashMap<Box<[u8]>, Kept, ahash::RandomState>,
     /// Those of which the changelog does not know what is known here.
     changed: Vec<Box<[u8]>>,
     pub(super) expired: u64,
@@ -79,34 +90,76 @@ impl Parked {
         self.waiting.len()
     }
 
-    /// Keeps one. False if there is no room.
-    fn park(&mut self, key: &[u8], said: Said<String>, most: usize) -> bool {
-        let full = self.waiting.len() >= most;
-        match self.waiting.get_mut(key) {
-            Some(known) => known.hear(said),
-            None if full => return false,
-            None => {
-                self.waiting.insert(key.into(), said);
+    /// What is kept for an interaction.
+    ///
+    /// # Errors
+    /// That there is no room for another.
+    fn kept(&mut self, key: &[u8], most: usize) -> Result<&mut Kept, (Reason, String)> {
+        if !self.waiting.contains_key(key) {
+            if self.waiting.len() >= most {
+                let detail =
+                    format!("{most} corrections or actions of unknown interactions wait already; none more is taken");
+                return Err((Reason::LimitExceeded, detail));
             }
+            self.waiting.insert(key.into(), Kept::default());
         }
         self.changed.push(key.into());
-        true
+        Ok(self.waiting.entry(key.into()).or_default())
     }
 
-    fn take(&mut self, key: &[u8]) -> Option<Said<String>> {
+    /// Keeps what a responder does with an item that is not there yet.
+    ///
+    /// # Errors
+    /// That there is no room.
+    pub(super) fn park_act(
+        &mut self,
+        key: &[u8],
+        act: Act,
+        at: EpochMs,
+        most: usize,
+    ) -> Result<Outcome, (Reason, String)> {
+        let kept = self.kept(key, most)?;
+        let done = act.apply(&mut kept.acts);
+        kept.acted_at = kept.acted_at.max(Some(at));
+        Ok(if done { Outcome::Parked } else { Outcome::Stale })
+    }
+
+    /// Keeps what was done with an item that is gone, for when it comes again.
+    pub(super) fn keep_acts(&mut self, key: &[u8], acts: Acts) {
+        let acted_at = acts.last();
+        let kept = self.waiting.entry(key.into()).or_default();
+        kept.acts = acts;
+        kept.acted_at = kept.acted_at.max(acted_at);
+        self.changed.push(key.into());
+    }
+
+    fn take_said(&mut self, key: &[u8]) -> Option<Said<String>> {
+        self.take(key, |kept| std::mem::take(&mut kept.said))
+    }
+
+    /// What responders did with an item before it was there.
+    pub(super) fn take_acts(&mut self, key: &[u8]) -> Option<Acts> {
+        self.take(key, |kept| std::mem::take(&mut kept.acts))
+    }
+
+    fn take<T>(&mut self, key: &[u8], part: impl FnOnce(&mut Kept) -> T) -> Option<T> {
         if self.waiting.is_empty() {
             return None;
         }
-        let (key, said) = self.waiting.remove_entry(key)?;
-        self.changed.push(key);
-        Some(said)
+        let kept = self.waiting.get_mut(key)?;
+        let part = part(kept);
+        if kept.said == Said::default() && kept.acts.is_empty() {
+            self.waiting.remove(key);
+        }
+        self.changed.push(key.into());
+        Some(part)
     }
 
     /// Lets go of those that were made before this time.
     pub(super) fn expire(&mut self, before: EpochMs) {
         let Parked { waiting, changed, expired } = self;
-        waiting.retain(|key, said| {
-            let keep = said.last() >= Some(before);
+        waiting.retain(|key, kept| {
+            let keep = kept.said.last().max(kept.acted_at) >= Some(before);
             if !keep {
                 changed.push(key.clone());
                 *expired += 1;
@@ -116,7 +169,7 @@ impl Parked {
     }
 
     /// What changed since the last call, for the changelog; `None` where it is gone.
-    pub(super) fn take_changed(&mut self, mut see: impl FnMut(&[u8], Option<&Said<String>>)) {
+    pub(super) fn take_changed(&mut self, mut see: impl FnMut(&[u8], Option<&Kept>)) {
         for key in self.changed.drain(..) {
             see(&key, self.waiting.get(&key));
         }
@@ -126,9 +179,9 @@ impl Parked {
         !self.changed.is_empty()
     }
 
-    pub(super) fn restore(&mut self, key: &[u8], said: Option<Said<String>>) {
-        match said {
-            Some(said) => self.waiting.insert(key.into(), said),
+    pub(super) fn restore(&mut self, key: &[u8], kept: Option<Kept>) {
+        match kept {
+            Some(kept) => self.waiting.insert(key.into(), kept),
             None => self.waiting.remove(key),
         };
     }
@@ -148,13 +201,8 @@ impl Partition {
         let mut key = Vec::new();
         write_key(&correction.community_id, correction.kind, &correction.id, &mut key);
         let Some(slot) = self.index.find(&key) else {
-            let most = shared.parked_max;
-            return if self.parked.park(&key, said, most) {
-                Ok(Outcome::Parked)
-            } else {
-                let detail = format!("{most} corrections of unknown interactions wait already; none more is taken");
-                Err((Reason::LimitExceeded, detail))
-            };
+            self.parked.kept(&key, shared.parked_max)?.said.hear(said);
+            return Ok(Outcome::Parked);
         };
         Ok(self.correct_known(slot, &said, shared))
     }
@@ -182,6 +230,7 @@ impl Partition {
         };
         self.set_entry(slot, new);
         self.settle_answers(slot, Some(old), None, shared);
+        self.item_corrected(slot, &old, said.queue.as_ref().map(|(_, at)| *at));
         outcome
     }
 
@@ -212,9 +261,9 @@ impl Partition {
         }
     }
 
-    /// What is parked for an interaction that came.
+    /// What was said of an interaction that came.
     pub(super) fn unpark(&mut self, key: &[u8]) -> Said<u8> {
-        let Some(said) = self.parked.take(key) else { return Said::default() };
+        let Some(said) = self.parked.take_said(key) else { return Said::default() };
         Said { label: said.label, queue: said.queue.map(|(name, at)| (self.queue_number(&name), at)) }
     }
 }

@@ -32,6 +32,12 @@ impl Partition {
             }
             self.sweep(watermark, shared);
         }
+        if self.items.len() > shared.items_max {
+            self.bound_items(EpochMs::MIN, EpochMs::MIN, shared.items_max);
+        }
+        if self.emit_items(shared, outputs, FLUSH_BYTES)? == Step::More {
+            return Ok(Step::More);
+        }
         self.watermark.forget_growth();
         self.bound_index(shared);
         self.bound_members(shared);
@@ -128,6 +134,8 @@ impl Partition {
         // Who is told apart no more is in slices still, as far as the horizon.
         self.forget_members(watermark.saturating_sub(shared.remember_ms).min(low_mark), shared);
         self.parked.expire(low_mark);
+        let closed_before = watermark.saturating_sub(shared.keep_closed_ms);
+        self.bound_items(closed_before, watermark.saturating_sub(shared.expire_ms), usize::MAX);
     }
 
     /// Beyond the bound on members those go who were active longest ago: a tenth, or as many as are too many. Those who are active
@@ -210,6 +218,7 @@ impl Partition {
                 continue;
             }
             self.forget_answers(id, shared);
+            self.drop_item(id);
             let slot = self.index.slot(id);
             any = true;
             any_changed |= slot.changed;
@@ -238,7 +247,8 @@ impl Partition {
         }
         let watermark_moved = self.watermark.value() != self.written_watermark;
         let meta_due = shared.now.saturating_sub(self.meta_written_at) >= META_INTERVAL_MS;
-        let worked = self.moved || left || !self.changed.is_empty() || self.parked.is_changed();
+        let worked =
+            self.moved || left || !self.changed.is_empty() || self.parked.is_changed() || self.items.is_changed();
         let only_watermark = watermark_moved && meta_due;
         if !worked && !only_watermark {
             return;
@@ -247,7 +257,8 @@ impl Partition {
         write_slices(&mut self.communities, &self.touched, &mut self.text_key, &mut writer);
         self.drop_idle_communities();
         let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
-        self.parked.take_changed(|key, said| writer.parked(key, said));
+        self.parked.take_changed(|key, kept| writer.parked(key, kept));
+        self.take_changed_items(|key, item| writer.item(key, item));
         self.write_segments(&mut ChangelogWriter {
             outputs,
             output: CommunityStage::CHANGELOG,
@@ -316,6 +327,7 @@ impl Partition {
         }
         self.changed.clear();
         self.parked.take_changed(|_, _| {});
+        self.take_changed_items(|_, _| {});
         self.moved = false;
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Entry {
     pub(super) queue: Option<u8>,
     /// It has, or had, an item: a row of the queues' state tells of it.
     pub(super) listed: bool,
+    /// The item was closed, and what it said is not kept any more.
+    pub(super) closed: bool,
 }
 
 impl Entry {
@@ -43,9 +45,9 @@ impl Entry {
         self.counted && !self.deleted
     }
 
-    /// Whether responders said something of it that stands.
-    pub(super) fn is_corrected(&self) -> bool {
-        self.said != Said::default()
+    /// Whether its item was closed, and can only be opened by what its author says anew.
+    pub(super) fn is_closed_for_good(&self) -> bool {
+        self.closed && self.queue.is_some() && !self.deleted
     }
 
     /// What it answers, as long as it counts.
@@ -221,6 +223,7 @@ mod tests {
             counted: true,
             queue: None,
             listed: false,
+            closed: false,
         }
     }
 

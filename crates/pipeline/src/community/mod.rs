@@ -3,30 +3,38 @@
 //! Every record has exactly one outcome: applied, replaced, retracted, deduplicated, stale, late, progress,
 //! dead-lettered or dropped.
 
+mod actions;
 mod answers;
+mod auto_replies;
 mod changelog;
 mod corrections;
 mod flush;
 mod hottest;
 mod identity;
+mod items;
 mod panes;
 mod partition;
 mod restore;
 mod validate;
 mod watermark;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use record::stage::{Input, InputPartition, InputRecord, LatencySample, Outputs, SchemaLookup, Stage, Step, Stop};
 use record::{
-    ClassifiedRecord, Correction, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, partition_for_key,
+    Action, ClassifiedRecord, Correction, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, encode_key,
+    partition_for_key,
 };
-use rules::{LiveCommunities, Routing};
+use rules::{Communities, LiveCommunities, Routing};
 use window::WindowSet;
-use wire::{ClassifiedDecoder, CorrectionDecoder, DecodeError, Encoder};
+use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, DecodeError, Encoder};
 
+use self::actions::Meant;
+pub use self::actions::check_action;
+use self::auto_replies::AutoReplies;
 pub use self::corrections::check_correction;
+pub use self::items::Closed;
 use self::partition::Partition;
 use self::watermark::Watermark;
 use crate::dead_letters::DeadLetters;
@@ -51,13 +59,17 @@ pub struct CommunitySettings {
     pub corrections_topic: Arc<str>,
     /// Decodes it.
     pub corrections_decoder: CorrectionDecoder,
+    /// The topic of actions, likewise.
+    pub actions_topic: Arc<str>,
+    /// Decodes it.
+    pub actions_decoder: ActionDecoder,
     /// How the outputs are written.
     pub encoders: CommunityEncoders,
     /// The windows.
     pub windows: WindowSet,
-    /// The queues, for the department of an item.
+    /// The queues and the rules, for why an item is where it is, who answers it, and how soon.
     pub routing: Routing,
-    /// The community registry; to be looked at again whenever the stage is told the time.
+    /// The community registry.
     pub communities: LiveCommunities,
     /// How far the events of one source may be out of order before they are late, in milliseconds.
     pub disorder_ms: i64,
@@ -69,6 +81,16 @@ pub struct CommunitySettings {
     pub members_max: usize,
     /// Most corrections of unknown interactions that a partition keeps.
     pub parked_max: usize,
+    /// Most queue items of which a partition keeps what they say; beyond it the closed ones go first, then who waited longest.
+    pub items_max: usize,
+    /// How long what a closed item says is kept, in milliseconds of event time: so long it can be reopened.
+    pub keep_closed_ms: i64,
+    /// After this time an item for which nobody did anything expires, in milliseconds of event time.
+    pub expire_ms: i64,
+    /// How long a claim lasts that does not say so, in milliseconds.
+    pub claim_ms: i64,
+    /// What replies say that are no answers: a brand's comment that holds one of these does not count as one.
+    pub auto_replies: Vec<String>,
     /// How long a member who is not active any more is remembered, in milliseconds of event time.
     pub remember_ms: i64,
     /// How far ahead of the wall clock an event time may be, in milliseconds; the classify stage sees to it for its own.
@@ -89,10 +111,15 @@ struct Shared {
     /// Partitions of each input; 0 before that is known.
     partitions: i32,
     routing: Routing,
-    // Deadlines and hours of the week by it come with the life of queue items and the alert rules.
-    #[allow(dead_code)]
-    communities: LiveCommunities,
+    live_communities: LiveCommunities,
+    /// As of the last turn of the clock.
+    communities: Arc<Communities>,
+    auto_replies: AutoReplies,
     ids_max: usize,
+    items_max: usize,
+    keep_closed_ms: i64,
+    expire_ms: i64,
+    claim_ms: i64,
     members_max: usize,
     parked_max: usize,
     remember_ms: i64,
@@ -118,9 +145,15 @@ pub struct PartitionStatus {
     pub members: usize,
     /// Complaints that wait, or were answered within what is known.
     pub complaints: usize,
-    /// Corrections that wait for their interactions.
+    /// Queue items of which the content is kept.
+    pub items: usize,
+    /// Of those, the ones that wait.
+    pub items_waiting: usize,
+    /// Items that expired, since the partition was assigned.
+    pub items_expired: u64,
+    /// Corrections and actions that wait for their interactions.
     pub parked: usize,
-    /// Corrections whose interactions did not come, since the partition was assigned.
+    /// Those whose interactions did not come, since the partition was assigned.
     pub parked_expired: u64,
     /// Panes emitted since the partition was assigned.
     pub panes: u64,
@@ -128,12 +161,13 @@ pub struct PartitionStatus {
     pub hottest_per_second: f64,
 }
 
-/// The stage. Inputs: 0 the classified topic, 1 corrections. Outputs: 0 metrics, 1 state of the queues, 2 dead letters, 3 changelog.
+/// The stage. Inputs: 0 the classified topic, 1 corrections, 2 actions. Outputs: 0 metrics, 1 state of the queues, 2 dead letters, 3 changelog.
 #[derive(Debug)]
 pub struct CommunityStage {
     topics: [Arc<str>; CommunityStage::INPUTS],
     decoder: ClassifiedDecoder,
     corrections_decoder: CorrectionDecoder,
+    actions_decoder: ActionDecoder,
     shared: Shared,
     disorder_ms: i64,
     hold_ms_max: i64,
@@ -152,9 +186,11 @@ enum Decoded<T> {
 
 impl CommunityStage {
     /// How many inputs there are.
-    pub const INPUTS: usize = 2;
+    pub const INPUTS: usize = 3;
     /// The place of the corrections among the inputs.
     pub const CORRECTIONS: usize = 1;
+    /// The place of the actions among the inputs.
+    pub const ACTIONS: usize = 2;
     /// The place of the metrics topic among the outputs.
     pub const METRICS: usize = 0;
     /// The place of the topic of the queues' state among the outputs.
@@ -167,17 +203,24 @@ impl CommunityStage {
     /// A stage that owns no partition yet.
     pub fn new(settings: CommunitySettings) -> CommunityStage {
         CommunityStage {
-            topics: [settings.classified_topic, settings.corrections_topic],
+            topics: [settings.classified_topic, settings.corrections_topic, settings.actions_topic],
             decoder: settings.decoder,
             corrections_decoder: settings.corrections_decoder,
+            actions_decoder: settings.actions_decoder,
             shared: Shared {
                 encoders: settings.encoders,
                 windows_digest: digest_of(&settings.windows),
                 windows: settings.windows,
                 partitions: 0,
                 routing: settings.routing,
-                communities: settings.communities,
+                communities: settings.communities.current(),
+                live_communities: settings.communities,
+                auto_replies: AutoReplies::new(&settings.auto_replies),
                 ids_max: settings.ids_max.min(u32::MAX as usize / 2),
+                items_max: settings.items_max,
+                keep_closed_ms: settings.keep_closed_ms,
+                expire_ms: settings.expire_ms,
+                claim_ms: settings.claim_ms,
                 members_max: settings.members_max,
                 parked_max: settings.parked_max,
                 remember_ms: settings.remember_ms,
@@ -207,6 +250,9 @@ impl CommunityStage {
             communities: partition.community_ids.len(),
             members: partition.members,
             complaints: partition.waiting.len(),
+            items: partition.items.len(),
+            items_waiting: partition.items.waiting(),
+            items_expired: partition.items.expired,
             parked: partition.parked.len(),
             parked_expired: partition.parked.expired,
             panes: partition.panes,
@@ -222,11 +268,18 @@ impl CommunityStage {
     fn record(&mut self, record: InputRecord<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
         // Twice what the classify stage lets in: its clock need not be this one's.
         let latest = self.shared.now.saturating_add(self.shared.future_ms_max.saturating_mul(2));
-        let (topic, partitions) = (&self.topics[record.from.input.min(1)], self.shared.partitions);
+        let (topic, partitions) =
+            (&self.topics[record.from.input.min(CommunityStage::INPUTS - 1)], self.shared.partitions);
         let Some(partition) = self.partitions.get_mut(&record.from.partition) else {
             return Err(Stop::Invariant(format!("record of partition {}, which is not owned", record.from.partition)));
         };
-        let taken = if record.from.input == CommunityStage::CORRECTIONS {
+        let taken = if record.from.input == CommunityStage::ACTIONS {
+            match decode_action(&mut self.actions_decoder, &record) {
+                Decoded::Record(action) => act(partition, &action, &record, partitions, latest, &self.shared),
+                Decoded::Refused(reason, detail) => Err((reason, detail)),
+                Decoded::NeedsSchema(id) => return Ok(Step::NeedsSchema(id)),
+            }
+        } else if record.from.input == CommunityStage::CORRECTIONS {
             match decode_correction(&mut self.corrections_decoder, &record, partitions, latest) {
                 Decoded::Record(correction) => partition.correct(&correction, &self.shared),
                 Decoded::Refused(reason, detail) => Err((reason, detail)),
@@ -235,7 +288,7 @@ impl CommunityStage {
         } else {
             match decode(&mut self.decoder, &record, partitions, latest) {
                 Decoded::Record(ClassifiedRecord::ClassifiedInteraction(interaction)) => {
-                    Ok(partition.interaction(&interaction, &mut self.shared, outputs)?)
+                    Ok(partition.interaction(&interaction, &self.shared))
                 }
                 Decoded::Record(ClassifiedRecord::Progress(progress)) => {
                     Ok(progress_of(partition, &progress, self.shared.now))
@@ -296,6 +349,15 @@ impl CommunityStage {
     fn schema(&mut self, id: u32, lookup: &SchemaLookup) {
         self.decoder.add_schema(id, lookup);
         self.corrections_decoder.add_schema(id, lookup);
+        self.actions_decoder.add_schema(id, lookup);
+    }
+
+    /// Of each partition how many items were closed since it was assigned, and how long the last of them had waited.
+    pub fn closed(&self) -> impl Iterator<Item = (i32, u64, &VecDeque<Closed>)> {
+        self.partitions.values().map(|partition| {
+            let (total, last) = partition.items.closed();
+            (partition.number, total, last)
+        })
     }
 }
 
@@ -305,6 +367,7 @@ impl Stage for CommunityStage {
             Input::Record(record) => return self.record(record, outputs),
             Input::Clock(now) => {
                 self.shared.now = now;
+                self.shared.communities = self.shared.live_communities.current();
                 for partition in self.partitions.values_mut() {
                     partition.watermark.advance(now);
                     partition.hottest.advance(now, &mut partition.communities);
@@ -446,6 +509,39 @@ fn decode_correction<'a>(
     match misplaced(record, partitions) {
         Some(detail) => Decoded::Refused(Reason::WrongPartition, detail),
         None => Decoded::Record(correction),
+    }
+}
+
+fn decode_action<'a>(decoder: &mut ActionDecoder, record: &InputRecord<'a>) -> Decoded<Action<'a>> {
+    let Some(value) = record.value else {
+        return Decoded::Refused(Reason::NullValue, "null value; this topic holds actions".to_owned());
+    };
+    match decoder.decode(value) {
+        Ok(action) => Decoded::Record(action),
+        Err(DecodeError::NeedsSchema(id)) => Decoded::NeedsSchema(id),
+        Err(DecodeError::Reject(rejection)) => Decoded::Refused(rejection.reason, rejection.detail),
+    }
+}
+
+/// Does what a responder asks for.
+fn act(
+    partition: &mut Partition,
+    action: &Action<'_>,
+    record: &InputRecord<'_>,
+    partitions: i32,
+    latest: EpochMs,
+    shared: &Shared,
+) -> Result<Outcome, (Reason, String)> {
+    let meant = actions::meaning(action, latest)?;
+    let key = encode_key(&[meant.community_id()]);
+    if let Some(detail) = misplaced(&InputRecord { key: Some(key.as_bytes()), ..*record }, partitions) {
+        return Err((Reason::WrongPartition, detail));
+    }
+    match meant {
+        Meant::Item { community_id, kind, id, act } => {
+            partition.act_on_item((&community_id, kind, &id), act, action, shared)
+        }
+        Meant::Acknowledge { .. } | Meant::Silence { .. } => Ok(Outcome::Stale),
     }
 }
 

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use record::stage::{InputRecord, LatencySample, Outputs, Stop};
-use record::{ClassifiedInteraction, EpochMs, Kind, Ledger, Outcome, Position, QueueItem, QueueStatus, Role};
-use rules::QueueSpec;
+use record::stage::{InputRecord, LatencySample};
+use record::{ClassifiedInteraction, EpochMs, Kind, Ledger, Outcome, Position, Role};
 use sha2::{Digest, Sha256};
 use window::{Applied, Change, CommunityWindows, Contribution, MemberKey, WindowSet};
 
@@ -13,10 +12,9 @@ use super::answers::{Answers, Complaints, TargetHash, Waiting, target_hash};
 use super::corrections::{Parked, Said};
 use super::hottest::Hottest;
 use super::identity::{Entry, IdentityIndex, SlotId, write_key};
+use super::items::{Items, Overdue};
 use super::watermark::Watermark;
 use super::{CommunityStage, Shared};
-use crate::encode;
-use crate::queue_items::queue_item;
 
 /// One community of the partition.
 #[derive(Debug)]
@@ -24,6 +22,7 @@ pub(super) struct Community {
     pub(super) id: Arc<str>,
     pub(super) windows: CommunityWindows,
     pub(super) complaints: Complaints,
+    pub(super) overdue: Overdue,
     /// Members known at the last flush.
     pub(super) members: usize,
     /// What stands for it in `due`.
@@ -39,20 +38,6 @@ pub(super) struct Community {
 pub(super) struct SegmentUse {
     pub(super) written: u32,
     pub(super) live: u32,
-}
-
-/// What happened to one classified interaction, and the queue item it gives rise to.
-struct Verdict {
-    outcome: Outcome,
-    item: Option<QueueStatus>,
-    /// The entry, if responders said otherwise than the model.
-    corrected: Option<Entry>,
-}
-
-impl Verdict {
-    fn of(outcome: Outcome, item: Option<QueueStatus>) -> Verdict {
-        Verdict { outcome, item, corrected: None }
-    }
 }
 
 /// The state of one partition.
@@ -76,6 +61,7 @@ pub(super) struct Partition {
     pub(super) waiting: HashMap<SlotId, Waiting, ahash::RandomState>,
     /// Corrections of interactions that are not known.
     pub(super) parked: Parked,
+    pub(super) items: Items,
     pub(super) segments: BTreeMap<u64, SegmentUse>,
     pub(super) next_segment: u64,
     /// Identities that the segments hold, also those that were written again since, as of the last flush.
@@ -121,6 +107,7 @@ impl Partition {
             answers: Answers::default(),
             waiting: HashMap::default(),
             parked: Parked::default(),
+            items: Items::default(),
             segments: BTreeMap::new(),
             next_segment: 0,
             written_ids: 0,
@@ -147,12 +134,7 @@ impl Partition {
     }
 
     /// Takes in one classified interaction.
-    pub(super) fn interaction(
-        &mut self,
-        interaction: &ClassifiedInteraction<'_>,
-        shared: &mut Shared,
-        outputs: &mut Outputs,
-    ) -> Result<Outcome, Stop> {
+    pub(super) fn interaction(&mut self, interaction: &ClassifiedInteraction<'_>, shared: &Shared) -> Outcome {
         let topic = &interaction.origin_topic;
         let (partition, offset) = (interaction.origin_partition, interaction.origin_offset);
         let event_time = (!interaction.deleted).then_some(interaction.created_at);
@@ -160,7 +142,7 @@ impl Partition {
         let mut key = std::mem::take(&mut self.key);
         write_key(&interaction.community_id, interaction.kind, &interaction.id, &mut key);
         let found = self.index.find(&key);
-        let verdict = match found {
+        let outcome = match found {
             None => self.unknown(interaction, &key, shared),
             Some(slot) => self.known(interaction, slot, shared),
         };
@@ -171,25 +153,16 @@ impl Partition {
         {
             self.hottest.count(number, community);
         }
-        match (verdict.item, verdict.corrected) {
-            (None, _) => {}
-            (Some(status), None) => self.queue_state(interaction, status, shared, outputs)?,
-            (Some(status), Some(entry)) => {
-                let queue = entry.queue.map(|queue| self.queue_names[usize::from(queue)].clone().into_string().into());
-                let (label, abstained) = (entry.label, entry.abstained);
-                let corrected = ClassifiedInteraction { label, abstained, queue, ..interaction.clone() };
-                self.queue_state(&corrected, status, shared, outputs)?;
-            }
-        }
-        Ok(verdict.outcome)
+        outcome
     }
 
-    fn unknown(&mut self, interaction: &ClassifiedInteraction<'_>, key: &[u8], shared: &Shared) -> Verdict {
+    fn unknown(&mut self, interaction: &ClassifiedInteraction<'_>, key: &[u8], shared: &Shared) -> Outcome {
         if self.low_mark.is_some_and(|low_mark| interaction.created_at < low_mark) {
-            return Verdict::of(Outcome::Dropped, None);
+            return Outcome::Dropped;
         }
-        let (mut entry, asked) = self.entry_of(interaction);
+        let (mut entry, asked) = self.entry_of(interaction, shared);
         let said = self.unpark(key);
+        let model_queue = entry.queue;
         entry = self.corrected(entry, said, shared);
         let outcome = if entry.deleted {
             Outcome::Retracted
@@ -199,19 +172,21 @@ impl Partition {
         let slot = self.index.insert(key, entry);
         self.mark_changed(slot);
         self.settle_answers(slot, None, asked, shared);
-        let item = if entry.queue.is_some() { Some(QueueStatus::Open) } else { None };
-        Verdict { outcome, item, corrected: entry.is_corrected().then_some(entry) }
+        self.settle_item(slot, None, interaction, model_queue);
+        outcome
     }
 
-    fn known(&mut self, interaction: &ClassifiedInteraction<'_>, slot: SlotId, shared: &Shared) -> Verdict {
+    fn known(&mut self, interaction: &ClassifiedInteraction<'_>, slot: SlotId, shared: &Shared) -> Outcome {
         let old = self.index.slot(slot).entry;
         let version = interaction.version();
         // On a tie a retraction wins, whichever of the two comes first.
         if version < old.version || (version == old.version && old.deleted && !interaction.deleted) {
-            return Verdict::of(Outcome::Stale, None);
+            return Outcome::Stale;
         }
-        let (mut new, asked) = self.entry_of(interaction);
+        let (mut new, asked) = self.entry_of(interaction, shared);
+        let model_queue = new.queue;
         new.listed |= old.listed;
+        new.closed = old.closed;
         if !new.deleted {
             new = self.corrected(new, old.said, shared);
         }
@@ -225,8 +200,8 @@ impl Partition {
             self.retract(&interaction.community_id, interaction.kind, &old, shared);
             self.set_entry(slot, new);
             self.settle_answers(slot, Some(old), None, shared);
-            let item = old.listed.then_some(QueueStatus::Retracted);
-            return Verdict::of(Outcome::Retracted, item);
+            self.settle_item(slot, Some(old), interaction, None);
+            return Outcome::Retracted;
         }
         new.counted = old.counted;
         if (Entry { version: old.version, ..new }) == old {
@@ -239,21 +214,16 @@ impl Partition {
         self.count(&interaction.community_id, interaction.kind, &mut new, change, shared);
         self.set_entry(slot, new);
         self.settle_answers(slot, Some(old), asked, shared);
-        let item = match (old.queue, new.queue) {
-            (None, None) => None,
-            (None, Some(_)) => Some(QueueStatus::Open),
-            (Some(old), Some(new)) if old == new => Some(QueueStatus::Open),
-            (Some(_), _) => Some(QueueStatus::Moved),
-        };
-        Verdict { outcome: Outcome::Replaced, item, corrected: new.is_corrected().then_some(new) }
+        self.settle_item(slot, Some(old), interaction, model_queue);
+        Outcome::Replaced
     }
 
     /// The same again: only its version may be newer.
-    fn renew(&mut self, slot: SlotId, old: Entry, new: Entry) -> Verdict {
+    fn renew(&mut self, slot: SlotId, old: Entry, new: Entry) -> Outcome {
         if new.version > old.version {
             self.set_entry(slot, Entry { version: new.version, ..old });
         }
-        Verdict::of(Outcome::Deduplicated, None)
+        Outcome::Deduplicated
     }
 
     pub(super) fn set_entry(&mut self, slot: SlotId, entry: Entry) {
@@ -270,13 +240,14 @@ impl Partition {
     }
 
     /// The entry of an interaction, and the place of what it answers, if that is known.
-    fn entry_of(&mut self, interaction: &ClassifiedInteraction<'_>) -> (Entry, Option<SlotId>) {
+    fn entry_of(&mut self, interaction: &ClassifiedInteraction<'_>, shared: &Shared) -> (Entry, Option<SlotId>) {
         let queue = match &interaction.queue {
             Some(queue) if !interaction.deleted => Some(self.queue_number(queue)),
             _ => None,
         };
         let brand = interaction.author_role == Role::Brand;
-        let (answers, asked) = if brand { self.asked(interaction).unzip() } else { (None, None) };
+        let answers_somebody = brand && !shared.auto_replies.matches(interaction.text.as_deref());
+        let (answers, asked) = if answers_somebody { self.asked(interaction).unzip() } else { (None, None) };
         let entry = Entry {
             version: interaction.version(),
             event_time: interaction.created_at,
@@ -293,6 +264,7 @@ impl Partition {
             counted: false,
             queue,
             listed: queue.is_some(),
+            closed: false,
         };
         (entry, asked.flatten())
     }
@@ -382,6 +354,7 @@ impl Partition {
             id: Arc::clone(&id),
             windows: CommunityWindows::new(),
             complaints: Complaints::default(),
+            overdue: Overdue::default(),
             members: 0,
             scheduled: None,
             touched: false,
@@ -417,43 +390,6 @@ impl Partition {
         community.scheduled = next;
     }
 
-    fn queue_state(
-        &mut self,
-        interaction: &ClassifiedInteraction<'_>,
-        status: QueueStatus,
-        shared: &mut Shared,
-        outputs: &mut Outputs,
-    ) -> Result<(), Stop> {
-        let unqueued;
-        let queue = match &interaction.queue {
-            Some(name) => shared.routing.position(name).map(|place| &shared.routing.queues()[place]),
-            None => None,
-        };
-        let (spec, reason): (&QueueSpec, &str) = match queue {
-            Some(queue) => (&queue.spec, &queue.reason),
-            None => {
-                let name = match &interaction.queue {
-                    Some(name) => name.to_string(),
-                    None => NO_QUEUE.to_owned(),
-                };
-                unqueued = QueueSpec {
-                    name,
-                    takes: rules::Takes::Label(interaction.label),
-                    department: NO_QUEUE.to_owned(),
-                    sla: None,
-                };
-                (&unqueued, if interaction.deleted { "the author took it back" } else { "no queue takes it" })
-            }
-        };
-        let mut item = queue_item(interaction, spec, reason, status, shared.now);
-        if status == QueueStatus::Moved {
-            item = QueueItem { reason: "an edit or a new decision moved it here".into(), ..item };
-        }
-        self.text_key.clear();
-        interaction.identity().write_key(&mut self.text_key);
-        encode(&mut shared.encoders.queue_item, &item, CommunityStage::QUEUE_STATE, &self.text_key, outputs)
-    }
-
     /// The record was processed: its position is taken in.
     pub(super) fn settle(&mut self, record: &InputRecord<'_>, outcome: Outcome) {
         if let Some(ledger) = self.ledgers.get_mut(record.from.input) {
@@ -465,9 +401,6 @@ impl Partition {
         self.moved = true;
     }
 }
-
-/// Stands for the queue of what waits in none.
-const NO_QUEUE: &str = "none";
 
 /// What stands for an author: the pseudonym itself where it is one of ours, else its digest.
 fn member_of(author_key: &str) -> MemberKey {

@@ -57,6 +57,11 @@ impl Partition {
                 write_key(&community_id, kind, &id, &mut key);
                 self.parked.restore(&key, value.map(read_value).transpose().map_err(named)?);
             }
+            (EntryKey::Item { community_id, kind, id }, value) => {
+                let mut key = Vec::new();
+                write_key(&community_id, kind, &id, &mut key);
+                self.restore_item(key.into(), value.map(read_value).transpose().map_err(named)?);
+            }
             (EntryKey::Windows { community_id, key }, value) => {
                 let community = self.community(&community_id);
                 let Some(community) = self.communities[community as usize].as_mut() else { return Ok(()) };
@@ -122,6 +127,7 @@ impl Partition {
             self.schedule(number as u32, &shared.windows);
         }
         self.recall(shared);
+        self.restore_items(shared);
         // What the low mark had passed leaves again; that it left once may not have been written down.
         if let Some(low_mark) = self.low_mark {
             self.leaving =

@@ -8,13 +8,13 @@ use pipeline::{
     KeyFormat, Pseudonym,
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
-use record::{Author, Correction, EpochMs, Interaction, Kind, Ledger, Role, partition_for_key};
-use rules::{LiveCommunities, Routing};
+use record::{Action, Author, Correction, EpochMs, Interaction, Kind, Ledger, Role, partition_for_key};
+use rules::{LiveCommunities, QueueSpec, Routing, Sla, SlaClock};
 use serde_json::Value;
 use window::WindowSet;
 use wire::{
-    ClassifiedDecoder, CorrectionDecoder, Encoder, Framing, GenericSchema, RawDecoder, RawEncoder, RawFormat,
-    SchemaName,
+    ActionDecoder, ClassifiedDecoder, CorrectionDecoder, Encoder, Framing, GenericSchema, RawDecoder, RawEncoder,
+    RawFormat, SchemaName,
 };
 
 pub(crate) const NOW: EpochMs = 1_795_482_000_000;
@@ -82,23 +82,37 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunitySt
         decoder: ClassifiedDecoder::new(Framing::SingleObject),
         corrections_topic: "corrections".into(),
         corrections_decoder: CorrectionDecoder::new(Framing::SingleObject),
+        actions_topic: "actions".into(),
+        actions_decoder: ActionDecoder::new(Framing::SingleObject),
         encoders: CommunityEncoders {
             metrics: Encoder::single_object(SchemaName::CommunityMetrics),
             queue_item: Encoder::single_object(SchemaName::QueueItem),
         },
         windows,
-        routing: Routing::standard(),
+        routing: routing(),
         communities: LiveCommunities::default(),
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max,
         members_max: 1_000_000,
         parked_max: 100,
+        items_max: 1_000_000,
+        keep_closed_ms: 3 * 86_400_000,
+        expire_ms: 7 * 86_400_000,
+        claim_ms: 1_800_000,
+        auto_replies: vec!["silakan DM".to_owned()],
         remember_ms: 30 * 86_400_000,
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: RAW_BYTES_MAX,
         changelog: true,
     })
+}
+
+/// The standard queues; a complaint is to be answered within an hour.
+fn routing() -> Routing {
+    let mut queues: Vec<QueueSpec> = Routing::standard().queues().iter().map(|queue| queue.spec.clone()).collect();
+    queues[0].sla = Sla::new(60, SlaClock::Always);
+    Routing::new(queues).unwrap()
 }
 
 pub(crate) fn post(id: &str, community: &str, created_at: EpochMs, text: &str) -> Interaction<'static> {
@@ -297,6 +311,17 @@ impl CommunitySide {
             InputPartition { input: CommunityStage::CORRECTIONS, partition: partition_for_key(&key, self.partitions) };
         let mut value = Vec::new();
         Encoder::single_object(SchemaName::Correction).encode(correction, &mut value).unwrap();
+        let kept = Kept { partition: None, key: Some(key), value: Some(value), headers: BTreeMap::new() };
+        self.log.get_mut(&at).unwrap().push(kept);
+    }
+
+    /// Appends a responder's action to its topic.
+    pub(crate) fn act(&mut self, action: &Action<'_>) {
+        let community = record::decode_key(&action.target).unwrap().into_iter().next().unwrap();
+        let key = record::encode_key(&[&community]).into_bytes();
+        let at = InputPartition { input: CommunityStage::ACTIONS, partition: partition_for_key(&key, self.partitions) };
+        let mut value = Vec::new();
+        Encoder::single_object(SchemaName::Action).encode(action, &mut value).unwrap();
         let kept = Kept { partition: None, key: Some(key), value: Some(value), headers: BTreeMap::new() };
         self.log.get_mut(&at).unwrap().push(kept);
     }

@@ -1,0 +1,281 @@
+//! Items of the response queues: what waits, for whom, since when, and what became of it.
+//!
+//! An item's standing is a function of times that are in the records: when the person wrote, when the brand answered that
+//! person, when a responder closed it. So it is the same in whichever order the topics are read, and after any replay. A row of
+//! the queues' state is written before a commit for each item of which something changed.
+
+mod acts;
+mod content;
+mod life;
+mod overdue;
+mod rows;
+mod standing;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use record::{EpochMs, ReachBand};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+pub(super) use self::acts::{Acts, Claim};
+pub(super) use self::content::Content;
+pub(super) use self::life::Act;
+pub(super) use self::overdue::Overdue;
+pub(super) use self::standing::Standing;
+use super::answers::TargetHash;
+use super::identity::SlotId;
+
+/// Most messages of the same person after an item that are remembered with it.
+const CONTACTS_MAX: usize = 16;
+/// Most items of one person, and of one thread, that are brought together.
+const PERSON_ITEMS_MAX: usize = 64;
+const THREAD_ITEMS_MAX: usize = 1_000;
+
+/// A hash of a person in a community, or of a thread; good within this process.
+pub(super) type Group = u64;
+
+/// What is known of an item beyond its interaction's entry in the index. What the changelog holds of it, but for what follows from
+/// the rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Item {
+    /// [`Content`], as it is stored.
+    pub(super) content: Box<[u8]>,
+    /// Whom responders say that it is taken or closed by.
+    pub(super) acts: Option<Box<Acts>>,
+    /// When the person wrote again in the same thread, in messages that are no items, and what these may be answered by.
+    pub(super) contacts: Vec<(EpochMs, TargetHash)>,
+    /// An edit or a correction took it to another queue.
+    pub(super) moved: bool,
+    /// When a responder sent it to another queue, or its author made it something else.
+    pub(super) moved_at: Option<EpochMs>,
+    /// Nobody acted in time, or there was no room.
+    pub(super) expired: bool,
+    /// The person had an item in this community before.
+    pub(super) repeated: bool,
+    /// It was answered, as of the last row: that goes for its thread.
+    pub(super) answered: bool,
+    /// When it stopped waiting, as of the last row.
+    pub(super) closed_at: Option<EpochMs>,
+    #[serde(skip)]
+    links: Links,
+}
+
+/// What follows from the rest.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Links {
+    person: Option<Group>,
+    thread: Option<Group>,
+    /// The timer that is set for it.
+    due_at: Option<EpochMs>,
+    /// How it stands among what its community has past the service level.
+    overdue: Option<(Option<EpochMs>, EpochMs)>,
+    /// A row is to be written.
+    dirty: bool,
+    /// The changelog does not have it as it is.
+    changed: bool,
+    /// It was taken back, or no queue takes it: it goes with its last row.
+    ended: bool,
+}
+
+/// The items of one thread.
+#[derive(Debug, Default)]
+struct Thread {
+    slots: SmallVec<[SlotId; 2]>,
+    /// How many of them were answered, also of those that were let go of since.
+    answered: u32,
+}
+
+/// The items of a partition.
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    by_slot: HashMap<SlotId, Item, ahash::RandomState>,
+    /// The items of each person.
+    people: HashMap<Group, SmallVec<[SlotId; 2]>, ahash::RandomState>,
+    /// The items of each thread.
+    threads: HashMap<Group, Thread, ahash::RandomState>,
+    /// Which item a message belongs to that is none itself.
+    contacts: HashMap<TargetHash, SlotId, ahash::RandomState>,
+    /// When those that wait are due.
+    timers: BTreeSet<(EpochMs, SlotId)>,
+    /// Those of which a row is to be written.
+    dirty: Vec<SlotId>,
+    /// Those of which the changelog is to be told.
+    changed: Vec<SlotId>,
+    /// Keys in the index of those that the changelog is to forget.
+    removed: Vec<Box<[u8]>>,
+    /// Read back before the index knows their places.
+    restored: HashMap<Box<[u8]>, Item, ahash::RandomState>,
+    hasher: ahash::RandomState,
+    /// Those that wait, as of their last rows.
+    waiting: usize,
+    /// Waiting ones that were let go of for want of room or of time.
+    pub(super) expired: u64,
+    /// How long those took that were closed last, and how many ever were.
+    closed: VecDeque<Closed>,
+    closed_total: u64,
+}
+
+/// An item that was answered or closed for the first time, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Closed {
+    /// How far the person's voice reaches.
+    pub reach_band: ReachBand,
+    /// The language of what they said.
+    pub language: record::Language,
+    /// True if the brand answered, false if a responder closed it without.
+    pub answered: bool,
+    /// From what the person said until then, in milliseconds of event time.
+    pub wait_ms: i64,
+}
+
+/// Most of [`Closed`] that are kept for who asks now and then; more are of no use to a distribution.
+const CLOSED_MAX: usize = 4_096;
+
+impl Items {
+    pub(super) fn len(&self) -> usize {
+        self.by_slot.len()
+    }
+
+    /// How many wait, as of their last rows.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SlotId, &Item)> {
+        self.by_slot.iter().map(|(&slot, item)| (slot, item))
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        !self.changed.is_empty() || !self.removed.is_empty()
+    }
+
+    /// A row of this item is to be written.
+    pub(super) fn touch(&mut self, slot: SlotId) {
+        if let Some(item) = self.by_slot.get_mut(&slot)
+            && !item.links.dirty
+        {
+            item.links.dirty = true;
+            self.dirty.push(slot);
+        }
+    }
+
+    /// What stands for a person in a community, or for a thread.
+    fn group(&self, community_id: &str, part: &[u8]) -> Group {
+        self.hasher.hash_one((community_id, part))
+    }
+
+    /// Adds an item, and brings it together with the others of the person and of the thread. `event_time` gives theirs.
+    fn insert(&mut self, slot: SlotId, at: EpochMs, mut item: Item, event_time: impl Fn(SlotId) -> EpochMs) {
+        if let Some(person) = item.links.person {
+            let others = self.people.entry(person).or_default();
+            let mut later = SmallVec::<[SlotId; 8]>::new();
+            for &other in others.iter() {
+                if event_time(other) < at {
+                    item.repeated = true;
+                } else if event_time(other) > at {
+                    later.push(other);
+                }
+            }
+            item.repeated |= others.len() >= PERSON_ITEMS_MAX;
+            if others.len() < PERSON_ITEMS_MAX {
+                others.push(slot);
+            }
+            for other in later {
+                if let Some(of_other) = self.by_slot.get_mut(&other)
+                    && !of_other.repeated
+                {
+                    of_other.repeated = true;
+                    self.touch(other);
+                }
+            }
+        }
+        if let Some(thread) = item.links.thread {
+            let others = self.threads.entry(thread).or_default();
+            others.answered += u32::from(item.answered);
+            if others.slots.len() < THREAD_ITEMS_MAX {
+                others.slots.push(slot);
+            }
+        }
+        for &(_, hash) in &item.contacts {
+            self.contacts.insert(hash, slot);
+        }
+        self.waiting += usize::from(item.closed_at.is_none());
+        self.by_slot.insert(slot, item);
+    }
+
+    /// Takes an item out. The changelog is told by the key in the index.
+    fn remove(&mut self, slot: SlotId, key: &[u8]) -> Option<Item> {
+        self.unlink(slot);
+        let item = self.by_slot.remove(&slot)?;
+        if let Some(due_at) = item.links.due_at {
+            self.timers.remove(&(due_at, slot));
+        }
+        self.waiting -= usize::from(item.closed_at.is_none());
+        self.removed.push(key.into());
+        Some(item)
+    }
+
+    /// Parts an item from the others of the person and of the thread.
+    fn unlink(&mut self, slot: SlotId) {
+        let Some(item) = self.by_slot.get_mut(&slot) else { return };
+        let (person, thread) = (item.links.person.take(), item.links.thread.take());
+        for (_, hash) in &item.contacts {
+            self.contacts.remove(hash);
+        }
+        if let Some(person) = person
+            && let Some(slots) = self.people.get_mut(&person)
+        {
+            slots.retain(|held| *held != slot);
+            if slots.is_empty() {
+                self.people.remove(&person);
+            }
+        }
+        if let Some(thread) = thread
+            && let Some(others) = self.threads.get_mut(&thread)
+        {
+            others.slots.retain(|held| *held != slot);
+            if others.slots.is_empty() {
+                self.threads.remove(&thread);
+            }
+        }
+    }
+
+    /// Whether nobody was answered in its thread.
+    fn is_thread_unanswered(&self, item: &Item) -> bool {
+        let answered = |thread| self.threads.get(&thread).is_some_and(|thread| thread.answered > 0);
+        !item.answered && !item.links.thread.is_some_and(answered)
+    }
+
+    /// An item was answered, or is not any more: that goes for all of its thread.
+    fn answer(&mut self, slot: SlotId, answered: bool) {
+        let Some(item) = self.by_slot.get_mut(&slot) else { return };
+        if std::mem::replace(&mut item.answered, answered) == answered {
+            return;
+        }
+        let Some(thread) = item.links.thread.and_then(|thread| self.threads.get_mut(&thread)) else { return };
+        let before = thread.answered;
+        thread.answered = if answered { before + 1 } else { before.saturating_sub(1) };
+        if (before == 0) != (thread.answered == 0) {
+            thread.slots.clone().into_iter().for_each(|slot| self.touch(slot));
+        }
+    }
+
+    /// The item that waits for an answer to this, if it is another message of the person.
+    pub(super) fn of_contact(&self, hash: TargetHash) -> Option<SlotId> {
+        self.contacts.get(&hash).copied()
+    }
+
+    /// An item was closed.
+    fn was_closed(&mut self, closed: Closed) {
+        if self.closed.len() == CLOSED_MAX {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(closed);
+        self.closed_total += 1;
+    }
+
+    /// How many were closed since the partition was assigned, and the last of them.
+    pub(super) fn closed(&self) -> (u64, &VecDeque<Closed>) {
+        (self.closed_total, &self.closed)
+    }
+}

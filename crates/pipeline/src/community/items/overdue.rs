@@ -1,0 +1,64 @@
+//! The complaints of one community that have a service level: how many are past it, as of any end that can still be asked for.
+
+use std::collections::BTreeSet;
+
+use record::EpochMs;
+
+use crate::community::identity::SlotId;
+
+/// When it was closed, if it was, and when it was due.
+type Due = (Option<EpochMs>, EpochMs);
+
+#[derive(Debug, Default)]
+pub(crate) struct Overdue {
+    /// Those that wait, by when they are due.
+    waiting: BTreeSet<(EpochMs, SlotId)>,
+    /// Those that do not any more: since when, and when they were due.
+    closed: BTreeSet<(EpochMs, EpochMs, SlotId)>,
+}
+
+impl Overdue {
+    /// An item stands otherwise than before.
+    pub(super) fn change(&mut self, slot: SlotId, before: Option<Due>, now: Option<Due>) {
+        match before {
+            Some((Some(closed_at), due_at)) => self.closed.remove(&(closed_at, due_at, slot)),
+            Some((None, due_at)) => self.waiting.remove(&(due_at, slot)),
+            None => false,
+        };
+        match now {
+            Some((Some(closed_at), due_at)) => self.closed.insert((closed_at, due_at, slot)),
+            Some((None, due_at)) => self.waiting.insert((due_at, slot)),
+            None => false,
+        };
+    }
+
+    /// How many were past their service level at `end`, and how many waited within it.
+    pub(crate) fn as_of(&self, end: EpochMs) -> (usize, usize) {
+        let overdue = self.waiting.range(..=(end, SlotId::MAX)).count();
+        let within = self.waiting.len() - overdue;
+        let closed_later = self.closed.range((end.saturating_add(1), EpochMs::MIN, 0)..);
+        let was_overdue = closed_later.filter(|&&(_, due_at, _)| due_at <= end).count();
+        (overdue + was_overdue, within)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_past_its_service_level_from_then_until_it_is_closed() {
+        let mut overdue = Overdue::default();
+        overdue.change(1, None, Some((None, 100)));
+        overdue.change(2, None, Some((None, 50)));
+        overdue.change(2, Some((None, 50)), Some((Some(80), 50)));
+        let check = |end, expected| assert_eq!(overdue.as_of(end).0, expected, "{end}");
+        check(49, 0);
+        check(50, 1);
+        check(80, 0);
+        check(100, 1);
+        let mut overdue = overdue;
+        overdue.change(1, Some((None, 100)), None);
+        assert_eq!(overdue.as_of(100), (0, 0));
+    }
+}

@@ -1,0 +1,369 @@
+//! The life of queue items: who is answered, who waits again, what responders did, and that nothing of it comes undone.
+
+use proptest::prelude::*;
+use record::{Action, Author, EpochMs, Interaction, Kind, Outcome, Role};
+use serde_json::Value;
+use window::WindowSet;
+
+use crate::community::{TEXTS, Whole};
+use crate::world::{NOW, post};
+
+const MINUTE_MS: i64 = 60_000;
+/// What is neither thanks nor an item.
+const GREETING: &str = TEXTS[3];
+const COMPLAINT: &str = TEXTS[0];
+const PRAISE: &str = TEXTS[1];
+
+fn author(id: &str, role: Role) -> Option<Author<'static>> {
+    Some(Author { id: id.to_owned().into(), handle: None, role, followers: Some(7), verified: None })
+}
+
+/// A comment of this author under post `p`, or under a comment of it.
+fn comment(id: &str, by: &str, under: Option<&str>, at: EpochMs, text: &str) -> Interaction<'static> {
+    let role = if by == "brand" { Role::Brand } else { Role::Member };
+    Interaction {
+        kind: Kind::Comment,
+        author: author(by, role),
+        post_id: Some("p".into()),
+        parent_id: under.map(|under| under.to_owned().into()),
+        post_author: author("brand", Role::Brand),
+        ..post(id, "c", at, text)
+    }
+}
+
+fn action(kind: &'static str, target: &str, by: &'static str, at: EpochMs, until: Option<EpochMs>) -> Action<'static> {
+    Action { kind: kind.into(), target: target.to_owned().into(), by: by.into(), at, until, reason: None }
+}
+
+/// A stage, and the minutes that have passed in it.
+struct Desk {
+    whole: Whole,
+    now: EpochMs,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        Desk { whole: Whole::new(WindowSet::standard(), 1_000_000), now: NOW }
+    }
+
+    fn says(&mut self, interaction: &Interaction<'_>) {
+        self.now = self.now.max(interaction.observed_at);
+        self.whole.raw(0, interaction, self.now);
+        self.whole.settle(self.now);
+    }
+
+    fn does(&mut self, action: &Action<'_>) {
+        self.now = self.now.max(action.at);
+        self.whole.side.act(action);
+        self.whole.settle(self.now);
+    }
+
+    fn passes(&mut self, minutes: i64) {
+        self.now += minutes * MINUTE_MS;
+        // Every source is heard of again before event time goes on with the clock.
+        for _ in 0..2 {
+            self.whole.settle(self.now);
+            self.now += 1_000;
+        }
+    }
+
+    fn row(&self, id: &str) -> &Value {
+        &self.whole.side.left.queue_states[&format!("c|comment|{id}")]
+    }
+
+    fn status(&self, id: &str) -> &str {
+        self.row(id)["status"].as_str().unwrap()
+    }
+
+    fn outcome(&self, outcome: Outcome) -> u64 {
+        self.whole.side.ledger().count(outcome)
+    }
+}
+
+#[test]
+fn an_answer_is_to_one_person_and_an_automatic_reply_is_none() {
+    let mut desk = Desk::new();
+    for number in 1..=3 {
+        desk.says(&comment(&format!("k{number}"), &format!("m{number}"), None, NOW + number, COMPLAINT));
+    }
+    assert_eq!(desk.row("k1")["priority_reasons"], serde_json::json!(["complaint", "unanswered_thread"]));
+    desk.says(&comment("auto", "brand", Some("k1"), NOW + 1_000, "Halo Kak, silakan  DM kami ya"));
+    assert_eq!(desk.status("k1"), "open");
+    desk.says(&comment("answer", "brand", Some("k2"), NOW + 2_000, "Paketnya sudah kami kirim ulang, Kak"));
+    assert_eq!((desk.status("k1"), desk.status("k2"), desk.status("k3")), ("open", "answered", "open"));
+    assert_eq!(desk.row("k2")["answered_at"], NOW + 2_000);
+    assert_eq!(desk.row("k1")["priority_reasons"], serde_json::json!(["complaint"]), "the thread has an answer");
+    // A word to all under the post answers none of them.
+    desk.says(&comment("all", "brand", None, NOW + 3_000, "Mohon maaf atas kendalanya"));
+    assert_eq!((desk.status("k1"), desk.status("k3")), ("open", "open"));
+    // What is taken back was no answer.
+    let mut gone = comment("answer", "brand", Some("k2"), NOW + 2_000, "");
+    gone.deleted = true;
+    gone.observed_at = NOW + 4_000;
+    desk.says(&gone);
+    assert_eq!(desk.status("k2"), "open");
+}
+
+#[test]
+fn who_writes_again_waits_again_but_thanks_ask_for_nothing() {
+    let mut desk = Desk::new();
+    desk.says(&comment("k", "m", None, NOW, COMPLAINT));
+    desk.says(&comment("a1", "brand", Some("k"), NOW + 1_000, "Sudah kami cek ya Kak"));
+    desk.says(&comment("thanks", "m", Some("a1"), NOW + 2_000, PRAISE));
+    assert_eq!(desk.status("k"), "answered");
+    desk.says(&comment("other", "n", Some("a1"), NOW + 2_500, GREETING));
+    assert_eq!(desk.status("k"), "answered", "somebody else");
+    desk.says(&comment("again", "m", Some("a1"), NOW + 3_000, GREETING));
+    assert_eq!((desk.status("k"), desk.row("k")["reopened"].as_i64()), ("reopened", Some(1)));
+    desk.says(&comment("a2", "brand", Some("again"), NOW + 4_000, "Baik Kak"));
+    assert_eq!(desk.status("k"), "answered");
+    assert_eq!(desk.row("k")["answered_at"], NOW + 1_000, "the first response stays");
+    desk.whole.side.crash();
+    desk.says(&comment("third", "m", Some("a2"), NOW + 5_000, GREETING));
+    assert_eq!((desk.status("k"), desk.row("k")["reopened"].as_i64()), ("reopened", Some(2)));
+}
+
+#[test]
+fn claims_are_leases_and_acknowledgements_last() {
+    let mut desk = Desk::new();
+    desk.says(&comment("k", "m", None, NOW, COMPLAINT));
+    let until = NOW + 10 * MINUTE_MS;
+    desk.does(&action("claim", "c|comment|k", "sari", NOW + 1_000, Some(until)));
+    assert_eq!((desk.status("k"), &desk.row("k")["claimed_by"]), ("claimed", &Value::from("sari")));
+    assert_eq!(desk.row("k")["claim_until"], until);
+    desk.does(&action("claim", "c|comment|k", "budi", NOW + 2_000, None));
+    assert_eq!(desk.row("k")["claimed_by"], "sari", "the lease is on");
+    assert_eq!(desk.outcome(Outcome::Stale), 1);
+    desk.does(&action("release", "c|comment|k", "sari", NOW + 3_000, None));
+    assert_eq!(desk.status("k"), "open");
+    desk.does(&action("claim", "c|comment|k", "budi", NOW + 4_000, None));
+    assert_eq!(desk.row("k")["claim_until"], NOW + 4_000 + 1_800_000, "the lease that is configured");
+    desk.does(&action("acknowledge", "c|comment|k", "budi", NOW + 5_000, None));
+    let row = desk.row("k").clone();
+    assert_eq!((&row["status"], &row["acknowledged_by"]), (&Value::from("acknowledged"), &Value::from("budi")));
+    assert_eq!(row["acknowledged_at"], NOW + 5_000);
+    assert!(row["claimed_by"].is_null());
+    // Crawled again, replayed, crashed: it stays closed.
+    let mut again = comment("k", "m", None, NOW, COMPLAINT);
+    again.observed_at = NOW + 6_000;
+    desk.says(&again);
+    desk.whole.side.crash();
+    desk.whole.side.replay();
+    assert_eq!(desk.row("k"), &row);
+    // Three days later its text is let go of, and still it stays closed.
+    desk.passes(4 * 24 * 60);
+    desk.passes(90);
+    assert_eq!(desk.whole.side.stage.status().map(|status| status.items).sum::<usize>(), 0);
+    again.observed_at = desk.now;
+    desk.says(&again);
+    let mut edited = again.clone();
+    edited.edited_at = Some(desk.now);
+    edited.text = format!("{COMPLAINT} Tolong ya.").into();
+    desk.says(&edited);
+    assert_eq!(desk.row("k"), &row, "the same concern in other words");
+    edited.edited_at = Some(desk.now + 1);
+    edited.text = PRAISE.into();
+    desk.says(&edited);
+    assert_eq!((desk.status("k"), &desk.row("k")["queue"]), ("moved", &Value::from("praise")));
+}
+
+#[test]
+fn an_act_may_come_before_its_item_and_too_many_are_dead_letters() {
+    let mut desk = Desk::new();
+    desk.does(&action("acknowledge", "c|comment|k", "sari", NOW + 1_000, None));
+    desk.does(&action("acknowledge", "c|comment|k", "sari", NOW + 1_000, None));
+    assert_eq!((desk.outcome(Outcome::Parked), desk.outcome(Outcome::Stale)), (1, 1));
+    desk.whole.side.crash();
+    desk.says(&comment("k", "m", None, NOW, COMPLAINT));
+    assert_eq!(desk.status("k"), "acknowledged");
+    for number in 0..101 {
+        desk.does(&action("acknowledge", &format!("c|post|{number}"), "sari", NOW + 1_000, None));
+    }
+    desk.does(&action("hug", "c|comment|k", "sari", NOW + 1_000, None));
+    assert_eq!(desk.outcome(Outcome::DeadLettered), 2, "one more than may wait, and one that means nothing");
+}
+
+#[test]
+fn a_service_level_is_breached_in_event_time() {
+    let mut desk = Desk::new();
+    desk.says(&comment("k", "m", None, NOW, COMPLAINT));
+    desk.says(&comment("in time", "n", None, NOW, COMPLAINT));
+    assert_eq!(desk.row("k")["due_at"], NOW + 60 * MINUTE_MS);
+    desk.passes(30);
+    assert!(desk.row("k")["breached_at"].is_null());
+    desk.says(&comment("a", "brand", Some("in time"), NOW + 40 * MINUTE_MS, "Sudah kami kirim ya Kak"));
+    desk.whole.side.crash();
+    desk.passes(1);
+    desk.passes(40);
+    assert_eq!(desk.row("k")["breached_at"], NOW + 60 * MINUTE_MS);
+    assert!(desk.row("k")["priority_reasons"].as_array().unwrap().contains(&"overdue".into()), "{}", desk.row("k"));
+    let row = &desk.whole.side.left.queue_states["c|comment|in%20time"];
+    assert!(row["breached_at"].is_null() && row["status"] == "answered", "{row}");
+    // The answer that comes too late does not undo it.
+    desk.says(&comment("late", "brand", Some("k"), NOW + 70 * MINUTE_MS, "Mohon maaf, sudah kami kirim"));
+    assert_eq!(desk.status("k"), "answered");
+    assert_eq!(desk.row("k")["breached_at"], NOW + 60 * MINUTE_MS);
+    let closed = desk.whole.side.stage.closed().flat_map(|(.., last)| last.iter().map(|last| last.wait_ms / MINUTE_MS));
+    let closed: Vec<i64> = closed.collect();
+    // The crash took the first with it: it is a figure of this process.
+    assert_eq!(closed, [70]);
+}
+
+#[test]
+fn repeated_contact_raises_a_priority_in_whichever_order_it_is_heard_of() {
+    let mut desk = Desk::new();
+    desk.says(&comment("second", "m", None, NOW + 5_000, COMPLAINT));
+    let before = desk.row("second")["priority"].as_i64();
+    desk.says(&comment("other", "n", None, NOW, COMPLAINT));
+    assert_eq!(desk.row("second")["priority"].as_i64(), before);
+    desk.says(&comment("first", "m", None, NOW, COMPLAINT));
+    assert!(desk.row("second")["priority"].as_i64() > before, "{}", desk.row("second"));
+    assert_eq!(desk.row("first")["priority"].as_i64(), before);
+}
+
+#[test]
+fn corrections_show_at_once_and_move_what_waits() {
+    let mut desk = Desk::new();
+    desk.says(&comment("k", "m", None, NOW, COMPLAINT));
+    let correct = |desk: &mut Desk, label, queue: Option<&'static str>, at| {
+        desk.whole.side.correct(&record::Correction {
+            community_id: "c".into(),
+            kind: Kind::Comment,
+            id: "k".into(),
+            label,
+            queue: queue.map(Into::into),
+            by: "sari".into(),
+            at,
+            reason: None,
+        });
+        desk.now += 1_000;
+        desk.whole.settle(desk.now);
+    };
+    correct(&mut desk, Some(record::Label::Tip), None, NOW + 1_000);
+    assert_eq!((desk.status("k"), &desk.row("k")["queue"]), ("moved", &Value::from("tip")));
+    assert_eq!(desk.row("k")["text"], COMPLAINT);
+    desk.does(&action("acknowledge", "c|comment|k", "sari", NOW + 5_000, None));
+    correct(&mut desk, Some(record::Label::Praise), None, NOW + 6_000);
+    assert_eq!((desk.status("k"), &desk.row("k")["queue"]), ("acknowledged", &Value::from("praise")), "for training");
+    correct(&mut desk, None, Some("complaint"), NOW + 7_000);
+    assert_eq!((desk.status("k"), &desk.row("k")["queue"]), ("moved", &Value::from("complaint")), "for somebody else");
+}
+
+#[test]
+fn what_nobody_acts_on_expires_and_what_is_taken_back_ends() {
+    let mut desk = Desk::new();
+    desk.says(&comment("k", "m", None, NOW, COMPLAINT));
+    let mut gone = comment("gone", "m", None, NOW, COMPLAINT);
+    desk.says(&gone);
+    gone.deleted = true;
+    gone.observed_at = NOW + 1_000;
+    desk.says(&gone);
+    assert_eq!((desk.status("gone"), &desk.row("gone")["text"]), ("retracted", &Value::Null));
+    desk.passes(7 * 24 * 60 + 1);
+    desk.passes(90);
+    assert_eq!(desk.status("k"), "expired");
+    let figures: Vec<_> = desk.whole.side.stage.status().filter(|status| status.items_expired > 0).collect();
+    assert_eq!(figures.iter().map(|status| (status.items, status.items_expired)).collect::<Vec<_>>(), [(0, 1)]);
+}
+
+/// Something that happens at the desk.
+#[derive(Debug, Clone)]
+enum Happens {
+    Says { id: u8, by: u8, text: usize, under: Option<u8>, edited: bool, deleted: bool },
+    Answers { id: u8, under: u8, deleted: bool },
+    Does { kind: usize, id: u8, by: usize },
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let says = (0_u8..12, 0_u8..3, 0_usize..TEXTS.len(), prop::option::of(0_u8..20), 0_u8..4, 0_u8..8);
+    let says = says.prop_map(|(id, by, text, under, edited, deleted)| Happens::Says {
+        id,
+        by,
+        text,
+        under,
+        edited: edited == 0,
+        deleted: deleted == 0,
+    });
+    let answers = (12_u8..20, 0_u8..12, 0_u8..8);
+    let answers = answers.prop_map(|(id, under, deleted)| Happens::Answers { id, under, deleted: deleted == 0 });
+    let does = (0_usize..3, 0_u8..12, 0_usize..2).prop_map(|(kind, id, by)| Happens::Does { kind, id, by });
+    prop_oneof![4 => says, 2 => answers, 2 => does]
+}
+
+/// Feeds what is said to the classify stage, and what is done to the topic of actions: at their turns, or all that is done first.
+fn desk_of(all: &[Happens], acts_first: bool, crashes: &[bool]) -> Desk {
+    let mut desk = Desk::new();
+    let at = |place: usize| NOW + place as i64 * 10_000;
+    let act = |place: usize, happens: &Happens| match happens {
+        Happens::Does { kind, id, by } => {
+            let kind = ["claim", "release", "acknowledge"][*kind];
+            let until = (kind == "claim").then(|| at(place) + 60_000);
+            Some(action(kind, &format!("c|comment|{id}"), ["sari", "budi"][*by], at(place), until))
+        }
+        _ => None,
+    };
+    if acts_first {
+        desk.now = at(all.len());
+        all.iter().enumerate().filter_map(|(place, happens)| act(place, happens)).for_each(|action| {
+            desk.whole.side.act(&action);
+        });
+        desk.whole.settle(desk.now);
+    }
+    for (place, happens) in all.iter().enumerate() {
+        desk.now = desk.now.max(at(place));
+        match happens {
+            Happens::Says { id, by, text, under, edited, deleted } => {
+                let under = under.map(|under| under.to_string());
+                let mut said = comment(&id.to_string(), &format!("m{by}"), under.as_deref(), 0, TEXTS[*text]);
+                // Whoever says it, and when, is the same in all versions.
+                (said.author, said.created_at) = (author(&format!("m{}", id % 3), Role::Member), NOW + i64::from(*id));
+                said.observed_at = at(place);
+                said.edited_at = edited.then(|| at(place));
+                said.deleted = *deleted;
+                desk.whole.raw(0, &said, desk.now);
+            }
+            Happens::Answers { id, under, deleted } => {
+                let mut said = comment(&id.to_string(), "brand", Some(&under.to_string()), 0, "Sudah kami cek ya Kak");
+                (said.created_at, said.observed_at) = (NOW + 10_000 * i64::from(*id), at(place));
+                said.deleted = *deleted;
+                desk.whole.raw(0, &said, desk.now);
+            }
+            Happens::Does { .. } => {
+                if !acts_first && let Some(action) = act(place, happens) {
+                    desk.whole.side.act(&action);
+                }
+            }
+        }
+        if crashes.get(place).copied().unwrap_or(true) {
+            desk.whole.settle(desk.now);
+        } else {
+            desk.whole.side.read();
+            desk.whole.side.crash();
+        }
+    }
+    for _ in 0..3 {
+        desk.passes(40);
+    }
+    desk
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, max_shrink_iters: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_that_was_done_comes_undone(
+        all in prop::collection::vec(happens(), 1..50),
+        crashes in prop::collection::vec(prop::bool::weighted(0.8), 50),
+    ) {
+        let plain = desk_of(&all, false, &[]);
+        let crashed = desk_of(&all, false, &crashes);
+        prop_assert_eq!(&plain.whole.side.left.queue_states, &crashed.whole.side.left.queue_states);
+        // Whatever order the two topics are read in.
+        let acts_first = desk_of(&all, true, &crashes);
+        prop_assert_eq!(&plain.whole.side.left.queue_states, &acts_first.whole.side.left.queue_states);
+        let mut replayed = plain;
+        let before = replayed.whole.side.left.queue_states.clone();
+        replayed.whole.side.replay();
+        prop_assert_eq!(&before, &replayed.whole.side.left.queue_states);
+    }
+}
