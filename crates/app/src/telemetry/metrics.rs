@@ -53,6 +53,9 @@ pub(crate) struct Metrics {
     parked_expired: IntCounterVec,
     panes: IntCounterVec,
     hottest_per_second: GaugeVec,
+    communities_listed: IntGaugeVec,
+    communities_reloads: IntCounterVec,
+    communities_reload_failed: IntCounterVec,
     /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
     seen: Arc<Mutex<HashMap<String, u64>>>,
     /// The partitions of each stage when it was last looked at.
@@ -186,6 +189,17 @@ impl Metrics {
                 "Records of the partition's busiest community, a second, over 10 seconds; one thread works on a community.",
                 &["partition"],
             ),
+            communities_listed: gauge("communities_listed", "Communities that the registry lists.", &[]),
+            communities_reloads: counter(
+                "communities_reloads_total",
+                "Times that the community registry was read anew and taken.",
+                &[],
+            ),
+            communities_reload_failed: counter(
+                "communities_reload_failed_total",
+                "Times that it was refused for a mistake; the one before stays.",
+                &[],
+            ),
             panes: counter("panes_total", "Panes emitted.", &["partition"]),
             registry,
             seen: Arc::default(),
@@ -282,6 +296,21 @@ impl Metrics {
         for (tier, &count) in record::Tier::ALL.iter().zip(&tallies.by_tier) {
             self.add_up(&self.decided, &[tier.as_str()], count);
         }
+    }
+
+    /// The community registry lists so many.
+    pub(crate) fn communities_listed(&self, communities: usize) {
+        let none: &[&str] = &[];
+        self.communities_listed.with_label_values(none).set(i64::try_from(communities).unwrap_or(i64::MAX));
+        // Shown from the beginning, so that the first failure is a growth.
+        self.communities_reloads.with_label_values(none).inc_by(0);
+        self.communities_reload_failed.with_label_values(none).inc_by(0);
+    }
+
+    /// The community registry was read anew, or could not be.
+    pub(crate) fn communities_reloaded(&self, taken: bool) {
+        let counter = if taken { &self.communities_reloads } else { &self.communities_reload_failed };
+        counter.with_label_values(&[] as &[&str]).inc();
     }
 
     /// Takes in how many fields of raw JSON records no schema names.

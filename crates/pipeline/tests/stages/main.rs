@@ -6,4 +6,5 @@ mod classify;
 mod community;
 mod event_time;
 mod harmony;
+mod routing;
 mod world;
