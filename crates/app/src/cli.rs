@@ -11,7 +11,8 @@ use kafka_io::reader::ReadError;
 use record::stage::Stop;
 
 use crate::commands::{
-    check, classify, corrections, demo, explain, ingest, model, reprocess, run, schemas, sim, tail, topics,
+    check, classify, communities, corrections, demo, explain, ingest, model, reprocess, route, run, schemas, sim, tail,
+    topics,
 };
 use crate::config::{self, Config, ConfigErrors};
 use crate::registry::RegistryError;
@@ -121,6 +122,19 @@ Examples:
   sinyal explain social.interactions.classified:3:1742 --config sinyal.toml
   sinyal explain social.queue.review:0:17 --json")]
     Explain(explain::ExplainArgs),
+    /// Which rule a text would take to which queue, when an answer would be due, and why not the other rules.
+    #[command(after_help = "\
+Examples:
+  sinyal route --text 'Kecewa, paket belum sampai juga' --config sinyal.toml
+  sinyal route --text 'Kecewa, paket belum sampai juga' --community warga-kota --direction member_to_brand --json")]
+    Route(route::RouteArgs),
+    /// The community registry: time zones, business hours, holidays, the brand's accounts, departments.
+    #[command(after_help = "\
+Examples:
+  sinyal communities check communities.toml     ok, or everything that is wrong with it
+  sinyal communities list --config sinyal.toml
+  sinyal communities list --json --config sinyal.toml")]
+    Communities(communities::CommunitiesArgs),
     /// Records of a topic, decoded, as JSON Lines.
     #[command(after_help = "\
 Examples:
@@ -197,6 +211,11 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
         Command::Ingest(args) => ingest::run(args, &load()?),
         Command::Corrections(args) => corrections::run(args, &load()?),
         Command::Classify(args) => classify::run(args, &load()?),
+        Command::Route(args) => route::run(&args, &load()?),
+        Command::Communities(args) => match args.command {
+            communities::Command::List { json } => communities::list(json, &load()?),
+            communities::Command::Check { file } => communities::check(&file),
+        },
         Command::Tail(args) => tail::run(args, &load()?),
         Command::Model(args) => model::run(args).map(|()| OK),
         Command::Sim(args) => sim::run(args).map(|()| OK),

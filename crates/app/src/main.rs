@@ -3,6 +3,7 @@
 
 mod cli;
 mod commands;
+mod communities;
 mod config;
 mod console;
 mod registry;

@@ -6,8 +6,10 @@ use anyhow::Result;
 use classify::Model;
 use kafka_io::admin::Admin;
 use record::limits;
+use rules::Routing;
 
 use crate::cli::{OK, OUTSIDE, say};
+use crate::commands::communities::summary;
 use crate::commands::schemas;
 use crate::commands::topics::plan::{Change, Desired, Role, Step, plan};
 use crate::config::{Config, MAKE_SECRET};
@@ -47,11 +49,23 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
             None => Err(format!("pseudonym.secret_file names no file; {MAKE_SECRET}")),
         },
     );
+    let registry = match &config.communities_file {
+        Some(file) => format!("{}, from {}", summary(&config.communities), file.display()),
+        None => format!("communities.file names no file: {}", summary(&config.communities)),
+    };
+    findings.say("communities", Ok(registry));
+    findings.say("routing", Ok(about_routing(&config.routing)));
     findings.say("model", Ok(Model::embedded().version().to_owned()));
     check_kafka(config, &mut findings)?;
     check_registry(config, &mut findings);
     say(findings.lines.join("\n"))?;
     Ok(if findings.right { OK } else { OUTSIDE })
+}
+
+/// How many queues there are, which of them say when an answer is due, and how many rules send to them.
+fn about_routing(routing: &Routing) -> String {
+    let due = routing.queues().iter().filter(|queue| queue.spec.sla.is_some()).count();
+    format!("{} queues, {due} of them with a service level; {} rules", routing.queues().len(), routing.rules().len())
 }
 
 fn check_kafka(config: &Config, findings: &mut Findings) -> Result<()> {

@@ -12,6 +12,7 @@ use kafka_io::feed::Feed;
 use kafka_io::reader::{Reader, Start};
 use kafka_io::{Clock, Connection, Shutdown, SystemClock};
 use record::{EpochMs, Kind, Label, Outcome, Tier};
+use rules::LiveCommunities;
 use serde_json::{Value, json};
 use sim::{World, WorldConfig};
 use wire::{GenericSchema, RawEncoder, SchemaName};
@@ -102,6 +103,7 @@ pub(crate) fn run(args: DemoArgs, config: Config) -> Result<u8> {
         health: Health::new(Duration::from_secs(60)),
         metrics: Metrics::new(),
         shutdown: shutdown.clone(),
+        communities: LiveCommunities::new(config.communities.clone()),
         embedded: true,
     };
     let classified = Arc::new(Mutex::new(ClassifyReport::default()));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use classify::{Classifier, Decision};
 use kafka_io::reader::{Reader, Start};
-use record::{Label, Role, Tier};
-use rules::Routed;
+use record::{ContentKind, Direction, Label, Role, Tier};
+use rules::{Routable, Routed};
 use serde_json::{Value, json};
 
 use super::decoded::Decoded;
@@ -125,12 +125,34 @@ fn explain(text: String, record: Option<&Value>, pieces: usize, config: &Config)
     if let Some(deep) = config.deep.as_ref().filter(|deep| is_asked(&decision, tier, deep.ask_below, record)) {
         report = super::explain_deep::explain(report, deep, pieces)?;
     }
-    let role = record.map_or(Role::Member, author_role);
-    report.queue = match config.routing.route(report.decision.label, report.decision.abstained, role, false) {
-        Routed::Queue(route) => Some((route.queue.spec.name.clone(), route.queue.spec.department.clone())),
-        Routed::Unqueued => None,
-    };
+    report.queue = queue_of(&report.decision, record, config);
     Ok(report)
+}
+
+/// The queue that takes a decision, and the department: by what the record says beside it, where there is one.
+fn queue_of(decision: &Decision, record: Option<&Value>, config: &Config) -> Option<(String, String)> {
+    let said = |field: &str| record.map(|record| &record[field]).filter(|value| !value.is_null());
+    let community_id = said("community_id").and_then(Value::as_str).unwrap_or_default();
+    let kinds = said("content_kinds").and_then(|kinds| serde_json::from_value(kinds.clone()).ok());
+    let direction = said("direction").and_then(|direction| serde_json::from_value(direction.clone()).ok());
+    let routable = Routable {
+        label: decision.label,
+        confidence: decision.confidence,
+        abstained: decision.abstained,
+        language: decision.language,
+        community_id,
+        direction: direction.unwrap_or(Direction::Unknown),
+        content_kinds: kinds.unwrap_or_else(|| [ContentKind::Text].into_iter().collect()),
+        author_role: record.map_or(Role::Member, author_role),
+        deleted: false,
+    };
+    match config.routing.route(&routable) {
+        Routed::Queue(route) => {
+            let department = route.department(config.communities.get(community_id));
+            Some((route.queue.spec.name.clone(), department.to_owned()))
+        }
+        Routed::Unqueued => None,
+    }
 }
 
 /// Whether the deep tier is to be explained: where it decided the record, or without a record where it would be asked.

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod classify;
+pub(crate) mod communities;
 pub(crate) mod corrections;
 mod decoded;
 pub(crate) mod demo;
@@ -13,6 +14,7 @@ pub(crate) mod ingest;
 pub(crate) mod model;
 mod numbers;
 pub(crate) mod reprocess;
+pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod sim;

@@ -14,6 +14,7 @@ use kafka_io::feed::Feed;
 use kafka_io::reader::{Reader, Start};
 use kafka_io::{Shutdown, SystemClock};
 use record::{Outcome, Position};
+use rules::LiveCommunities;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use wire::SchemaName;
 
@@ -162,6 +163,7 @@ fn rebuild(
         health,
         metrics: Metrics::new(),
         shutdown: Shutdown::default(),
+        communities: LiveCommunities::new(next.communities.clone()),
         embedded: false,
     };
     let classified = Arc::new(Mutex::new(ClassifyReport::default()));

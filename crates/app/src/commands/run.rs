@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use kafka_io::{Shutdown, SystemClock};
+use rules::LiveCommunities;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::OK;
+use crate::communities::watch;
 use crate::config::Config;
 use crate::registry::RegistryError;
 use crate::roles::{Surroundings, needs_registry, run_classify, run_community};
@@ -49,6 +51,10 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         let bound = serve(address, health.clone(), metrics.clone())?;
         tracing::info!(%bound, "http is served");
     }
+    let communities = LiveCommunities::new(config.communities.clone());
+    if let Some(file) = &config.communities_file {
+        watch(file, &communities, &metrics, &shutdown)?;
+    }
     let surroundings = Surroundings {
         connection: config.kafka.connection.clone(),
         config: Arc::new(config),
@@ -56,6 +62,7 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         health,
         metrics,
         shutdown: shutdown.clone(),
+        communities,
         embedded: false,
     };
     // All are built before any of them runs: a role must not work while nobody attends to it.

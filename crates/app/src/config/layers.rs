@@ -2,6 +2,7 @@
 
 use toml::{Table, Value};
 
+use super::routing::{QUEUE, ROUTE};
 use super::{ConfigErrors, DEFAULT};
 
 /// Begins the name of every variable of the environment that is ours.
@@ -10,7 +11,7 @@ const ENVIRONMENT: &str = "SINYAL__";
 const FREE: &[&str] = &["kafka.properties", "kafka.property_files"];
 /// What the items of each list hold.
 const LISTS: &[(&str, &[&str])] =
-    &[("windows", &["name", "length_ms", "slide_ms", "lateness_ms"]), ("queues", &["name", "takes", "department"])];
+    &[("windows", &["name", "length_ms", "slide_ms", "lateness_ms"]), ("queues", QUEUE), ("routes", ROUTE)];
 
 /// Merges the layers; unknown keys are refused with the nearest known one.
 pub(super) fn merge(
@@ -122,11 +123,16 @@ fn check_keys(typed: &Table, known: &Table, path: &str, place: &str, errors: &mu
 }
 
 fn unknown<'a>(full: &str, known: impl Iterator<Item = &'a str>, path: &str, place: &str) -> String {
+    format!("{place}: {}", unknown_key(full, known, path))
+}
+
+/// What is said of a key that there is not: the nearest that there is.
+pub(crate) fn unknown_key<'a>(full: &str, known: impl Iterator<Item = &'a str>, path: &str) -> String {
     let key = full.rsplit('.').next().unwrap_or(full);
     let nearest = known.max_by(|one, two| strsim::jaro_winkler(key, one).total_cmp(&strsim::jaro_winkler(key, two)));
     match nearest {
-        Some(nearest) if path.is_empty() => format!("{place}: {full} is no key; did you mean {nearest}?"),
-        Some(nearest) => format!("{place}: {full} is no key; did you mean {path}.{nearest}?"),
-        None => format!("{place}: {full} is no key"),
+        Some(nearest) if path.is_empty() => format!("{full} is no key; did you mean {nearest}?"),
+        Some(nearest) => format!("{full} is no key; did you mean {path}.{nearest}?"),
+        None => format!("{full} is no key"),
     }
 }

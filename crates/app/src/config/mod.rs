@@ -3,16 +3,19 @@
 mod cross_checks;
 mod layers;
 mod properties;
+mod routing;
 mod validate;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kafka_io::Connection;
 use pipeline::KeyFormat;
-use rules::Routing;
+use rules::{Communities, Routing};
 use window::WindowSet;
 use wire::{Framing, RawFormat};
+
+pub(crate) use layers::unknown_key;
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
@@ -74,6 +77,10 @@ pub(crate) struct Config {
     pub(crate) alive_ms: u64,
     pub(crate) windows: WindowSet,
     pub(crate) routing: Routing,
+    /// The registry of communities as it is when the configuration is read.
+    pub(crate) communities: Communities,
+    /// Where it stands; `None`: nowhere, and none is listed.
+    pub(crate) communities_file: Option<PathBuf>,
 }
 
 /// Where Kafka is and what its clients may hold.
@@ -278,7 +285,7 @@ mod tests {
                 "raw.format is \"xml\"; \"avro\" or \"json\" is right",
                 "limits.future_ms is -5; 0 to 86400000 is right",
                 "http.listen is \"nowhere\"; an address such as 127.0.0.1:9184, or nothing, is right",
-                "queues[0].takes is \"anger\"; complaint, tip, experience, praise, other or review is right",
+                "queues[0].takes is \"anger\"; complaint, tip, experience, praise, other, review or routes is right",
             ]
         );
     }

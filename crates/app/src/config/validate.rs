@@ -1,17 +1,18 @@
 //! What was typed becomes what is meant.
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kafka_io::Connection;
 use pipeline::KeyFormat;
-use rules::{QueueSpec, Routing, Takes};
+use rules::Communities;
 use toml::{Table, Value};
 use window::{WindowSet, WindowSpec};
 use wire::RawFormat;
 
 use super::cross_checks::cross_checks;
 use super::properties::properties;
+use super::routing::routing;
 use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics};
 
 /// Collects mistakes while values are taken.
@@ -72,11 +73,12 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
     let alive_ms = reader.number("telemetry.alive_ms", 1_000, 600_000);
     let windows = windows(&mut reader);
-    let routing = queues(&mut reader);
+    let routing = routing(&mut reader);
+    let communities = communities(&mut reader);
     let instance_lasts = !instance.is_empty();
     let instance_id = if instance_lasts { instance } else { random_name() };
-    match (reader.errors.is_empty(), windows, routing) {
-        (true, Some(windows), Some(routing)) => cross_checks(Config {
+    match (reader.errors.is_empty(), windows, routing, communities) {
+        (true, Some(windows), Some(routing), Some((communities, communities_file))) => cross_checks(Config {
             kafka,
             instance_id,
             instance_lasts,
@@ -101,6 +103,8 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             alive_ms,
             windows,
             routing,
+            communities,
+            communities_file,
         }),
         _ => Err(ConfigErrors(reader.errors)),
     }
@@ -296,28 +300,20 @@ fn windows(reader: &mut Reader<'_>) -> Option<WindowSet> {
     WindowSet::new(specs).map_err(|error| reader.errors.push(format!("windows: {error}"))).ok()
 }
 
-fn queues(reader: &mut Reader<'_>) -> Option<Routing> {
-    let before = reader.errors.len();
-    let mut specs = Vec::new();
-    for (item, table) in reader.items("queues") {
-        let name = reader.item_text(&table, &item, "name");
-        let department = reader.item_text(&table, &item, "department");
-        let typed = reader.item_text(&table, &item, "takes");
-        let takes = match typed.as_str() {
-            "review" => Some(Takes::Review),
-            label => label.parse().ok().map(Takes::Label),
-        };
-        match takes {
-            Some(takes) => specs.push(QueueSpec { name, takes, department }),
-            None => reader.errors.push(format!(
-                "{item}.takes is {typed:?}; complaint, tip, experience, praise, other or review is right"
-            )),
+/// The registry of communities and where it stands.
+fn communities(reader: &mut Reader<'_>) -> Option<(Communities, Option<PathBuf>)> {
+    let file = reader.text("communities.file");
+    if file.is_empty() {
+        return Some((Communities::standard(), None));
+    }
+    let file = PathBuf::from(file);
+    match crate::communities::read(&file) {
+        Ok(communities) => Some((communities, Some(file))),
+        Err(errors) => {
+            reader.errors.extend(errors.into_iter().map(|error| format!("communities.file: {error}")));
+            None
         }
     }
-    if reader.errors.len() > before {
-        return None;
-    }
-    Routing::new(specs).map_err(|error| reader.errors.push(format!("queues: {error}"))).ok()
 }
 
 impl<'a> Reader<'a> {
@@ -436,7 +432,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The items of a list, with their paths.
-    fn items(&mut self, key: &str) -> Vec<(String, Table)> {
+    pub(super) fn items(&mut self, key: &str) -> Vec<(String, Table)> {
         let Some(Value::Array(items)) = self.find(key) else {
             self.errors.push(format!("{key} is no list; [[{key}]] tables are right"));
             return Vec::new();
@@ -451,7 +447,7 @@ impl<'a> Reader<'a> {
         tables
     }
 
-    fn item_text(&mut self, table: &Table, item: &str, field: &str) -> String {
+    pub(super) fn item_text(&mut self, table: &Table, item: &str, field: &str) -> String {
         match table.get(field) {
             Some(Value::String(text)) => text.clone(),
             other => {
@@ -472,7 +468,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn shown(value: Option<&Value>) -> String {
+pub(super) fn shown(value: Option<&Value>) -> String {
     match value {
         None => "missing".to_owned(),
         Some(value @ (Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_))) => quoted(value),

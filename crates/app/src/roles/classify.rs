@@ -120,6 +120,7 @@ pub(crate) fn run_classify(
         },
         cascade,
         routing: config.routing.clone(),
+        communities: surroundings.communities.clone(),
         pseudonym,
         key_format: config.key_format,
         future_ms_max: config.future_ms_max,

@@ -97,6 +97,7 @@ pub(crate) fn run_community(
         },
         windows: config.windows.clone(),
         routing: config.routing.clone(),
+        communities: surroundings.communities.clone(),
         disorder_ms: config.disorder_ms,
         hold_ms_max: config.hold_ms_max,
         ids_max: config.community.ids_max,

@@ -12,6 +12,7 @@ use anyhow::Result;
 use kafka_io::{Clock, Connection, OwnerError, Shutdown, Turn};
 use record::Position;
 use record::stage::{InputPartition, SchemaLookup};
+use rules::LiveCommunities;
 use wire::{Encoder, Framing, SchemaName};
 
 pub(crate) use classify::{ClassifyReport, run_classify};
@@ -31,6 +32,8 @@ pub(crate) struct Surroundings {
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
+    /// The community registry that is in use.
+    pub(crate) communities: LiveCommunities,
     /// True on the embedded broker, which has no transactions worth the name: outputs first, state in memory.
     pub(crate) embedded: bool,
 }

@@ -60,6 +60,9 @@ pub(crate) struct Metrics {
     parked_expired: IntCounterVec,
     panes: IntCounterVec,
     hottest_per_second: GaugeVec,
+    communities_listed: IntGaugeVec,
+    communities_reloads: IntCounterVec,
+    communities_reload_failed: IntCounterVec,
     /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
     seen: Arc<Mutex<HashMap<String, u64>>>,
     /// The partitions of each stage when it was last looked at.
@@ -217,6 +220,17 @@ impl Metrics {
                 "Records of the partition's busiest community, a second, over 10 seconds; one thread works on a community.",
                 &["partition"],
             ),
+            communities_listed: gauge("communities_listed", "Communities that the registry lists.", &[]),
+            communities_reloads: counter(
+                "communities_reloads_total",
+                "Times that the community registry was read anew and taken.",
+                &[],
+            ),
+            communities_reload_failed: counter(
+                "communities_reload_failed_total",
+                "Times that it was refused for a mistake; the one before stays.",
+                &[],
+            ),
             panes: counter("panes_total", "Panes emitted.", &["partition"]),
             registry,
             seen: Arc::default(),
@@ -318,6 +332,21 @@ impl Metrics {
         }
     }
 
+    /// The community registry lists so many.
+    pub(crate) fn communities_listed(&self, communities: usize) {
+        let none: &[&str] = &[];
+        self.communities_listed.with_label_values(none).set(i64::try_from(communities).unwrap_or(i64::MAX));
+        // Shown from the beginning, so that the first failure is a growth.
+        self.communities_reloads.with_label_values(none).inc_by(0);
+        self.communities_reload_failed.with_label_values(none).inc_by(0);
+    }
+
+    /// The community registry was read anew, or could not be.
+    pub(crate) fn communities_reloaded(&self, taken: bool) {
+        let counter = if taken { &self.communities_reloads } else { &self.communities_reload_failed };
+        counter.with_label_values(&[] as &[&str]).inc();
+    }
+
     /// Takes in how many fields of raw JSON records no schema names.
     pub(crate) fn unknown_fields(&self, count: u64) {
         self.add_up(&self.unknown_fields, &[], count);
@@ -345,8 +374,8 @@ impl Metrics {
         self.communities.with_label_values(labels).set(i64::try_from(status.communities).unwrap_or(i64::MAX));
         self.members.with_label_values(labels).set(i64::try_from(status.members).unwrap_or(i64::MAX));
         self.complaints.with_label_values(labels).set(i64::try_from(status.complaints).unwrap_or(i64::MAX));
-        let items = |state, count: usize| {
-            self.items.with_label_values(&[&partition, state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        let items = |state: &str, count: usize| {
+            self.items.with_label_values(&[partition.as_str(), state]).set(i64::try_from(count).unwrap_or(i64::MAX));
         };
         items(WAITING, status.items_waiting);
         items(CLOSED, status.items - status.items_waiting);

@@ -7,4 +7,5 @@ mod community;
 mod event_time;
 mod harmony;
 mod items;
+mod routing;
 mod world;

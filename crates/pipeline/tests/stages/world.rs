@@ -57,7 +57,16 @@ pub(crate) fn classify_stage_with(
     key_format: KeyFormat,
     cascade: Option<Cascade>,
 ) -> ClassifyStage {
-    ClassifyStage::new(ClassifySettings {
+    ClassifyStage::new(classify_settings(format, framing, key_format, cascade))
+}
+
+pub(crate) fn classify_settings(
+    format: RawFormat,
+    framing: Framing,
+    key_format: KeyFormat,
+    cascade: Option<Cascade>,
+) -> ClassifySettings {
+    ClassifySettings {
         inputs: vec![("posts".into(), Kind::Post), ("comments".into(), Kind::Comment)],
         decoder: RawDecoder::new(format, framing, RAW_BYTES_MAX),
         encoders: ClassifyEncoders {
@@ -73,7 +82,7 @@ pub(crate) fn classify_stage_with(
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: RAW_BYTES_MAX,
         keep_text: true,
-    })
+    }
 }
 
 pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunityStage {

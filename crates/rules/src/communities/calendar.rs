@@ -47,6 +47,11 @@ impl Calendar {
         self.stretch(at.clamp(-FARTHEST_MS, FARTHEST_MS)).0
     }
 
+    /// Minutes of business hours in a week without holidays.
+    pub(super) fn open_minutes_a_week(&self) -> u32 {
+        open_minutes(&self.hours)
+    }
+
     /// The first instant by which a service level has passed since `from`.
     pub(super) fn due_at(&self, from: EpochMs, sla: Sla) -> EpochMs {
         let from = from.clamp(-FARTHEST_MS, FARTHEST_MS);
@@ -98,6 +103,11 @@ impl Calendar {
         }
         (false, DAY_MS)
     }
+}
+
+/// Minutes of business hours in a week.
+pub(super) fn open_minutes(hours: &[Vec<Range>; 7]) -> u32 {
+    hours.iter().flatten().map(|range| u32::from(range.end - range.start)).sum()
 }
 
 /// The weekday of a day since 1970-01-01, which was a Thursday; 0 is Monday.

@@ -59,6 +59,11 @@ impl Community {
         self.calendar.is_open(at)
     }
 
+    /// Minutes of business hours in a week without holidays.
+    pub fn open_minutes_a_week(&self) -> u32 {
+        self.calendar.open_minutes_a_week()
+    }
+
     /// The first instant by which a service level has passed since `created_at`: all time, or what was open only.
     ///
     /// It grows with both arguments, and a service level may be counted in parts, one after the other.

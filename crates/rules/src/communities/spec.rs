@@ -9,7 +9,7 @@ use jiff::tz::TimeZoneDatabase;
 use record::Language;
 use record::limits::{ID_BYTES, URL_BYTES};
 
-use super::calendar::{Calendar, Range};
+use super::calendar::{Calendar, Range, open_minutes};
 use super::zone::Offsets;
 use super::{BrandAccounts, Communities, Community, Holiday};
 
@@ -257,8 +257,11 @@ impl Checker {
                 self.wrong(format!("{path}.{weekday}"), found, "ranges apart from each other are right".to_owned());
             }
         }
-        let open: u32 = hours.iter().flatten().map(|range| u32::from(range.end - range.start)).sum();
-        if self.mistakes.len() == before && open < limits::OPEN_MINUTES_MIN {
+        if self.mistakes.len() > before {
+            return hours;
+        }
+        let open = open_minutes(&hours);
+        if open < limits::OPEN_MINUTES_MIN {
             self.wrong(
                 path.to_owned(),
                 format!("{open} minutes a week"),

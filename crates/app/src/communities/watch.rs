@@ -1,0 +1,189 @@
+//! A new registry without a restart: on SIGHUP, and when the file changes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use kafka_io::Shutdown;
+use rules::LiveCommunities;
+use signal_hook::consts::SIGHUP;
+
+use super::read;
+use crate::telemetry::Metrics;
+
+/// How often the file is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether somebody asks.
+const LISTEN_EVERY: Duration = Duration::from_millis(100);
+/// Most mistakes of one file that are logged one by one.
+const LOGGED_MISTAKES: usize = 20;
+
+/// By what a file is told from another: when it was written, how long it is, and which one it is, as when it is put in place of
+/// another. `None`: it cannot be looked at.
+type Stamp = Option<(SystemTime, u64, u64)>;
+
+/// What a look at the file came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    Unchanged,
+    Taken { communities: usize },
+    Refused(Vec<String>),
+}
+
+/// The file and the registry that it becomes.
+struct Watcher {
+    file: PathBuf,
+    seen: Stamp,
+    live: LiveCommunities,
+}
+
+impl Watcher {
+    /// Reads the file if it has changed, or if asked for anyway. One with a mistake is refused whole: what was there stays.
+    fn look(&mut self, asked: bool) -> Look {
+        // Before it is read: what is written meanwhile is a change for the next look.
+        let stamp = stamp(&self.file);
+        if stamp == self.seen && !asked {
+            return Look::Unchanged;
+        }
+        self.seen = stamp;
+        match read(&self.file) {
+            Ok(communities) => {
+                let listed = communities.len();
+                self.live.replace(communities);
+                Look::Taken { communities: listed }
+            }
+            Err(mistakes) => Look::Refused(mistakes),
+        }
+    }
+}
+
+fn stamp(file: &Path) -> Stamp {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}
+
+/// Keeps the registry as its file is, on a thread of its own, until the shutdown.
+///
+/// # Errors
+/// If the signal or the thread cannot be had.
+pub(crate) fn watch(file: &Path, live: &LiveCommunities, metrics: &Metrics, shutdown: &Shutdown) -> Result<()> {
+    let asked = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, Arc::clone(&asked)).context("SIGHUP cannot be listened to")?;
+    // Not from the stamp of now: what was written since the file was read at the start would go unseen.
+    let mut watcher = Watcher { file: file.to_owned(), seen: None, live: live.clone() };
+    let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
+    metrics.communities_listed(live.current().len());
+    std::thread::Builder::new()
+        .name("communities".to_owned())
+        .spawn(move || {
+            let mut looked: Option<Instant> = None;
+            while !shutdown.is_requested() {
+                let asked = asked.swap(false, Ordering::AcqRel);
+                if asked || looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
+                    let first = looked.is_none() && !asked;
+                    looked = Some(Instant::now());
+                    tell(&watcher.look(asked), &watcher.file, first, &metrics);
+                }
+                std::thread::sleep(LISTEN_EVERY);
+            }
+        })
+        .context("no thread for the community registry")?;
+    Ok(())
+}
+
+fn tell(look: &Look, file: &Path, first: bool, metrics: &Metrics) {
+    let file = file.display();
+    match look {
+        Look::Unchanged => {}
+        Look::Taken { communities } => {
+            metrics.communities_listed(*communities);
+            if !first {
+                metrics.communities_reloaded(true);
+                tracing::info!(%file, communities, "the community registry was read anew");
+            }
+        }
+        Look::Refused(mistakes) => {
+            metrics.communities_reloaded(false);
+            for mistake in mistakes.iter().take(LOGGED_MISTAKES) {
+                tracing::error!(mistake, "in the community registry");
+            }
+            tracing::error!(
+                %file,
+                mistakes = mistakes.len(),
+                "the community registry was not read anew; the one before stays. `sinyal communities check FILE` tells more"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RIGHT: &str = "[[communities]]\nid = \"a\"\n";
+
+    fn watcher(text: &str) -> (tempfile::TempDir, Watcher) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("communities.toml");
+        std::fs::write(&file, text).unwrap();
+        (folder, Watcher { file, seen: None, live: LiveCommunities::default() })
+    }
+
+    #[test]
+    fn a_file_is_taken_in_when_it_changes_and_only_then() {
+        let (_folder, mut watcher) = watcher(RIGHT);
+        let stage = watcher.live.clone();
+        assert_eq!(watcher.look(false), Look::Taken { communities: 1 });
+        let before = stage.current();
+        assert_eq!(watcher.look(false), Look::Unchanged);
+        assert!(Arc::ptr_eq(&before, &stage.current()));
+        assert_eq!(watcher.look(true), Look::Taken { communities: 1 }, "asked by a signal");
+        std::fs::write(&watcher.file, format!("{RIGHT}[[communities]]\nid = \"b\"\n")).unwrap();
+        assert_eq!(watcher.look(false), Look::Taken { communities: 2 });
+        assert!(stage.current().listed("b").is_some() && before.listed("b").is_none());
+    }
+
+    #[test]
+    fn a_file_with_a_mistake_is_refused_whole_and_once() {
+        let (_folder, mut watcher) = watcher(RIGHT);
+        watcher.look(false);
+        std::fs::write(
+            &watcher.file,
+            "[[communities]]\nid = \"b\"\n[[communities]]\nid = \"c\"\ntime_zone = \"Mars\"\n",
+        )
+        .unwrap();
+        let Look::Refused(mistakes) = watcher.look(false) else { panic!("it was taken") };
+        assert!(mistakes.len() == 1 && mistakes[0].contains("communities[1].time_zone is \"Mars\""), "{mistakes:?}");
+        let current = watcher.live.current();
+        assert!(current.listed("a").is_some() && current.listed("b").is_none());
+        assert_eq!(watcher.look(false), Look::Unchanged);
+        std::fs::remove_file(&watcher.file).unwrap();
+        assert!(matches!(watcher.look(false), Look::Refused(_)));
+        assert_eq!(watcher.look(false), Look::Unchanged);
+        std::fs::write(&watcher.file, RIGHT).unwrap();
+        assert_eq!(watcher.look(false), Look::Taken { communities: 1 });
+    }
+
+    /// As a ConfigMap is replaced: a link that points elsewhere from one moment to the next, to a file as old and as long.
+    #[test]
+    fn a_file_put_in_place_of_another_is_a_change() {
+        let (folder, mut watcher) = watcher(RIGHT);
+        let written = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::File::open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            path
+        };
+        let (one, two) = (written("one", RIGHT), written("two", "[[communities]]\nid = \"z\"\n"));
+        std::fs::remove_file(&watcher.file).unwrap();
+        std::os::unix::fs::symlink(&one, &watcher.file).unwrap();
+        assert_eq!(watcher.look(false), Look::Taken { communities: 1 });
+        std::fs::remove_file(&watcher.file).unwrap();
+        std::os::unix::fs::symlink(&two, &watcher.file).unwrap();
+        assert_eq!(watcher.look(false), Look::Taken { communities: 1 });
+        assert!(watcher.live.current().listed("z").is_some());
+    }
+}
