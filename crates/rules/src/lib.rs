@@ -4,6 +4,7 @@
 //! cannot move a priority.
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 mod direction;
 mod priority;
 mod routing;
