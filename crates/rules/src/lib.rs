@@ -4,6 +4,7 @@
 //! inputs, so that reach cannot move a priority.
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 mod communities;
 mod direction;
 mod priority;

@@ -7,6 +7,8 @@
 
 mod dice;
 mod json;
+mod numeric;
+pub mod scenario;
 mod texts;
 mod world;
 

@@ -483,7 +483,7 @@ fn brand() -> Author<'static> {
 }
 
 /// How busy the hour is in Jakarta, by the day's mean.
-fn rhythm(now: EpochMs) -> f64 {
+pub(crate) fn rhythm(now: EpochMs) -> f64 {
     const BY_HOUR: [f64; 24] = [
         0.4, 0.3, 0.2, 0.2, 0.4, 0.7, 1.0, 1.2, 1.2, 1.1, 1.1, 1.3, 1.4, 1.2, 1.1, 1.1, 1.2, 1.3, 1.4, 1.6, 1.6, 1.3,
         0.9, 0.6,

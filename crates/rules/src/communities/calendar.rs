@@ -42,6 +42,11 @@ impl Calendar {
         usize::try_from(hour).unwrap_or_default()
     }
 
+    /// What a clock on the wall is ahead of UTC at an instant, in milliseconds.
+    pub(super) fn offset_ms(&self, at: EpochMs) -> i64 {
+        self.offsets.at(at.clamp(-FARTHEST_MS, FARTHEST_MS)).0
+    }
+
     /// Whether an instant is within business hours.
     pub(super) fn is_open(&self, at: EpochMs) -> bool {
         self.stretch(at.clamp(-FARTHEST_MS, FARTHEST_MS)).0

@@ -8,6 +8,7 @@ mod zone;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use jiff::tz::{Offset, TimeZone};
 use record::{Author, EpochMs, Interaction, Language, Role};
 
 pub use self::brand::BrandAccounts;
@@ -52,6 +53,12 @@ impl Community {
     /// The hour of the local week, 0 to 167; 0 is Monday from 00:00 to 01:00.
     pub fn hour_of_week(&self, at: EpochMs) -> usize {
         self.calendar.hour_of_week(at)
+    }
+
+    /// The local time around an instant: its offset, which is what times near it are told in.
+    pub fn zone_at(&self, at: EpochMs) -> TimeZone {
+        let seconds = i32::try_from(self.calendar.offset_ms(at) / 1_000).unwrap_or(0);
+        TimeZone::fixed(Offset::from_seconds(seconds).unwrap_or(Offset::UTC))
     }
 
     /// Whether an instant is within business hours and no holiday.
