@@ -7,6 +7,7 @@ use pipeline::{
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage};
 use record::{EpochMs, Kind};
+use rules::alerts::AlertRules;
 use rules::{LiveCommunities, Routing};
 use sim::{DEFAULT_START, World, WorldConfig};
 use window::WindowSet;
@@ -165,10 +166,12 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, partitions: i3
         encoders: CommunityEncoders {
             metrics: Encoder::single_object(SchemaName::CommunityMetrics),
             queue_item: Encoder::single_object(SchemaName::QueueItem),
+            alert: Encoder::single_object(SchemaName::Alert),
         },
         windows,
         routing: Routing::standard(),
         communities: LiveCommunities::default(),
+        alert_rules: AlertRules::default(),
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max,

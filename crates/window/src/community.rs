@@ -243,6 +243,11 @@ impl CommunityWindows {
         self.members.idle()
     }
 
+    /// The start of the slice in which a member was first seen; `None` if they are not remembered.
+    pub fn first_seen(&self, member: MemberKey) -> Option<EpochMs> {
+        self.members.state(member).map(|state| state.first_seen)
+    }
+
     /// How many members are known.
     pub fn members(&self) -> usize {
         self.members.len()

@@ -102,7 +102,7 @@ const NEVER: EpochMs = EpochMs::MAX;
 /// What the changelog knows of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberState {
-    first_seen: EpochMs,
+    pub(crate) first_seen: EpochMs,
     last_left: Option<EpochMs>,
 }
 

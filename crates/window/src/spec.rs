@@ -138,6 +138,11 @@ impl WindowSet {
         self.levels.last().map_or(0, |level| level.keep_ms + level.size_ms)
     }
 
+    /// The length of the finest slices, in milliseconds: the shortest slide. All change comes at their ends.
+    pub fn slice_ms(&self) -> i64 {
+        self.levels()[0].size_ms
+    }
+
     pub(crate) fn levels(&self) -> &[Level] {
         &self.levels
     }

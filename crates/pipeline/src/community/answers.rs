@@ -250,6 +250,7 @@ impl Partition {
     /// The index and the windows are restored: brings back what follows from the index.
     pub(super) fn recall(&mut self, shared: &Shared) {
         let slots: Vec<SlotId> = self.index.iter().map(|(slot, _)| slot).collect();
+        let watermark = self.watermark.value();
         for &slot in &slots {
             let entry = self.index.slot(slot).entry;
             if let Some(hash) = entry.reply_to() {
@@ -259,6 +260,7 @@ impl Partition {
                 && let Some(community) = self.community_at(slot)
             {
                 community.windows.recall(&shared.windows, &entry.contribution(Kind::Post));
+                community.count_for_alerts(&entry, true, watermark, shared);
             }
         }
         for &slot in &slots {

@@ -1,7 +1,7 @@
 //! The entries of the changelog: how a partition's state is written and read back.
 //!
 //! Keys are text: `meta`, `ids|<segment>`, `slice|<community>|<level>|<start>`, `pane|<community>|<window>|<end>`,
-//! `member|<community>|<pseudonym in hex>`, `parked|<community>|<kind>|<id>`, `item|<community>|<kind>|<id>`. Values are a version byte and `postcard` data: only this program reads them. The partition of an entry is the input partition whose state it is.
+//! `member|<community>|<pseudonym in hex>`, `parked|<community>|<kind>|<id>`, `item|<community>|<kind>|<id>`, `alert|<community>|<piece>`. Values are a version byte and `postcard` data: only this program reads them. The partition of an entry is the input partition whose state it is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,6 +13,7 @@ use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use window::{MemberKey, StateKey, StateValue};
 
+use super::alerts::{AlertPiece, AlertValue};
 use super::answers::TargetHash;
 use super::corrections::{Kept, Said};
 use super::identity::{Entry, SlotId, split_key};
@@ -147,6 +148,7 @@ pub(super) enum EntryKey {
     Windows { community_id: String, key: StateKey },
     Parked { community_id: String, kind: Kind, id: String },
     Item { community_id: String, kind: Kind, id: String },
+    Alert { community_id: String, piece: AlertPiece },
 }
 
 /// Writes entries for one partition.
@@ -186,6 +188,16 @@ impl ChangelogWriter<'_> {
                 self.entry(format_args!("member|{community}|{:032x}", u128::from_be_bytes(key)))
             }
         };
+        if let Some(value) = value {
+            writer.value_with(|bytes| write(value, bytes));
+        }
+    }
+
+    /// `community` is the community id as a key part, percent-encoded.
+    pub(super) fn alert(&mut self, community: &str, piece: AlertPiece, value: Option<&AlertValue>) {
+        let mut part = String::new();
+        piece.write(&mut part);
+        let writer = self.entry(format_args!("alert|{community}|{part}"));
         if let Some(value) = value {
             writer.value_with(|bytes| write(value, bytes));
         }
@@ -240,6 +252,9 @@ pub(super) fn read_key(key: &[u8]) -> Option<EntryKey> {
             } else {
                 EntryKey::Parked { community_id, kind, id }
             })
+        }
+        [alert, community_id, piece] if alert == "alert" => {
+            Some(EntryKey::Alert { community_id: community_id.clone(), piece: AlertPiece::read(piece)? })
         }
         [pane, community_id, window, end] if pane == "pane" => {
             let key = StateKey::Pane { window: window.parse().ok()?, end: end.parse().ok()? };

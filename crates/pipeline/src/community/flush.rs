@@ -38,6 +38,7 @@ impl Partition {
         if self.emit_items(shared, outputs, FLUSH_BYTES)? == Step::More {
             return Ok(Step::More);
         }
+        self.write_touched_alerts(shared, outputs)?;
         self.watermark.forget_growth();
         self.bound_index(shared);
         self.bound_members(shared);
@@ -65,6 +66,7 @@ impl Partition {
                 step = Step::More;
                 break;
             }
+            self.step_alerts(number, watermark, shared, outputs)?;
             let Some(community) = self.communities[number as usize].as_mut() else {
                 self.due.pop_first();
                 continue;
@@ -134,6 +136,7 @@ impl Partition {
         // Who is told apart no more is in slices still, as far as the horizon.
         self.forget_members(watermark.saturating_sub(shared.remember_ms).min(low_mark), shared);
         self.parked.expire(low_mark);
+        self.prune_desks(watermark, shared);
         let closed_before = watermark.saturating_sub(shared.keep_closed_ms);
         self.bound_items(closed_before, watermark.saturating_sub(shared.expire_ms), usize::MAX);
     }
@@ -255,7 +258,11 @@ impl Partition {
         }
         let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
         write_slices(&mut self.communities, &self.touched, &mut self.text_key, &mut writer);
-        self.drop_idle_communities();
+        for dropped in self.drop_idle_communities() {
+            let mut key = String::new();
+            encode_part(&dropped.id, &mut key);
+            dropped.alerts.forget(&mut |piece| writer.alert(&key, piece, None));
+        }
         let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
         self.parked.take_changed(|key, kept| writer.parked(key, kept));
         self.take_changed_items(|key, item| writer.item(key, item));
@@ -318,6 +325,7 @@ impl Partition {
         for &number in &self.touched {
             if let Some(community) = self.communities[number as usize].as_mut() {
                 community.windows.take_changed(&mut |_, _| {});
+                community.alerts.take_changed(&mut |_, _| {});
                 community.touched = false;
             }
         }
@@ -332,7 +340,8 @@ impl Partition {
     }
 
     /// Lets go of touched communities that nothing is known of any more; forgets what was touched.
-    fn drop_idle_communities(&mut self) {
+    fn drop_idle_communities(&mut self) -> Vec<Community> {
+        let mut dropped = Vec::new();
         let touched = std::mem::take(&mut self.touched);
         for &number in &touched {
             let place = &mut self.communities[number as usize];
@@ -342,14 +351,19 @@ impl Partition {
             }
             if let Some(community) = place
                 && community.windows.is_idle()
+                && community.alerts.is_quiet()
             {
                 self.community_ids.remove(&community.id);
-                *place = None;
+                if let Some(scheduled) = community.scheduled() {
+                    self.due.remove(&(scheduled, number));
+                }
+                dropped.extend(place.take());
                 self.free_communities.push(number);
             }
         }
         self.touched = touched;
         self.touched.clear();
+        dropped
     }
 }
 
@@ -364,6 +378,7 @@ fn write_slices(
         community_key.clear();
         encode_part(&community.id, community_key);
         community.windows.take_changed(&mut |key, value| writer.windows(community_key, key, value.as_ref()));
+        community.alerts.take_changed(&mut |piece, value| writer.alert(community_key, piece, value.as_ref()));
         community.touched = false;
     }
 }

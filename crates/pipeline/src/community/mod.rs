@@ -4,6 +4,7 @@
 //! dead-lettered or dropped.
 
 mod actions;
+mod alerts;
 mod answers;
 mod auto_replies;
 mod changelog;
@@ -26,6 +27,7 @@ use record::{
     Action, ClassifiedRecord, Correction, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, encode_key,
     partition_for_key,
 };
+use rules::alerts::AlertRules;
 use rules::{Communities, LiveCommunities, Routing};
 use window::WindowSet;
 use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, DecodeError, Encoder};
@@ -46,6 +48,8 @@ pub struct CommunityEncoders {
     pub metrics: Encoder,
     /// Of the topic of the queues' state.
     pub queue_item: Encoder,
+    /// Of the alerts topic.
+    pub alert: Encoder,
 }
 
 /// Everything the stage needs to know.
@@ -71,6 +75,8 @@ pub struct CommunitySettings {
     pub routing: Routing,
     /// The community registry.
     pub communities: LiveCommunities,
+    /// The alert rules.
+    pub alert_rules: AlertRules,
     /// How far the events of one source may be out of order before they are late, in milliseconds.
     pub disorder_ms: i64,
     /// How long a silent source may hold the watermark, in milliseconds of the wall clock.
@@ -114,6 +120,7 @@ struct Shared {
     live_communities: LiveCommunities,
     /// As of the last turn of the clock.
     communities: Arc<Communities>,
+    alert_rules: AlertRules,
     auto_replies: AutoReplies,
     ids_max: usize,
     items_max: usize,
@@ -151,6 +158,10 @@ pub struct PartitionStatus {
     pub items_waiting: usize,
     /// Items that expired, since the partition was assigned.
     pub items_expired: u64,
+    /// Alerts that are on.
+    pub alerts: usize,
+    /// Changes and newer figures of alerts, since the partition was assigned.
+    pub alerts_told: u64,
     /// Corrections and actions that wait for their interactions.
     pub parked: usize,
     /// Those whose interactions did not come, since the partition was assigned.
@@ -161,7 +172,7 @@ pub struct PartitionStatus {
     pub hottest_per_second: f64,
 }
 
-/// The stage. Inputs: 0 the classified topic, 1 corrections, 2 actions. Outputs: 0 metrics, 1 state of the queues, 2 dead letters, 3 changelog.
+/// The stage. Inputs: 0 the classified topic, 1 corrections, 2 actions. Outputs: 0 metrics, 1 state of the queues, 2 dead letters, 3 changelog, 4 alerts.
 #[derive(Debug)]
 pub struct CommunityStage {
     topics: [Arc<str>; CommunityStage::INPUTS],
@@ -199,6 +210,8 @@ impl CommunityStage {
     pub const DEAD_LETTERS: usize = 2;
     /// The place of the changelog among the outputs.
     pub const CHANGELOG: usize = 3;
+    /// The place of the alerts among the outputs.
+    pub const ALERTS: usize = 4;
 
     /// A stage that owns no partition yet.
     pub fn new(settings: CommunitySettings) -> CommunityStage {
@@ -215,6 +228,7 @@ impl CommunityStage {
                 routing: settings.routing,
                 communities: settings.communities.current(),
                 live_communities: settings.communities,
+                alert_rules: settings.alert_rules,
                 auto_replies: AutoReplies::new(&settings.auto_replies),
                 ids_max: settings.ids_max.min(u32::MAX as usize / 2),
                 items_max: settings.items_max,
@@ -253,6 +267,8 @@ impl CommunityStage {
             items: partition.items.len(),
             items_waiting: partition.items.waiting(),
             items_expired: partition.items.expired,
+            alerts: partition.communities.iter().flatten().map(|community| community.alerts.on()).sum(),
+            alerts_told: partition.alerts_told,
             parked: partition.parked.len(),
             parked_expired: partition.parked.expired,
             panes: partition.panes,
@@ -541,8 +557,27 @@ fn act(
         Meant::Item { community_id, kind, id, act } => {
             partition.act_on_item((&community_id, kind, &id), act, action, shared)
         }
-        Meant::Acknowledge { .. } | Meant::Silence { .. } => Ok(Outcome::Stale),
+        Meant::Acknowledge { rule, community_id, started_at } => {
+            let rule = named_rule(&rule)?;
+            let number = partition.desk(&community_id, shared)?;
+            let Some(community) = partition.communities[number as usize].as_mut() else { return Ok(Outcome::Stale) };
+            Ok(community.alerts.acknowledge(rule, started_at, action.at, &action.by))
+        }
+        Meant::Silence { community_id, rule, until, reason } => {
+            let rule = rule.as_deref().map(named_rule).transpose()?;
+            let number = partition.desk(&community_id, shared)?;
+            let Some(community) = partition.communities[number as usize].as_mut() else { return Ok(Outcome::Stale) };
+            let said = (action.at, &*action.by, reason);
+            community.alerts.silence(rule, until, said).map_err(|detail| (Reason::LimitExceeded, detail))
+        }
     }
+}
+
+fn named_rule(name: &str) -> Result<rules::alerts::Rule, (Reason, String)> {
+    alerts::rule_of(name).ok_or_else(|| {
+        let known: Vec<&str> = rules::alerts::Rule::ALL.iter().map(|rule| rule.as_str()).collect();
+        (Reason::Malformed, format!("target names no alert rule; {} is right", known.join(", ")))
+    })
 }
 
 /// Why a record is not in the partition of its key: a community lives on one, and would be counted twice.

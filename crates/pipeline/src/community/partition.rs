@@ -8,6 +8,7 @@ use record::{ClassifiedInteraction, EpochMs, Kind, Ledger, Outcome, Position, Ro
 use sha2::{Digest, Sha256};
 use window::{Applied, Change, CommunityWindows, Contribution, MemberKey, WindowSet};
 
+use super::alerts::Alerts;
 use super::answers::{Answers, Complaints, TargetHash, Waiting, target_hash};
 use super::corrections::{Parked, Said};
 use super::hottest::Hottest;
@@ -23,6 +24,7 @@ pub(super) struct Community {
     pub(super) windows: CommunityWindows,
     pub(super) complaints: Complaints,
     pub(super) overdue: Overdue,
+    pub(super) alerts: Alerts,
     /// Members known at the last flush.
     pub(super) members: usize,
     /// What stands for it in `due`.
@@ -31,6 +33,32 @@ pub(super) struct Community {
     pub(super) touched: bool,
     /// Records of it in this interval of [`Hottest`].
     pub(super) read: u32,
+}
+
+impl Community {
+    /// The least watermark at which there is something to do.
+    fn next_due(&self, windows: &WindowSet) -> Option<EpochMs> {
+        let overdue_at = self.overdue.next_after(self.alerts.rules.at().unwrap_or(EpochMs::MIN));
+        let alerts = self.alerts.next_due(windows.slice_ms(), overdue_at);
+        [self.windows.next_due(windows), alerts].into_iter().flatten().min()
+    }
+
+    /// What stands for it among what is due.
+    pub(super) fn scheduled(&self) -> Option<EpochMs> {
+        self.scheduled
+    }
+
+    /// What a member said in a slice that is not over is what the alert rules will see; what is late, they never do.
+    pub(super) fn count_for_alerts(&mut self, entry: &Entry, comes: bool, watermark: Option<EpochMs>, shared: &Shared) {
+        if entry.brand {
+            return;
+        }
+        let size_ms = shared.windows.slice_ms();
+        let slice_end = entry.event_time - entry.event_time.rem_euclid(size_ms) + size_ms;
+        if watermark.is_none_or(|watermark| slice_end > watermark) {
+            self.alerts.count(slice_end, entry.label, comes);
+        }
+    }
 }
 
 /// A segment of ids in the changelog.
@@ -62,6 +90,12 @@ pub(super) struct Partition {
     /// Corrections of interactions that are not known.
     pub(super) parked: Parked,
     pub(super) items: Items,
+    /// Communities with whose alerts responders did something since the last flush.
+    pub(super) touched_alerts: Vec<u32>,
+    /// Communities that are known by nothing but what responders said of their alerts.
+    pub(super) desks: usize,
+    /// Transitions of alerts since the partition was assigned.
+    pub(super) alerts_told: u64,
     pub(super) segments: BTreeMap<u64, SegmentUse>,
     pub(super) next_segment: u64,
     /// Identities that the segments hold, also those that were written again since, as of the last flush.
@@ -108,6 +142,9 @@ impl Partition {
             waiting: HashMap::default(),
             parked: Parked::default(),
             items: Items::default(),
+            touched_alerts: Vec::new(),
+            desks: 0,
+            alerts_told: 0,
             segments: BTreeMap::new(),
             next_segment: 0,
             written_ids: 0,
@@ -307,22 +344,31 @@ impl Partition {
         change: Change,
         shared: &Shared,
     ) -> Outcome {
-        let applied = self.apply(community_id, &entry.contribution(kind), change, shared);
+        let applied = self.apply(community_id, &entry.contribution(kind), (change, entry), shared);
         entry.counted = applied != Applied::Late;
         if entry.counted { Outcome::Applied } else { Outcome::Late }
     }
 
     pub(super) fn retract(&mut self, community_id: &str, kind: Kind, old: &Entry, shared: &Shared) {
         if old.counted {
-            self.apply(community_id, &old.contribution(kind), Change::Retract, shared);
+            self.apply(community_id, &old.contribution(kind), (Change::Retract, old), shared);
         }
     }
 
-    fn apply(&mut self, community_id: &str, what: &Contribution, change: Change, shared: &Shared) -> Applied {
+    fn apply(
+        &mut self,
+        community_id: &str,
+        what: &Contribution,
+        (change, entry): (Change, &Entry),
+        shared: &Shared,
+    ) -> Applied {
         let number = self.community(community_id);
         let watermark = self.watermark.value();
         let Some(community) = self.communities[number as usize].as_mut() else { return Applied::Late };
         let applied = community.windows.apply(&shared.windows, what, change, watermark);
+        if applied != Applied::Late {
+            community.count_for_alerts(entry, change != Change::Retract, watermark, shared);
+        }
         self.touch(number, shared);
         applied
     }
@@ -355,6 +401,7 @@ impl Partition {
             windows: CommunityWindows::new(),
             complaints: Complaints::default(),
             overdue: Overdue::default(),
+            alerts: Alerts::default(),
             members: 0,
             scheduled: None,
             touched: false,
@@ -377,7 +424,7 @@ impl Partition {
     /// Brings `due` up to date with what the community's windows say.
     pub(super) fn schedule(&mut self, number: u32, windows: &WindowSet) {
         let Some(community) = self.communities[number as usize].as_mut() else { return };
-        let next = community.windows.next_due(windows);
+        let next = community.next_due(windows);
         if next == community.scheduled {
             return;
         }

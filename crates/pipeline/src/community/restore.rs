@@ -62,6 +62,14 @@ impl Partition {
                 write_key(&community_id, kind, &id, &mut key);
                 self.restore_item(key.into(), value.map(read_value).transpose().map_err(named)?);
             }
+            (EntryKey::Alert { community_id, piece }, value) => {
+                let community = self.community(&community_id);
+                let Some(community) = self.communities[community as usize].as_mut() else { return Ok(()) };
+                let value = value.map(read_value).transpose().map_err(named)?;
+                if !community.alerts.restore(piece, value) {
+                    return Err(named("a key and a value that do not belong together".to_owned()));
+                }
+            }
             (EntryKey::Windows { community_id, key }, value) => {
                 let community = self.community(&community_id);
                 let Some(community) = self.communities[community as usize].as_mut() else { return Ok(()) };
@@ -124,10 +132,12 @@ impl Partition {
                 community.members = community.windows.members();
                 self.members += community.members;
             }
-            self.schedule(number as u32, &shared.windows);
         }
         self.recall(shared);
         self.restore_items(shared);
+        for number in 0..self.communities.len() {
+            self.schedule(number as u32, &shared.windows);
+        }
         // What the low mark had passed leaves again; that it left once may not have been written down.
         if let Some(low_mark) = self.low_mark {
             self.leaving =

@@ -1,6 +1,7 @@
 //! Both stages as state machines, in memory: against a recount, through restarts, with everything that can be wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod alerts;
 mod cascade;
 mod classify;
 mod community;

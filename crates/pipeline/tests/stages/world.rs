@@ -9,6 +9,7 @@ use pipeline::{
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 use record::{Action, Author, Correction, EpochMs, Interaction, Kind, Ledger, Role, partition_for_key};
+use rules::alerts::AlertRules;
 use rules::{LiveCommunities, QueueSpec, Routing, Sla, SlaClock};
 use serde_json::Value;
 use window::WindowSet;
@@ -96,10 +97,12 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunitySt
         encoders: CommunityEncoders {
             metrics: Encoder::single_object(SchemaName::CommunityMetrics),
             queue_item: Encoder::single_object(SchemaName::QueueItem),
+            alert: Encoder::single_object(SchemaName::Alert),
         },
         windows,
         routing: routing(),
         communities: LiveCommunities::default(),
+        alert_rules: alert_rules(),
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max,
@@ -115,6 +118,13 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunitySt
         dead_letter_value_bytes_max: RAW_BYTES_MAX,
         changelog: true,
     })
+}
+
+/// The standard rules, which need no week of history here.
+fn alert_rules() -> AlertRules {
+    let mut rules = AlertRules { warm_up_ms: 3_600_000, ..AlertRules::default() };
+    rules.overdue.hold_ms = 0;
+    rules
 }
 
 /// The standard queues; a complaint is to be answered within an hour.
@@ -220,6 +230,9 @@ pub(crate) struct Left {
     /// What compaction leaves of it: the last value of each key, and when it was written.
     pub(crate) changelog: BTreeMap<(i32, Vec<u8>), (u64, Vec<u8>)>,
     written: u64,
+    /// Rows of alerts by id, and every state that each had.
+    pub(crate) alerts: BTreeMap<String, Value>,
+    pub(crate) alert_states: Vec<(String, String)>,
     pub(crate) dead_letters: usize,
     pub(crate) emitted: usize,
 }
@@ -249,6 +262,14 @@ impl Left {
                     }
                 },
                 CommunityStage::DEAD_LETTERS => self.dead_letters += 1,
+                CommunityStage::ALERTS => {
+                    let row = decoded(SchemaName::Alert, kept.value.as_ref().unwrap());
+                    let state = row["state"].as_str().unwrap().to_owned();
+                    if self.alerts.get(&key()).is_none_or(|before| before["state"] != row["state"]) {
+                        self.alert_states.push((key(), state));
+                    }
+                    self.alerts.insert(key(), row);
+                }
                 _ => {
                     let place = (kept.partition.unwrap(), kept.key.clone().unwrap());
                     match &kept.value {
@@ -326,7 +347,8 @@ impl CommunitySide {
 
     /// Appends a responder's action to its topic.
     pub(crate) fn act(&mut self, action: &Action<'_>) {
-        let community = record::decode_key(&action.target).unwrap().into_iter().next().unwrap();
+        let place = usize::from(action.kind == "acknowledge_alert");
+        let community = record::decode_key(&action.target).unwrap()[place].clone();
         let key = record::encode_key(&[&community]).into_bytes();
         let at = InputPartition { input: CommunityStage::ACTIONS, partition: partition_for_key(&key, self.partitions) };
         let mut value = Vec::new();

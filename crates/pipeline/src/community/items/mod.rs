@@ -141,6 +141,10 @@ impl Items {
         self.waiting
     }
 
+    pub(super) fn get(&self, slot: SlotId) -> Option<&Item> {
+        self.by_slot.get(&slot)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (SlotId, &Item)> {
         self.by_slot.iter().map(|(&slot, item)| (slot, item))
     }

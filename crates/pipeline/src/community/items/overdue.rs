@@ -32,13 +32,17 @@ impl Overdue {
         };
     }
 
-    /// How many were past their service level at `end`, and how many waited within it.
-    pub(crate) fn as_of(&self, end: EpochMs) -> (usize, usize) {
+    /// When the next of those that wait is due, after a time.
+    pub(crate) fn next_after(&self, at: EpochMs) -> Option<EpochMs> {
+        self.waiting.range((at.saturating_add(1), 0)..).next().map(|&(due_at, _)| due_at)
+    }
+
+    /// How many were past their service level at `end`.
+    pub(crate) fn as_of(&self, end: EpochMs) -> usize {
         let overdue = self.waiting.range(..=(end, SlotId::MAX)).count();
-        let within = self.waiting.len() - overdue;
         let closed_later = self.closed.range((end.saturating_add(1), EpochMs::MIN, 0)..);
         let was_overdue = closed_later.filter(|&&(_, due_at, _)| due_at <= end).count();
-        (overdue + was_overdue, within)
+        overdue + was_overdue
     }
 }
 
@@ -52,13 +56,13 @@ mod tests {
         overdue.change(1, None, Some((None, 100)));
         overdue.change(2, None, Some((None, 50)));
         overdue.change(2, Some((None, 50)), Some((Some(80), 50)));
-        let check = |end, expected| assert_eq!(overdue.as_of(end).0, expected, "{end}");
+        let check = |end, expected| assert_eq!(overdue.as_of(end), expected, "{end}");
         check(49, 0);
         check(50, 1);
         check(80, 0);
         check(100, 1);
         let mut overdue = overdue;
         overdue.change(1, Some((None, 100)), None);
-        assert_eq!(overdue.as_of(100), (0, 0));
+        assert_eq!((overdue.as_of(100), overdue.next_after(0)), (0, None));
     }
 }
