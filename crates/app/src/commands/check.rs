@@ -6,7 +6,7 @@ use anyhow::Result;
 use classify::Model;
 use kafka_io::admin::Admin;
 use record::limits;
-use rules::Routing;
+use rules::{Communities, Routing};
 
 use crate::cli::{OK, OUTSIDE, say};
 use crate::commands::communities::summary;
@@ -54,7 +54,7 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
         None => format!("communities.file names no file: {}", summary(&config.communities)),
     };
     findings.say("communities", Ok(registry));
-    findings.say("routing", Ok(about_routing(&config.routing)));
+    findings.say("routing", Ok(about_routing(&config.routing, &config.communities)));
     findings.say("model", Ok(Model::embedded().version().to_owned()));
     check_kafka(config, &mut findings)?;
     check_registry(config, &mut findings);
@@ -62,10 +62,19 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
     Ok(if findings.right { OK } else { OUTSIDE })
 }
 
-/// How many queues there are, which of them say when an answer is due, and how many rules send to them.
-fn about_routing(routing: &Routing) -> String {
+/// How many queues there are, which of them say when an answer is due, and how many rules send to them. A rule may name a
+/// community that the registry does not list, but then it may be misspelt.
+fn about_routing(routing: &Routing, communities: &Communities) -> String {
     let due = routing.queues().iter().filter(|queue| queue.spec.sla.is_some()).count();
-    format!("{} queues, {due} of them with a service level; {} rules", routing.queues().len(), routing.rules().len())
+    let (queues, rules) = (routing.queues().len(), routing.rules().len());
+    let mut about = format!("{queues} queues, {due} of them with a service level; {rules} rules");
+    for rule in routing.rules().iter().filter(|_| !communities.is_empty()) {
+        let unlisted = rule.spec().when.communities.iter().find(|id| communities.listed(id).is_none());
+        if let Some(id) = unlisted {
+            about.push_str(&format!("; rule {:?} names {id:?}, which the registry does not list", rule.spec().name));
+        }
+    }
+    about
 }
 
 fn check_kafka(config: &Config, findings: &mut Findings) -> Result<()> {
@@ -189,9 +198,30 @@ fn check_registry(config: &Config, findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use kafka_io::admin::TopicSpec;
+    use rules::{CommunitySpec, Conditions, RuleSpec};
 
     use super::*;
     use crate::commands::topics::plan::Setting;
+
+    #[test]
+    fn a_rule_for_a_community_that_is_not_listed_is_told() {
+        let listed = CommunitySpec { id: "a".to_owned(), ..CommunitySpec::default() };
+        let communities = Communities::new(&CommunitySpec::default(), &[listed]).unwrap();
+        let rule = |name: &str, community: &str| RuleSpec {
+            name: name.to_owned(),
+            when: Conditions { communities: [community.to_owned()].into(), ..Conditions::default() },
+            queue: "tip".to_owned(),
+            department: None,
+            sla: None,
+        };
+        let routing = Routing::standard().with_rules(vec![rule("one", "a"), rule("two", "aa")]).unwrap();
+        let about = "5 queues, 0 of them with a service level; 2 rules";
+        assert_eq!(
+            about_routing(&routing, &communities),
+            format!("{about}; rule \"two\" names \"aa\", which the registry does not list")
+        );
+        assert_eq!(about_routing(&routing, &Communities::standard()), about);
+    }
 
     #[test]
     fn a_topic_is_ok_or_everything_to_do_is_told() {

@@ -5,10 +5,11 @@ use std::fmt::Write;
 use anyhow::Result;
 use classify::{Classifier, Decision};
 use jiff::Timestamp;
+use jiff::tz::TimeZoneDatabase;
 use kafka_io::{Clock, SystemClock};
 use record::limits::ID_BYTES;
 use record::{ContentKind, ContentKinds, Direction, EpochMs, Role};
-use rules::{Routable, Routed};
+use rules::{Routable, Routed, Sla, SlaClock};
 use serde_json::{Value, json};
 
 use crate::cli::{OK, say};
@@ -71,6 +72,13 @@ struct Said {
     against: Vec<String>,
 }
 
+/// When an answer is due, and by what.
+struct Due {
+    at: EpochMs,
+    sla: Sla,
+    time_zone: String,
+}
+
 /// Where a text goes, and why.
 struct Report {
     decision: Decision,
@@ -78,7 +86,7 @@ struct Report {
     queue: Option<(String, String)>,
     reason: String,
     rule: Option<String>,
-    due_at: Option<(EpochMs, String)>,
+    due_at: Option<Due>,
     rules: Vec<Said>,
 }
 
@@ -121,9 +129,10 @@ fn route(args: &RouteArgs, config: &Config, now: EpochMs) -> Report {
     let (queue, reason, due_at) = match config.routing.route(&routable) {
         Routed::Queue(route) => {
             let created_at = args.at.unwrap_or(now);
-            let due_at = route.sla.map(|sla| {
-                let level = format!("{} minutes, {} time", sla.minutes(), sla.clock().as_str());
-                (community.due_at(created_at, sla), level)
+            let due_at = route.sla.map(|sla| Due {
+                at: community.due_at(created_at, sla),
+                sla,
+                time_zone: community.time_zone.clone(),
             });
             let queue = (route.queue.spec.name.clone(), route.department(community).to_owned());
             (Some(queue), route.reason().to_owned(), due_at)
@@ -161,8 +170,12 @@ impl Report {
         line("label", format!("{}, {:.0} % sure{doubt}, in {}", label.as_str(), confidence * 100.0, language.as_str()));
         line("goes to", self.queue.as_ref().map_or("no queue".to_owned(), |(queue, by)| format!("{queue} ({by})")));
         line("because", self.reason.clone());
-        if let Some((due_at, level)) = &self.due_at {
-            line("due", format!("{} ({level})", shown(*due_at)));
+        if let Some(Due { at, sla, time_zone }) = &self.due_at {
+            let hours = match sla.clock() {
+                SlaClock::Always => "",
+                SlaClock::Business => " of business hours",
+            };
+            line("due", format!("{}, {} minutes{hours} later", shown(*at, time_zone), sla.minutes()));
         }
         let mut taken = false;
         for (number, said) in self.rules.iter().enumerate() {
@@ -195,14 +208,19 @@ impl Report {
             "department": self.queue.as_ref().map(|(_, department)| department),
             "rule": self.rule,
             "reason": self.reason,
-            "due_at": self.due_at.as_ref().map(|(due_at, _)| due_at),
+            "due_at": self.due_at.as_ref().map(|due| due.at),
             "rules": rules.collect::<Vec<Value>>(),
         })
     }
 }
 
-fn shown(time: EpochMs) -> String {
-    Timestamp::from_millisecond(time).map_or_else(|_| time.to_string(), |time| time.to_string())
+/// A time by the clock on the wall there.
+fn shown(time: EpochMs, time_zone: &str) -> String {
+    let zone = TimeZoneDatabase::bundled().get(time_zone);
+    match (Timestamp::from_millisecond(time), zone) {
+        (Ok(time), Ok(zone)) => format!("{} {time_zone}", time.to_zoned(zone).strftime("%Y-%m-%d %H:%M")),
+        _ => time.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -240,7 +258,7 @@ mod tests {
         for part in [
             "goes to    review (depok desk)",
             "because    rule \"depok\" matches: community depok; it sends to queue review",
-            "due        2026-11-30T02:00:00Z (120 minutes, business time)",
+            "due        2026-11-30 09:00 Asia/Jakarta, 120 minutes of business hours later",
             "rule 0     \"jawa\": no: language is id; it wants jv",
             "rule 1     \"depok\": yes, to review",
             "rule 2     \"rest\": would match, but one before it does",

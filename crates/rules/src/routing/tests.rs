@@ -1,3 +1,5 @@
+//! Routing by labels and by rules: where each goes, why, and what is wrong with a list.
+
 use super::*;
 use crate::{Communities, CommunitySpec, SlaClock};
 
