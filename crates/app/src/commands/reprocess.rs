@@ -270,6 +270,7 @@ fn check_schemas(next: &Config) -> Result<()> {
         (SchemaName::Classified, &topics.classified),
         (SchemaName::CommunityMetrics, &topics.metrics),
         (SchemaName::QueueItem, &topics.queue_state),
+        (SchemaName::Alert, &topics.alerts),
         (SchemaName::Correction, &topics.corrections),
         (SchemaName::Action, &topics.actions),
     ];

@@ -1,5 +1,6 @@
 //! The configuration: what was typed becomes what is meant in one step, with one message per mistake.
 
+mod alerts;
 mod cross_checks;
 mod layers;
 mod properties;
@@ -69,6 +70,7 @@ pub(crate) struct Config {
     pub(crate) deep: Option<Deep>,
     pub(crate) community: Community,
     pub(crate) items: Items,
+    pub(crate) alerts: rules::alerts::AlertRules,
     pub(crate) disorder_ms: i64,
     pub(crate) hold_ms_max: i64,
     pub(crate) http_listen: Option<std::net::SocketAddr>,

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use window::{WindowSet, WindowSpec};
 use wire::RawFormat;
 
+use super::alerts::alerts;
 use super::cross_checks::cross_checks;
 use super::properties::properties;
 use super::routing::routing;
@@ -73,6 +74,8 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
     let alive_ms = reader.number("telemetry.alive_ms", 1_000, 600_000);
     let windows = windows(&mut reader);
+    let step_ms = windows.as_ref().and_then(|windows| windows.specs().iter().map(|spec| spec.slide_ms).min());
+    let alerts = alerts(&mut reader, step_ms.unwrap_or(10_000));
     let routing = routing(&mut reader);
     let communities = communities(&mut reader);
     let instance_lasts = !instance.is_empty();
@@ -95,6 +98,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             deep,
             community,
             items,
+            alerts,
             disorder_ms,
             hold_ms_max,
             http_listen,
@@ -206,7 +210,7 @@ fn registry(reader: &mut Reader<'_>) -> Option<RegistrySettings> {
 
 /// 0 to 1; a negative number is the model's own.
 fn threshold(reader: &mut Reader<'_>, key: &str) -> Option<f32> {
-    let value = real(reader, key)?;
+    let value = reader.real(key)?;
     if value > 1.0 || value.is_nan() {
         reader.wrong(key, &value.to_string(), "0 to 1, or a negative number for the model's own, is right");
     }
@@ -214,23 +218,11 @@ fn threshold(reader: &mut Reader<'_>, key: &str) -> Option<f32> {
 }
 
 fn share(reader: &mut Reader<'_>, key: &str) -> f32 {
-    let value = real(reader, key).unwrap_or(0.0);
+    let value = reader.real(key).unwrap_or(0.0);
     if !(0.0..=1.0).contains(&value) {
         reader.wrong(key, &value.to_string(), "0 to 1 is right");
     }
     value as f32
-}
-
-fn real(reader: &mut Reader<'_>, key: &str) -> Option<f64> {
-    match reader.find(key) {
-        Some(Value::Float(value)) => Some(*value),
-        Some(Value::Integer(value)) => Some(*value as f64),
-        other => {
-            let found = shown(other);
-            reader.wrong(key, &found, "a number is right");
-            None
-        }
-    }
 }
 
 /// The deep tier; `None` where it is off.
@@ -372,7 +364,19 @@ impl<'a> Reader<'a> {
         text
     }
 
-    fn boolean(&mut self, key: &str) -> bool {
+    pub(super) fn real(&mut self, key: &str) -> Option<f64> {
+        match self.find(key) {
+            Some(Value::Float(value)) => Some(*value),
+            Some(Value::Integer(value)) => Some(*value as f64),
+            other => {
+                let found = shown(other);
+                self.wrong(key, &found, "a number is right");
+                None
+            }
+        }
+    }
+
+    pub(super) fn boolean(&mut self, key: &str) -> bool {
         match self.find(key) {
             Some(Value::Boolean(boolean)) => *boolean,
             other => {
@@ -383,7 +387,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn number<T: TryFrom<i64> + Default>(&mut self, key: &str, least: i64, most: i64) -> T {
+    pub(super) fn number<T: TryFrom<i64> + Default>(&mut self, key: &str, least: i64, most: i64) -> T {
         match self.find(key) {
             Some(Value::Integer(number)) if (least..=most).contains(number) => T::try_from(*number).unwrap_or_default(),
             Some(Value::Integer(number)) => {

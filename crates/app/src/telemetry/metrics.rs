@@ -56,6 +56,8 @@ pub(crate) struct Metrics {
     items: IntGaugeVec,
     items_expired: IntCounterVec,
     item_wait_seconds: HistogramVec,
+    alerts: IntGaugeVec,
+    alerts_told: IntCounterVec,
     parked: IntGaugeVec,
     parked_expired: IntCounterVec,
     panes: IntCounterVec,
@@ -200,6 +202,12 @@ impl Metrics {
                 let options = HistogramOpts::new("item_wait_seconds", help).buckets(WAIT_BUCKETS.to_vec());
                 register(&registry, HistogramVec::new(options, &["reach", "language", "by"]))
             },
+            alerts: gauge("open_alerts", "Alerts of communities that are on.", &["partition"]),
+            alerts_told: counter(
+                "alert_rows_total",
+                "Rows written because an alert began, changed or ended, or its figures did.",
+                &["partition"],
+            ),
             parked: gauge(
                 "parked_corrections",
                 "Interactions that are not known yet of which corrections or actions wait.",
@@ -293,7 +301,8 @@ impl Metrics {
                 for gauge in [&self.watermark_delay_seconds, &self.watermark_seconds, &self.hottest_per_second] {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
-                let gauges = [&self.ids, &self.communities, &self.members, &self.complaints, &self.parked];
+                let gauges =
+                    [&self.alerts, &self.ids, &self.communities, &self.members, &self.complaints, &self.parked];
                 for gauge in gauges.into_iter().chain([&self.left_out_sources]) {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
@@ -380,6 +389,8 @@ impl Metrics {
         items(WAITING, status.items_waiting);
         items(CLOSED, status.items - status.items_waiting);
         self.add_up(&self.items_expired, labels, status.items_expired);
+        self.alerts.with_label_values(labels).set(i64::try_from(status.alerts).unwrap_or(i64::MAX));
+        self.add_up(&self.alerts_told, labels, status.alerts_told);
         self.parked.with_label_values(labels).set(i64::try_from(status.parked).unwrap_or(i64::MAX));
         self.add_up(&self.parked_expired, labels, status.parked_expired);
         self.hottest_per_second.with_label_values(labels).set(status.hottest_per_second);

@@ -9,6 +9,7 @@ mod answers;
 mod auto_replies;
 mod changelog;
 mod corrections;
+mod decode;
 mod flush;
 mod hottest;
 mod identity;
@@ -23,19 +24,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use record::stage::{Input, InputPartition, InputRecord, LatencySample, Outputs, SchemaLookup, Stage, Step, Stop};
-use record::{
-    Action, ClassifiedRecord, Correction, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, encode_key,
-    partition_for_key,
-};
+use record::{Action, ClassifiedRecord, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, encode_key};
 use rules::alerts::AlertRules;
 use rules::{Communities, LiveCommunities, Routing};
 use window::WindowSet;
-use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, DecodeError, Encoder};
+use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, Encoder};
 
 use self::actions::Meant;
 pub use self::actions::check_action;
 use self::auto_replies::AutoReplies;
 pub use self::corrections::check_correction;
+use self::decode::{Decoded, decode, decode_action, decode_correction, misplaced};
 pub use self::items::Closed;
 use self::partition::Partition;
 use self::watermark::Watermark;
@@ -185,14 +184,6 @@ pub struct CommunityStage {
     dead_letters: DeadLetters,
     sources: Vec<(String, i32)>,
     partitions: BTreeMap<i32, Partition>,
-}
-
-/// A record as it was decoded; short-lived, so that a box would cost more than its size.
-#[allow(clippy::large_enum_variant)]
-enum Decoded<T> {
-    Record(T),
-    Refused(Reason, String),
-    NeedsSchema(u32),
 }
 
 impl CommunityStage {
@@ -475,70 +466,6 @@ fn progress_of(partition: &mut Partition, progress: &Progress<'_>, now: EpochMs)
     Outcome::Progress
 }
 
-fn decode<'a>(
-    decoder: &mut ClassifiedDecoder,
-    record: &InputRecord<'a>,
-    partitions: i32,
-    latest: EpochMs,
-) -> Decoded<ClassifiedRecord<'a>> {
-    let Some(value) = record.value else {
-        return Decoded::Refused(Reason::NullValue, "null value; this topic holds interactions and markers".to_owned());
-    };
-    let decoded = match decoder.decode(value) {
-        Ok(decoded) => decoded,
-        Err(DecodeError::NeedsSchema(id)) => return Decoded::NeedsSchema(id),
-        Err(DecodeError::Reject(rejection)) => return Decoded::Refused(rejection.reason, rejection.detail),
-    };
-    let valid = match &decoded {
-        ClassifiedRecord::ClassifiedInteraction(interaction) => validate::interaction(interaction, latest),
-        ClassifiedRecord::Progress(progress) => validate::progress(progress, latest),
-    };
-    if let Err((reason, detail)) = valid {
-        return Decoded::Refused(reason, detail);
-    }
-    if matches!(decoded, ClassifiedRecord::Progress(_)) {
-        return Decoded::Record(decoded);
-    }
-    if let Some(detail) = misplaced(record, partitions) {
-        return Decoded::Refused(Reason::WrongPartition, detail);
-    }
-    Decoded::Record(decoded)
-}
-
-fn decode_correction<'a>(
-    decoder: &mut CorrectionDecoder,
-    record: &InputRecord<'a>,
-    partitions: i32,
-    latest: EpochMs,
-) -> Decoded<Correction<'a>> {
-    let Some(value) = record.value else {
-        return Decoded::Refused(Reason::NullValue, "null value; this topic holds corrections".to_owned());
-    };
-    let correction = match decoder.decode(value) {
-        Ok(correction) => correction,
-        Err(DecodeError::NeedsSchema(id)) => return Decoded::NeedsSchema(id),
-        Err(DecodeError::Reject(rejection)) => return Decoded::Refused(rejection.reason, rejection.detail),
-    };
-    if let Err((reason, detail)) = check_correction(&correction, latest) {
-        return Decoded::Refused(reason, detail);
-    }
-    match misplaced(record, partitions) {
-        Some(detail) => Decoded::Refused(Reason::WrongPartition, detail),
-        None => Decoded::Record(correction),
-    }
-}
-
-fn decode_action<'a>(decoder: &mut ActionDecoder, record: &InputRecord<'a>) -> Decoded<Action<'a>> {
-    let Some(value) = record.value else {
-        return Decoded::Refused(Reason::NullValue, "null value; this topic holds actions".to_owned());
-    };
-    match decoder.decode(value) {
-        Ok(action) => Decoded::Record(action),
-        Err(DecodeError::NeedsSchema(id)) => Decoded::NeedsSchema(id),
-        Err(DecodeError::Reject(rejection)) => Decoded::Refused(rejection.reason, rejection.detail),
-    }
-}
-
 /// Does what a responder asks for.
 fn act(
     partition: &mut Partition,
@@ -578,17 +505,4 @@ fn named_rule(name: &str) -> Result<rules::alerts::Rule, (Reason, String)> {
         let known: Vec<&str> = rules::alerts::Rule::ALL.iter().map(|rule| rule.as_str()).collect();
         (Reason::Malformed, format!("target names no alert rule; {} is right", known.join(", ")))
     })
-}
-
-/// Why a record is not in the partition of its key: a community lives on one, and would be counted twice.
-fn misplaced(record: &InputRecord<'_>, partitions: i32) -> Option<String> {
-    if partitions <= 0 {
-        return None;
-    }
-    let found = record.from.partition;
-    match record.key.map(|key| partition_for_key(key, partitions)) {
-        Some(right) if right == found => None,
-        Some(right) => Some(format!("the key belongs to partition {right} by murmur2, found in {found}")),
-        None => Some(format!("no key; the community id is right, found in {found}")),
-    }
 }
