@@ -31,6 +31,58 @@ impl CommunityRow {
     }
 }
 
+/// One alert, as its rows have it so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AlertRow {
+    pub(crate) rule: String,
+    pub(crate) community_id: String,
+    pub(crate) severity: String,
+    /// Every state that it had, in order.
+    pub(crate) states: Vec<String>,
+    pub(crate) summary: String,
+    pub(crate) started_at: EpochMs,
+}
+
+impl AlertRow {
+    /// Takes in a row of it.
+    pub(crate) fn take(&mut self, alert: &record::Alert<'_>) {
+        self.rule = alert.rule.to_string();
+        self.community_id = alert.community_id.to_string();
+        self.severity = alert.severity.to_string();
+        self.summary = alert.summary_en.to_string();
+        self.started_at = alert.started_at;
+        if self.states.last().is_none_or(|last| *last != alert.state) {
+            self.states.push(alert.state.to_string());
+        }
+    }
+
+    /// The state that it has.
+    pub(crate) fn state(&self) -> &str {
+        self.states.last().map_or("", String::as_str)
+    }
+
+    /// Whether it wakes somebody now.
+    pub(crate) fn pages(&self) -> bool {
+        matches!(self.state(), "firing" | "acknowledged") && self.severity != "info"
+    }
+
+    /// What is looked at first: what pages, then what is on, then what is over.
+    pub(crate) fn rank(&self) -> u8 {
+        if self.pages() { 0 } else { 1 + u8::from(self.severity == "info") + 2 * u8::from(self.state() == "resolved") }
+    }
+
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "rule": self.rule,
+            "community_id": self.community_id,
+            "severity": self.severity,
+            "started_at": self.started_at,
+            "states": self.states.join(", "),
+            "summary": self.summary,
+        })
+    }
+}
+
 /// The whole at one moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
@@ -50,6 +102,8 @@ pub(crate) struct Snapshot {
     pub(crate) panes: u64,
     pub(crate) bootstrap: String,
     pub(crate) communities: Vec<CommunityRow>,
+    /// What is looked at first, first; of those the newest.
+    pub(crate) alerts: Vec<AlertRow>,
 }
 
 /// Where it is shown.

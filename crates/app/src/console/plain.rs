@@ -4,11 +4,14 @@ use super::{Snapshot, jakarta};
 
 pub(super) fn line(snapshot: &Snapshot) -> String {
     let queues: Vec<String> = snapshot.queues.iter().map(|(name, open)| format!("{name} {open}")).collect();
-    let crises: Vec<&str> =
-        snapshot.communities.iter().filter(|row| row.is_in_crisis()).map(|row| row.id.as_str()).collect();
-    let crises = if crises.is_empty() { String::new() } else { format!(", crisis: {}", crises.join(" ")) };
+    let alerts: String = snapshot
+        .alerts
+        .iter()
+        .filter(|alert| alert.pages())
+        .map(|alert| format!("; {} {}: {}", alert.rule, alert.state(), alert.summary))
+        .collect();
     format!(
-        "{} classified {} ({:.0}/s, {:.0} % by the deep tier, {:.0} % unsure), open: {}, panes {}, dead letters {}{crises}",
+        "{} classified {} ({:.0}/s, {:.0} % by the deep tier, {:.0} % unsure), open: {}, panes {}, dead letters {}{alerts}",
         jakarta(snapshot.event_time),
         snapshot.classified,
         snapshot.per_second,
@@ -23,7 +26,7 @@ pub(super) fn line(snapshot: &Snapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::CommunityRow;
+    use crate::console::AlertRow;
 
     #[test]
     fn says_it_in_one_line() {
@@ -36,17 +39,19 @@ mod tests {
             queues: vec![("complaint".into(), 7), ("review".into(), 2)],
             panes: 55,
             dead_letters: 1,
-            communities: vec![CommunityRow {
-                id: "warga-depok".into(),
-                labels: [20, 1, 1, 1, 1],
-                ..CommunityRow::default()
+            alerts: vec![AlertRow {
+                rule: "complaint_spike".into(),
+                severity: "critical".into(),
+                states: vec!["pending".into(), "firing".into()],
+                summary: "Since 14:05, 37 complaints have come in at warga-depok.".into(),
+                ..AlertRow::default()
             }],
             ..Snapshot::default()
         };
         assert_eq!(
             line(&snapshot),
-            "2026-11-24 08:00:00 WIB classified 1234 (99/s, 10 % by the deep tier, 8 % unsure), open: complaint 7 review 2, panes 55, dead letters 1, \
-             crisis: warga-depok"
+            "2026-11-24 08:00:00 WIB classified 1234 (99/s, 10 % by the deep tier, 8 % unsure), open: complaint 7 review 2, panes 55, dead letters 1; \
+             complaint_spike firing: Since 14:05, 37 complaints have come in at warga-depok."
         );
     }
 }

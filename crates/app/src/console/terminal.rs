@@ -13,6 +13,9 @@ use record::Label;
 
 use super::{CommunityRow, Snapshot, jakarta};
 
+/// Most alerts that are shown.
+const ALERTS_SHOWN: usize = 2;
+
 const COLORS: [Color; Label::ALL.len()] = [Color::Red, Color::Yellow, Color::Cyan, Color::Green, Color::DarkGray];
 
 pub(crate) struct TerminalView {
@@ -51,15 +54,18 @@ impl Drop for TerminalView {
 
 fn show(frame: &mut Frame<'_>, snapshot: &Snapshot) {
     let rows = u16::try_from(snapshot.communities.len()).unwrap_or(u16::MAX).saturating_add(3);
-    let [head, communities, queues, foot] = Layout::vertical([
+    let alerts_height = u16::try_from(snapshot.alerts.len().min(ALERTS_SHOWN)).unwrap_or(0) * 2 + 2;
+    let [head, communities, alerts, queues, foot] = Layout::vertical([
         Constraint::Length(2),
         Constraint::Max(rows.max(4)),
+        Constraint::Length(alerts_height.max(3)),
         Constraint::Length(u16::try_from(snapshot.queues.len()).unwrap_or(5) + 2),
         Constraint::Length(2),
     ])
     .areas(frame.area());
     show_head(frame, head, snapshot);
     show_communities(frame, communities, snapshot);
+    show_alerts(frame, alerts, snapshot);
     show_queues(frame, queues, snapshot);
     show_foot(frame, foot, snapshot);
 }
@@ -140,6 +146,35 @@ fn bar_of(row: &CommunityRow, most: i64, width: u16) -> Line<'static> {
     Line::from(spans.collect::<Vec<_>>())
 }
 
+/// The newest alerts, each with its sentence.
+fn show_alerts(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot) {
+    let on = snapshot.alerts.iter().filter(|alert| alert.state() != "resolved").count();
+    let title = format!(" alerts: {on} on, {} over ", snapshot.alerts.len() - on);
+    let block = Block::bordered().border_type(BorderType::Rounded).title(title);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    if snapshot.alerts.is_empty() {
+        frame.render_widget(Paragraph::new("nothing unusual".dim()), inner);
+        return;
+    }
+    let lines = snapshot.alerts.iter().take(ALERTS_SHOWN).flat_map(|alert| {
+        let color = match (alert.state(), alert.severity.as_str()) {
+            ("resolved", _) => Color::Green,
+            ("pending", _) => Color::Yellow,
+            (_, "critical") => Color::Red,
+            (_, "warning") => Color::LightRed,
+            _ => Color::Cyan,
+        };
+        let head = Line::from(vec![
+            Span::styled(format!("{:<9}", alert.state()), Style::from(color).bold()),
+            format!(" {} {} ", alert.severity, alert.rule).bold(),
+            format!("since {}", jakarta(alert.started_at)).dim(),
+        ]);
+        [head, Line::from(format!("  {}", alert.summary))]
+    });
+    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), inner);
+}
+
 fn show_queues(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot) {
     let block = Block::bordered().border_type(BorderType::Rounded).title(" open in the response queues ");
     let inner = block.inner(area);
@@ -175,6 +210,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
+    use crate::console::AlertRow;
 
     fn screen(width: u16, height: u16) -> String {
         let snapshot = Snapshot {
@@ -193,6 +229,13 @@ mod tests {
                 },
                 CommunityRow { id: "barudak-bandung".into(), labels: [16, 0, 0, 0, 0], ..CommunityRow::default() },
             ],
+            alerts: vec![AlertRow {
+                rule: "complaint_spike".into(),
+                severity: "critical".into(),
+                states: vec!["firing".into()],
+                summary: "37 complaints".into(),
+                ..AlertRow::default()
+            }],
             ..Snapshot::default()
         };
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
@@ -205,7 +248,16 @@ mod tests {
         for (width, height) in [(80, 24), (160, 50), (20, 5), (1, 1)] {
             let screen = screen(width, height);
             if width >= 80 {
-                for part in ["Sinyal", "08:00:00 WIB", "warga-depok", "barudak-bandung", "complaint", "40", "kcat -b"] {
+                for part in [
+                    "Sinyal",
+                    "08:00:00 WIB",
+                    "warga-depok",
+                    "barudak-bandung",
+                    "complaint",
+                    "40",
+                    "kcat -b",
+                    "37 complaints",
+                ] {
                     assert!(screen.contains(part), "{part} at {width}x{height}:\n{screen}");
                 }
             }

@@ -1,26 +1,30 @@
 //! `sinyal demo`: everything at once on an embedded Kafka.
 
-use std::collections::{BTreeMap, HashMap};
+mod clock;
+mod summary;
+mod watch;
+
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use kafka_io::embedded::EmbeddedBroker;
 use kafka_io::feed::Feed;
-use kafka_io::reader::{Reader, Start};
 use kafka_io::{Clock, Connection, Shutdown, SystemClock};
-use record::{EpochMs, Kind, Label, Outcome, Tier};
+use record::{EpochMs, Kind, Outcome, Tier};
 use rules::LiveCommunities;
-use serde_json::{Value, json};
-use sim::{World, WorldConfig};
-use wire::{GenericSchema, RawEncoder, SchemaName};
+use sim::{Crisis, World, WorldConfig};
+use wire::RawEncoder;
 
+use self::clock::DemoClock;
+use self::summary::{readable, summary};
+use self::watch::Watch;
 use super::numbers::{above_zero, between};
 use crate::cli::OK;
 use crate::config::{Config, Secret};
-use crate::console::{CommunityRow, Snapshot, View};
+use crate::console::{Snapshot, View};
 use crate::roles::{ClassifyReport, CommunityReport, Surroundings, run_classify, run_community};
 use crate::telemetry::{Health, Metrics, start_logging};
 
@@ -31,8 +35,9 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_parser = duration)]
     duration: Option<Duration>,
     /// How fast simulated time goes, as a multiple of the wall clock: 1 to 3600. Without --duration it goes this fast until
-    /// it reaches the present, half an hour of it, and then with the clock.
-    #[arg(long, default_value_t = 60.0, value_parser = |text: &str| between(text, 1.0, 3_600.0))]
+    /// it reaches the present, some 45 minutes of it, and then with the clock. Before it two hours pass in three seconds, from which
+    /// the alert rules learn what is usual.
+    #[arg(long, default_value_t = 90.0, value_parser = |text: &str| between(text, 1.0, 3_600.0))]
     speed: f64,
     /// Seed of the made-up world.
     #[arg(long, default_value_t = 7)]
@@ -45,34 +50,19 @@ pub(crate) struct DemoArgs {
     json: bool,
 }
 
+/// So much happens before what is shown, as fast as it can be processed: the alert rules learn from it what is usual.
+const HISTORY_MS: i64 = 2 * 3_600_000;
+/// How fast history goes, as a multiple of the wall clock.
+const HISTORY_SPEED: f64 = 2_400.0;
+/// When the crisis begins after the start of what is shown, and how long it lasts, in milliseconds.
+const CRISIS_BEGINS_MS: i64 = 240_000;
+const CRISIS_LASTS_MS: i64 = 420_000;
+/// Time of day at which what is shown begins: a multiple of this, at which the rules look whether an episode is over.
+const QUARTER_MS: i64 = 900_000;
+
 /// Every so many records of the feed are garbage, so that a dead letter can be seen.
 const GARBAGE_EVERY: u64 = 997;
 const PARTITIONS: i32 = 4;
-
-/// Simulated time: it starts at a moment, goes at a speed, and at the present falls in with the wall clock, if told to.
-#[derive(Debug)]
-struct DemoClock {
-    begun: Instant,
-    start: EpochMs,
-    speed: f64,
-    until_present: bool,
-}
-
-impl DemoClock {
-    fn speed(&self) -> f64 {
-        if self.until_present && self.fast() >= SystemClock.now_ms() { 1.0 } else { self.speed }
-    }
-
-    fn fast(&self) -> EpochMs {
-        self.start + (self.begun.elapsed().as_secs_f64() * self.speed * 1_000.0) as EpochMs
-    }
-}
-
-impl Clock for DemoClock {
-    fn now_ms(&self) -> EpochMs {
-        if self.until_present { self.fast().min(SystemClock.now_ms()) } else { self.fast() }
-    }
-}
 
 pub(crate) fn run(args: DemoArgs, config: Config) -> Result<u8> {
     let live = std::io::stdout().is_terminal() && std::io::stderr().is_terminal() && !args.json;
@@ -87,9 +77,10 @@ pub(crate) fn run(args: DemoArgs, config: Config) -> Result<u8> {
          the community stage's state is not written to its changelog; a partition keeps 5 MiB"
     );
     let span = args.duration.unwrap_or(Duration::from_secs(30)).as_secs_f64() * args.speed * 1_000.0;
+    let start = SystemClock.now_ms() - span as EpochMs;
     let clock = Arc::new(DemoClock {
         begun: Instant::now(),
-        start: SystemClock.now_ms() - span as EpochMs,
+        start: start - start.rem_euclid(QUARTER_MS),
         speed: args.speed,
         until_present: args.duration.is_none(),
     });
@@ -136,7 +127,7 @@ pub(crate) fn run(args: DemoArgs, config: Config) -> Result<u8> {
             let snapshot = snapshot(&report, &aggregated, &clock, &bootstrap, &watch, &config, &mut rate);
             view.draw(&snapshot)?;
         }
-        let over = args.duration.is_some_and(|duration| clock.begun.elapsed() >= duration);
+        let over = args.duration.is_some_and(|duration| clock.shown_for() >= duration);
         if over || view.wants_quit()? || classify_thread.is_finished() || community_thread.is_finished() {
             ending.store(true, Ordering::Release);
         }
@@ -150,7 +141,7 @@ pub(crate) fn run(args: DemoArgs, config: Config) -> Result<u8> {
     shutdown.request();
     classify_thread.join().map_err(|_| anyhow::anyhow!("the classify role panicked"))??;
     community_thread.join().map_err(|_| anyhow::anyhow!("the community role panicked"))??;
-    let summary = summary(&classified, &aggregated, &produced, &config, &bootstrap, first_classified);
+    let summary = summary(&classified, &aggregated, &produced, &config, &bootstrap, first_classified, &watch);
     let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{summary}")?;
@@ -175,6 +166,9 @@ fn demo_config(mut config: Config) -> Result<Config> {
     config.classify.commit_interval_ms = 50;
     config.community.commit_interval_ms = 50;
     config.instance_lasts = false;
+    // Two hours of history are all that there is.
+    config.alerts.warm_up_ms = 3_600_000;
+    config.alerts.resolve_after_ms = 0;
     Ok(config)
 }
 
@@ -209,7 +203,9 @@ fn spawn_feed(
     produced: &Arc<AtomicU64>,
 ) -> Result<std::thread::JoinHandle<Result<()>>> {
     let feed = Feed::open(connection, 1_000_000)?;
-    let world = WorldConfig { start: clock.start, rate_per_second: args.rate, ..WorldConfig::default() };
+    let crisis = Crisis { community: 1, begins_ms: HISTORY_MS + CRISIS_BEGINS_MS, lasts_ms: CRISIS_LASTS_MS };
+    let start = clock.start - HISTORY_MS;
+    let world = WorldConfig { start, rate_per_second: args.rate, crisis: Some(crisis), ..WorldConfig::default() };
     let mut world = World::new(args.seed, world);
     let (posts, comments) = (config.topics.posts_raw.clone(), config.topics.comments_raw.clone());
     let (clock, ending, produced) = (Arc::clone(clock), Arc::clone(ending), Arc::clone(produced));
@@ -257,98 +253,6 @@ fn settle(classified: &Mutex<ClassifyReport>, aggregated: &Mutex<CommunityReport
     }
 }
 
-/// Reads back what the service writes, as a dashboard would.
-struct Watch {
-    metrics: Reader,
-    states: Reader,
-    metrics_schema: GenericSchema,
-    item_schema: GenericSchema,
-    communities: BTreeMap<String, CommunityRow>,
-    /// The queue of each item that waits.
-    waiting: HashMap<Vec<u8>, String>,
-}
-
-/// Bytes of a single-object header.
-const HEADER_BYTES: usize = 10;
-const TREND_MAX: usize = 120;
-
-impl Watch {
-    fn open(config: &Config, connection: &Connection) -> Result<Watch> {
-        let open = |topic: &str| Reader::open(connection, topic, Start::Beginning, Duration::from_secs(10));
-        Ok(Watch {
-            metrics: open(&config.topics.metrics)?,
-            states: open(&config.topics.queue_state)?,
-            metrics_schema: GenericSchema::parse(SchemaName::CommunityMetrics.text())?,
-            item_schema: GenericSchema::parse(SchemaName::QueueItem.text())?,
-            communities: BTreeMap::new(),
-            waiting: HashMap::new(),
-        })
-    }
-
-    /// Takes in what there is, for about this time.
-    fn read(&mut self, time: Duration) -> Result<()> {
-        let end = Instant::now() + time;
-        loop {
-            let mut any = false;
-            if let Some(record) = self.metrics.next(Duration::from_millis(2))? {
-                any = true;
-                if let Some(row) = record.value.as_deref().and_then(|value| value.get(HEADER_BYTES..)) {
-                    let row = self.metrics_schema.to_json(row).context("a row of the metrics topic")?;
-                    self.take_row(&row);
-                }
-            }
-            if let Some(record) = self.states.next(Duration::ZERO)? {
-                any = true;
-                let key = record.key.unwrap_or_default();
-                match record.value.as_deref().and_then(|value| value.get(HEADER_BYTES..)) {
-                    Some(item) => {
-                        let item = self.item_schema.to_json(item).context("an item of the queues' state")?;
-                        let waits =
-                            matches!(item["status"].as_str(), Some("open" | "moved")) && item["queue"] != "none";
-                        if waits {
-                            self.waiting.insert(key, item["queue"].as_str().unwrap_or_default().to_owned());
-                        } else {
-                            self.waiting.remove(&key);
-                        }
-                    }
-                    None => {
-                        self.waiting.remove(&key);
-                    }
-                }
-            }
-            if !any && Instant::now() >= end || Instant::now() >= end + time * 4 {
-                return Ok(());
-            }
-        }
-    }
-
-    fn take_row(&mut self, row: &Value) {
-        if row["window"] != "5m" || row["revision"] != 0 {
-            return;
-        }
-        let id = row["community_id"].as_str().unwrap_or_default();
-        let count = |field: &str| row[field].as_i64().unwrap_or(0);
-        let shown = self.communities.entry(id.to_owned()).or_default();
-        shown.id = id.to_owned();
-        shown.labels = ["complaints", "tips", "experiences", "praises", "others"].map(count);
-        shown.per_minute = count("interactions") as f64 / 5.0;
-        shown.trend.push(u64::try_from(count("interactions")).unwrap_or(0));
-        if shown.trend.len() > TREND_MAX {
-            shown.trend.remove(0);
-        }
-    }
-
-    fn depths(&self, config: &Config) -> Vec<(String, u64)> {
-        let queues = config.routing.queues().iter().map(|queue| queue.spec.name.clone());
-        queues
-            .map(|name| {
-                let open = self.waiting.values().filter(|queue| **queue == name).count() as u64;
-                (name, open)
-            })
-            .collect()
-    }
-}
-
 /// Classified per second, over about two of them.
 #[derive(Debug, Default)]
 struct Rate {
@@ -392,82 +296,8 @@ fn snapshot(
         panes: after.panes,
         bootstrap: bootstrap.to_owned(),
         communities: watch.communities.values().cloned().collect(),
+        alerts: watch.alerts(),
     }
-}
-
-fn summary(
-    classified: &Mutex<ClassifyReport>,
-    aggregated: &Mutex<CommunityReport>,
-    produced: &AtomicU64,
-    config: &Config,
-    bootstrap: &str,
-    first_classified: Option<Duration>,
-) -> Value {
-    let report = classified.lock().map(|report| report.clone()).unwrap_or_default();
-    let after = aggregated.lock().map(|report| report.clone()).unwrap_or_default();
-    let produced = produced.load(Ordering::Acquire);
-    let by_label: serde_json::Map<String, Value> = Label::ALL
-        .into_iter()
-        .map(|label| (label.as_str().to_owned(), report.tallies.by_label[label.index()].into()))
-        .collect();
-    let by_tier: serde_json::Map<String, Value> = Tier::ALL
-        .into_iter()
-        .map(|tier| (tier.as_str().to_owned(), report.tallies.by_tier[tier as usize].into()))
-        .collect();
-    let by_queue: serde_json::Map<String, Value> = config
-        .routing
-        .queues()
-        .iter()
-        .zip(&report.tallies.by_queue)
-        .map(|(queue, &count)| (queue.spec.name.clone(), count.into()))
-        .collect();
-    let outcomes: serde_json::Map<String, Value> = Outcome::ALL
-        .into_iter()
-        .filter(|&outcome| after.ledger.count(outcome) > 0)
-        .map(|outcome| (outcome.as_str().to_owned(), after.ledger.count(outcome).into()))
-        .collect();
-    let interactions = after.ledger.consumed() - after.ledger.count(Outcome::Progress);
-    let balanced = produced == report.ledger.consumed()
-        && report.balanced
-        && after.balanced
-        && report.ledger.is_balanced()
-        && after.ledger.is_balanced()
-        && interactions == report.ledger.count(Outcome::Classified);
-    json!({
-        "produced": produced,
-        "consumed": report.ledger.consumed(),
-        "classified": by_label,
-        "abstained": report.tallies.abstained,
-        "decided": by_tier,
-        "queued": by_queue,
-        "panes": after.panes,
-        "dead_letters": report.dead_letters + after.dead_letters,
-        "deduplicated": after.ledger.count(Outcome::Deduplicated),
-        "late": after.ledger.count(Outcome::Late),
-        "community_outcomes": outcomes,
-        "ledger_balanced": balanced,
-        "first_classified_ms": first_classified.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
-        "bootstrap": bootstrap,
-    })
-}
-
-fn readable(summary: &Value) -> String {
-    let list = |field: &str| {
-        let parts = summary[field].as_object().into_iter().flatten().map(|(name, count)| format!("{name} {count}"));
-        parts.collect::<Vec<_>>().join(", ")
-    };
-    let balanced =
-        if summary["ledger_balanced"] == true { "every record has exactly one outcome" } else { "NOT balanced" };
-    format!(
-        "produced {}, consumed {}, ledger: {balanced}\nclassified: {}\nqueued: {}\naggregated: {}\npanes {}, dead letters {}",
-        summary["produced"],
-        summary["consumed"],
-        list("classified"),
-        list("queued"),
-        list("community_outcomes"),
-        summary["panes"],
-        summary["dead_letters"]
-    )
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
