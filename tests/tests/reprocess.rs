@@ -13,6 +13,7 @@ use sinyal_tests::{Reader, Sinyal, wait_for};
 
 const ROWS: (&str, &str) = ("social.community.metrics", "CommunityMetrics");
 const ITEMS: (&str, &str) = ("social.queue.state", "QueueItem");
+const ALERTS: (&str, &str) = ("social.alerts", "Alert");
 /// What tells of when and how often a row was written.
 const OF_WRITING: [&str; 7] = ["revision", "timing", "watermark", "emitted_at", "late", "missed", "completeness"];
 
@@ -70,6 +71,7 @@ fn with_positions_set_back_nothing_is_counted_again() {
     let until = watermark(&sinyal, &reader);
     let rows = said(&sinyal, &reader, ROWS, until, &[]);
     let items = said(&sinyal, &reader, ITEMS, until, &[]);
+    let alerts = said(&sinyal, &reader, ALERTS, until, &[]);
     kafka().reset_to_earliest(&sinyal.group("classify")).unwrap();
     let running = sinyal.start(&["run"]).unwrap();
     wait_for("everything to be classified again", Duration::from_secs(90), || {
@@ -86,6 +88,7 @@ fn with_positions_set_back_nothing_is_counted_again() {
     assert_eq!(running.terminate().unwrap(), Some(0));
     assert_eq!(said(&sinyal, &reader, ROWS, until, &[]), rows);
     assert_eq!(said(&sinyal, &reader, ITEMS, until, &[]), items);
+    assert_eq!(said(&sinyal, &reader, ALERTS, until, &[]), alerts);
     check_rows(&sinyal, &reader, &oracle).unwrap();
 }
 
@@ -108,7 +111,9 @@ fn what_is_rebuilt_says_the_same_also_with_other_partitions() {
     check_rows(&sinyal, &reader, &oracle).unwrap();
     assert_eq!(running.terminate().unwrap(), Some(0));
     // Somebody gives the stage's topics more partitions.
-    for topic in ["social.interactions.classified", "social.corrections", "social.community.changelog"] {
+    for topic in
+        ["social.interactions.classified", "social.corrections", "social.actions", "social.community.changelog"]
+    {
         kafka().add_partitions(&sinyal.topic(topic), 5).unwrap();
     }
     // Also where a replica gets none but new ones.

@@ -27,6 +27,7 @@ impl Partition {
     pub(super) fn flush(&mut self, shared: &mut Shared, outputs: &mut Outputs) -> Result<Step, Stop> {
         self.watermark.advance(shared.now);
         if let Some(watermark) = self.watermark.value() {
+            self.keep_time_of_complaints(watermark, shared);
             if self.emit_panes(watermark, shared, outputs)? == Step::More {
                 return Ok(Step::More);
             }

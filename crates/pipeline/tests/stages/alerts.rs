@@ -240,3 +240,103 @@ proptest! {
         prop_assert_eq!(plain.alerts, crashed.alerts);
     }
 }
+
+/// What a town says in a week, with a crisis on three of its days, and what responders do meanwhile.
+fn week() -> (Vec<(EpochMs, Interaction<'static>)>, Vec<(EpochMs, &'static str, String)>) {
+    let mut said = Vec::new();
+    let mut number = 0_u64;
+    let mut say = |at: EpochMs, by: u64, text: &str| {
+        number += 1;
+        let author = Author {
+            id: format!("m{}", by % 60).into(),
+            handle: None,
+            role: Role::Member,
+            followers: None,
+            verified: None,
+        };
+        said.push((at, Interaction { author: Some(author), ..post(&format!("p{number}"), "warga", at, text) }));
+    };
+    for step in 0..7 * 24 * 12_i64 {
+        let at = NOW + step * 5 * MINUTE_MS;
+        let hour = step / 12 % 24;
+        // Nights are quiet.
+        if (1..5).contains(&hour) && step % 6 != 0 {
+            continue;
+        }
+        say(at + 1_000, step as u64, if step % 9 == 0 { COMPLAINT } else { GREETING });
+        let crisis = [2, 4, 6].contains(&(step / 288)) && (9..11).contains(&hour);
+        for more in 0..if crisis { 4 } else { 0 } {
+            say(at + 30_000 + more * 40_000, step as u64 * 3 + more as u64, COMPLAINT);
+        }
+    }
+    let acknowledged = (NOW + 3 * 86_400_000, "acknowledge", "warga|post|p10".to_owned());
+    (said, vec![acknowledged])
+}
+
+/// (A) and (B) of the design: a replay into the state that is there, and a rebuild into none.
+#[test]
+fn a_week_with_crises_says_the_same_when_it_is_replayed_or_rebuilt() {
+    let (said, done) = week();
+    let act = |whole: &mut Whole, (at, kind, target): &(EpochMs, &'static str, String)| {
+        let (kind, target) = ((*kind).into(), target.clone().into());
+        whole.side.act(&Action { kind, target, by: "sari".into(), at: *at, until: None, reason: None });
+    };
+    let end = NOW + 7 * 86_400_000 + 3_600_000;
+    let finish = |whole: &mut Whole| {
+        for passed in 0..20 {
+            whole.settle(end + passed * 10 * MINUTE_MS);
+        }
+    };
+    // As it came.
+    let mut live = Whole::new(WindowSet::standard(), 1_000_000);
+    let mut left = done.iter();
+    let mut next = left.next();
+    for (place, (at, interaction)) in said.iter().enumerate() {
+        if let Some(action) = next.filter(|(acted_at, ..)| acted_at <= at) {
+            act(&mut live, action);
+            next = left.next();
+        }
+        live.raw(0, interaction, *at);
+        if place % 3 == 0 {
+            live.settle(*at + 1_000);
+        }
+    }
+    finish(&mut live);
+    let spikes: std::collections::BTreeSet<&str> = live
+        .side
+        .left
+        .alert_states
+        .iter()
+        .map(|(id, _)| id.as_str())
+        .filter(|id| id.starts_with("complaint_spike|"))
+        .collect();
+    let fired = |id: &&&str| live.side.left.alert_states.iter().any(|(of, state)| of == **id && state == "firing");
+    assert_eq!(spikes.iter().filter(fired).count(), 3, "one a crisis: {:?}", live.side.left.alert_states);
+    // (A)
+    let before = live.side.left.clone();
+    live.side.replay();
+    assert_eq!(before.alerts, live.side.left.alerts);
+    assert_eq!(before.alert_states, live.side.left.alert_states);
+    assert_eq!(before.queue_states, live.side.left.queue_states);
+    // (B): actions first, then everything at once.
+    let mut rebuilt = Whole::new(WindowSet::standard(), 1_000_000);
+    done.iter().for_each(|action| act(&mut rebuilt, action));
+    for (_, interaction) in &said {
+        rebuilt.raw(0, interaction, end);
+    }
+    finish(&mut rebuilt);
+    let of = |whole: &Whole, fires: bool| {
+        let states = whole.side.left.alert_states.iter();
+        states.filter(|(_, state)| !fires || state == "firing").cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(of(&live, false), of(&rebuilt, false));
+    for (id, row) in &live.side.left.alerts {
+        assert_eq!(row, &rebuilt.side.left.alerts[id], "{id}");
+    }
+    let without_origin = |whole: &Whole| {
+        let mut states = whole.side.left.queue_states.clone();
+        states.values_mut().for_each(|state| state["origin_offset"] = Value::Null);
+        states
+    };
+    assert_eq!(without_origin(&live), without_origin(&rebuilt));
+}

@@ -259,7 +259,7 @@ fn what_nobody_acts_on_expires_and_what_is_taken_back_ends() {
     gone.observed_at = NOW + 1_000;
     desk.says(&gone);
     assert_eq!((desk.status("gone"), &desk.row("gone")["text"]), ("retracted", &Value::Null));
-    desk.passes(7 * 24 * 60 + 1);
+    desk.passes(8 * 24 * 60 - 59);
     desk.passes(90);
     assert_eq!(desk.status("k"), "expired");
     let figures: Vec<_> = desk.whole.side.stage.status().filter(|status| status.items_expired > 0).collect();

@@ -110,7 +110,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunitySt
         parked_max: 100,
         items_max: 1_000_000,
         keep_closed_ms: 3 * 86_400_000,
-        expire_ms: 7 * 86_400_000,
+        expire_ms: 8 * 86_400_000 - 3_600_000,
         claim_ms: 1_800_000,
         auto_replies: vec!["silakan DM".to_owned()],
         remember_ms: 30 * 86_400_000,

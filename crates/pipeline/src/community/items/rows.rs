@@ -91,6 +91,18 @@ impl Partition {
         Ok(())
     }
 
+    /// What came since the last flush may be past its service level already: the alert rules are to know before they step.
+    pub(crate) fn keep_time_of_complaints(&mut self, watermark: EpochMs, shared: &Shared) {
+        let waits =
+            |slot: &SlotId| self.index.is_taken(*slot) && self.index.slot(*slot).entry.label == Label::Complaint;
+        let slots: Vec<SlotId> = self.items.dirty.iter().copied().filter(waits).collect();
+        for slot in slots {
+            if self.items.by_slot.contains_key(&slot) {
+                self.keep_time_of(slot, watermark, shared);
+            }
+        }
+    }
+
     /// An item was restored: brings back what follows from it.
     pub(super) fn keep_time_of(&mut self, slot: SlotId, watermark: EpochMs, shared: &Shared) {
         let as_of = self.as_of(slot, watermark, shared);
