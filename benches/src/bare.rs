@@ -4,17 +4,18 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rdkafka::config::ClientConfig;
+use kafka_io::{Assignor, Connection, Delivery, OwnerConfig};
+use rdkafka::config::{ClientConfig, FromClientConfig};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
+use record::StageName;
 use serde_json::{Value, json};
 
 use crate::state::StateEntry;
 
-const COMMIT_EVERY: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A topic, and how many records of how many bytes are in it.
@@ -27,7 +28,8 @@ pub(crate) struct Size {
 
 /// Reads a topic to its end, and says how large it is: keys and values of committed records.
 pub(crate) fn size_of(bootstrap: &str, topic: &str) -> Result<Size> {
-    let consumer = consumer(bootstrap, "bench-sizes")?;
+    let settings = settings(bootstrap, "bench-sizes")?;
+    let consumer: BaseConsumer = client(&settings, settings.consumer_properties())?;
     let mut left = assign_all(&consumer, &[topic.to_owned()])?;
     let mut size = Size { topic: topic.to_owned(), records: 0, bytes: 0 };
     while left > 0 {
@@ -50,9 +52,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<Value> {
     let records: u64 = records.parse()?;
     let inputs: Vec<String> = inputs.split(',').map(str::to_owned).collect();
     let outputs = outputs.iter().map(|output| parse(output)).collect::<Result<Vec<Size>>>()?;
-    let consumer = consumer(bootstrap, "bench-bare")?;
+    let settings = settings(bootstrap, "bench-bare")?;
+    let commit_every = Duration::from_millis(settings.commit_interval_ms);
+    let consumer: BaseConsumer = client(&settings, settings.consumer_properties())?;
     assign_all(&consumer, &inputs)?;
-    let producer = producer(bootstrap)?;
+    let producer: BaseProducer = client(&settings, settings.producer_properties())?;
     producer.init_transactions(PATIENCE)?;
     let largest = outputs.iter().map(|output| output.bytes.div_ceil(output.records.max(1))).max().unwrap_or(0);
     let mut copy = Copy { producer, outputs, records, read: 0, payload: vec![0; largest as usize * 2] };
@@ -68,7 +72,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<Value> {
             Some(Err(KafkaError::PartitionEOF(_))) | None => {}
             Some(Err(error)) => return Err(error.into()),
         }
-        if committed.elapsed() >= COMMIT_EVERY || copy.read == records {
+        if committed.elapsed() >= commit_every || copy.read == records {
             committed = Instant::now();
             while copy.producer.in_flight_count() > 0 {
                 copy.producer.poll(Duration::from_millis(1));
@@ -153,24 +157,42 @@ fn parse(output: &str) -> Result<Size> {
     Ok(Size { topic: parts.next().context("a topic")?.to_owned(), records, bytes })
 }
 
-/// Settings as an owner's consumer has them.
-fn consumer(bootstrap: &str, group: &str) -> Result<BaseConsumer> {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", bootstrap).set("group.id", group).set("enable.auto.commit", "false");
-    config.set("enable.partition.eof", "true").set("isolation.level", "read_committed");
-    config.set("auto.offset.reset", "earliest").set("queued.max.messages.kbytes", "32768");
-    config.set("queued.min.messages", "10000").set("fetch.message.max.bytes", "1048576");
-    config.set("fetch.max.bytes", "4194304").set("fetch.wait.max.ms", "100").set("fetch.queue.backoff.ms", "10");
-    Ok(config.create()?)
+/// What a role of the default configuration has, so that the loop has the same.
+fn settings(bootstrap: &str, group: &str) -> Result<OwnerConfig> {
+    let defaults: toml::Table = include_str!("../../crates/app/src/config/default.toml").parse()?;
+    let number = |section: &str, name: &str| {
+        let number = defaults[section].get(name).and_then(toml::Value::as_integer);
+        number.with_context(|| format!("the defaults have no number {section}.{name}"))
+    };
+    let connection =
+        Connection { bootstrap: bootstrap.to_owned(), client_id: "bench".to_owned(), properties: Vec::new() };
+    Ok(OwnerConfig {
+        connection,
+        stage: StageName::Classify,
+        group_id: group.to_owned(),
+        group_instance_id: None,
+        assignor: Assignor::CooperativeSticky,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        changelog: None,
+        source_topics: Vec::new(),
+        delivery: Delivery::ExactlyOnce {
+            transactional_id: "bench-bare".to_owned(),
+            transaction_timeout_ms: number("kafka", "transaction_timeout_ms")?.try_into()?,
+        },
+        commit_interval_ms: number("classify", "commit_interval_ms")?.try_into()?,
+        prefetch_bytes: number("kafka", "prefetch_bytes")?.try_into()?,
+        in_flight_bytes: number("kafka", "in_flight_bytes")?.try_into()?,
+        output_bytes_max: usize::try_from(number("limits", "raw_record_bytes")?)?
+            + record::limits::DEAD_LETTER_EXTRA_BYTES,
+        session_timeout_ms: number("kafka", "session_timeout_ms")?.try_into()?,
+    })
 }
 
-/// Settings as an owner's producer has them.
-fn producer(bootstrap: &str) -> Result<BaseProducer> {
+fn client<T: FromClientConfig>(settings: &OwnerConfig, properties: Vec<(&'static str, String)>) -> Result<T> {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", bootstrap).set("enable.idempotence", "true").set("linger.ms", "5");
-    config.set("compression.type", "lz4").set("queue.buffering.max.kbytes", "32768");
-    config.set("queue.buffering.max.messages", "200000").set("retry.backoff.ms", "10");
-    config.set("transactional.id", "bench-bare").set("partitioner", "murmur2_random");
+    config.set("bootstrap.servers", &settings.connection.bootstrap);
+    config.extend(properties.into_iter().map(|(name, value)| (name.to_owned(), value)));
     Ok(config.create()?)
 }
 

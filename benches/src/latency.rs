@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -12,28 +12,61 @@ use sinyal_tests::{Kafka, Sinyal};
 /// measured.
 pub(crate) const RATE: usize = 500;
 const SECONDS: usize = 90;
+/// What is measured before is the service's start.
+const WARM_UP: Duration = Duration::from_secs(20);
+/// How often the lag is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Feeds both roles in event time that goes on with the wall clock, and reads their histograms.
+/// Feeds both roles in event time that goes on with the wall clock, and reads what their histograms have gained after a warm-up.
 pub(crate) fn measure_latency(records_per_second: usize) -> Result<Vec<serde_json::Value>> {
     let kafka = Kafka::start()?;
     let sinyal = Sinyal::new(&kafka.bootstrap(), "latency", "telemetry.log = \"info\"\n")?;
     sinyal.succeed(&["topics", "apply"])?;
     let running = sinyal.start(&["run"])?;
-    sinyal_tests::wait_for("the service to serve /metrics", Duration::from_secs(30), || Ok(running.metrics().is_ok()))?;
+    sinyal_tests::wait_for("both roles to have their partitions", Duration::from_secs(60), || {
+        let Ok(text) = running.metrics() else { return Ok(false) };
+        let has = |stage| text.lines().any(|line| line.starts_with("sinyal_lag_records{") && line.contains(stage));
+        Ok(has("stage=\"classify\"") && has("stage=\"community\""))
+    })?;
     let (rate, count) = (records_per_second.to_string(), (records_per_second * SECONDS).to_string());
     let arguments = ["sim", "--seed", "9", "--communities", "1000", "--rate", &rate, "--interactions", &count];
     let mut made = sinyal.command(&arguments)?.stdout(Stdio::piped()).spawn()?;
     let lines = made.stdout.take().context("a pipe")?;
-    let status = sinyal.command(&["ingest", "-", "--rate", &rate])?.stdin(lines).stderr(Stdio::null()).status()?;
+    let started = Instant::now();
+    let mut fed = sinyal.command(&["ingest", "-", "--rate", &rate])?.stdin(lines).stderr(Stdio::null()).spawn()?;
+    // What waits to be read when half of the time is over, and at the end: a rate that is too high shows by its growth.
+    let (mut lags, mut warm) = (Vec::new(), None);
+    let status = loop {
+        let text = running.metrics()?;
+        lags.push(sum(&text, "sinyal_lag_records{"));
+        if started.elapsed() > WARM_UP {
+            warm.get_or_insert(text);
+        }
+        match fed.try_wait()? {
+            Some(status) => break status,
+            None => std::thread::sleep(LOOK_EVERY),
+        }
+    };
+    let seconds = started.elapsed().as_secs_f64();
     ensure!(made.wait()?.success() && status.success(), "the input could not be ingested");
+    let (half, last) = lags.split_at(lags.len() / 2);
+    let mean = |lags: &[f64]| lags.iter().sum::<f64>() / lags.len().max(1) as f64;
+    let (half, last) = (mean(&half[half.len() / 2..]), mean(&last[last.len() / 2..]));
+    writeln!(
+        std::io::stdout().lock(),
+        "fed at {:.0} records/s; {half:.0} records of both roles' inputs were not read yet in the second quarter of the time, {last:.0} \
+         in the last",
+        (records_per_second * SECONDS) as f64 / seconds
+    )?;
     // What came last is to be committed, and its panes are to end.
     std::thread::sleep(Duration::from_secs(15));
     let text = running.metrics()?;
     ensure!(running.terminate()? == Some(0), "the service did not end well: {}", sinyal.log());
     let mut results = Vec::new();
+    let warm = warm.context("fed for longer than it takes to warm up")?;
     for case in ["classified-latency", "pane-latency"] {
         let metric = format!("sinyal_{}_seconds", case.replace('-', "_"));
-        let buckets = buckets(&text, &metric);
+        let buckets = since(&buckets(&warm, &metric), buckets(&text, &metric));
         let count = buckets.last().map_or(0.0, |&(_, count)| count);
         ensure!(count > 0.0, "nothing was measured as {metric}");
         let (p50, p99) = (quantile(&buckets, 0.5), quantile(&buckets, 0.99));
@@ -43,9 +76,16 @@ pub(crate) fn measure_latency(records_per_second: usize) -> Result<Vec<serde_jso
             "{case:<18} p50 {p50:.3} s, p99 {p99:.3} s of {count} measured, at {records_per_second} records/s"
         )?;
         results.push(json!({ "case": case, "records_per_second": records_per_second, "measured": count,
+                             "fed_seconds": seconds, "lag_second_quarter": half, "lag_last_quarter": last,
                              "p50_seconds": p50, "p99_seconds": p99 }));
     }
     Ok(results)
+}
+
+/// The sum of all samples of a metric.
+fn sum(text: &str, metric: &str) -> f64 {
+    let samples = text.lines().filter(|line| line.starts_with(metric));
+    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 /// Upper bounds and how many were at most that.
@@ -53,6 +93,14 @@ fn buckets(text: &str, metric: &str) -> Vec<(f64, f64)> {
     let begin = format!("{metric}_bucket{{le=\"");
     let samples = text.lines().filter_map(|line| line.strip_prefix(&begin)?.split_once("\"} "));
     samples.filter_map(|(bound, count)| Some((bound.parse().ok()?, count.parse().ok()?))).collect()
+}
+
+/// How many of them were added; both have the same bounds.
+fn since(before: &[(f64, f64)], mut buckets: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    for ((_, count), (_, before)) in buckets.iter_mut().zip(before) {
+        *count -= before;
+    }
+    buckets
 }
 
 /// As Prometheus' `histogram_quantile` has it: linear within a bucket, and the largest bound beyond it.
@@ -82,5 +130,7 @@ mod tests {
         assert!((quantile(&buckets, 0.7) - 0.2).abs() < 1e-9);
         assert!((quantile(&buckets, 0.99) - 0.3).abs() < 1e-9, "beyond the largest bound");
         assert!(quantile(&[], 0.5).is_nan());
+        let later = vec![(0.1, 51.0), (0.3, 100.0), (f64::INFINITY, 111.0)];
+        assert_eq!(since(&buckets, later), [(0.1, 1.0), (0.3, 10.0), (f64::INFINITY, 11.0)]);
     }
 }

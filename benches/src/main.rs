@@ -41,7 +41,10 @@ fn main() -> Result<()> {
         Some("slides") => results = state::measure_slides(records)?,
         Some("communities") => results = state::measure_communities(records)?,
         Some("restore") => results = measure_restore(RESTORED_ENTRIES)?,
-        Some("roles") => results = measure_roles(role_records)?,
+        Some("roles") => {
+            let nodes = arguments.get(1).and_then(|nodes| nodes.parse().ok()).unwrap_or(1);
+            results = measure_roles(role_records, nodes)?;
+        }
         Some("latency") => {
             let rate = arguments.get(1).and_then(|rate| rate.parse().ok()).unwrap_or(latency::RATE);
             results = measure_latency(rate)?;
@@ -63,7 +66,7 @@ fn main() -> Result<()> {
             results.push(measure("hot-community-step", || community_case(records, 1)));
             results.extend(state::measure_slides(records)?);
             results.extend(state::measure_communities(records)?);
-            results.extend(measure_roles(role_records)?);
+            results.extend(measure_roles(role_records, 1)?);
             results.extend(measure_latency(latency::RATE)?);
             results.extend(measure_restore(RESTORED_ENTRIES)?);
         }

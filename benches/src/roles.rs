@@ -14,9 +14,9 @@ use crate::state::make_state;
 /// Longest that a role may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Runs both roles, one after the other, on what the other has left.
-pub(crate) fn measure_roles(records: usize) -> Result<Vec<serde_json::Value>> {
-    let kafka = Kafka::start()?;
+/// Runs both roles, one after the other, on what the other has left; on a cluster of so many brokers.
+pub(crate) fn measure_roles(records: usize, nodes: usize) -> Result<Vec<serde_json::Value>> {
+    let kafka = Kafka::start_cluster(nodes)?;
     let sinyal = Sinyal::new(&kafka.bootstrap(), "bench", "telemetry.log = \"info\"\n")?;
     sinyal.succeed(&["topics", "apply"])?;
     ingest(&sinyal, records)?;
@@ -159,18 +159,29 @@ fn measure_role(sinyal: &Sinyal, role: &str, records: usize) -> Result<serde_jso
         std::thread::sleep(Duration::from_millis(20));
     };
     let usage = running.usage()?;
+    let text = running.metrics()?;
     ensure!(running.terminate()? == Some(0), "role {role} did not end well: {}", sinyal.log());
     let rate = counted / seconds;
     let cpu = usage.cpu_seconds / records as f64 * 1e6;
     let peak = usage.peak_resident_bytes / (1 << 20);
+    let commits = sum(&text, "sinyal_commits_total", role, None);
+    let of_commits = |metric| sum(&text, metric, role, None);
+    let commit_ms = of_commits("sinyal_commit_seconds_sum") / commits * 1e3;
+    let wait_ms = of_commits("sinyal_commit_wait_seconds_sum") / commits * 1e3;
+    let waiting = of_commits("sinyal_commit_wait_seconds_sum") / seconds;
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "{:<16} {rate:>9.0} records/s, {cpu:.1} CPU-seconds per million records, peak {peak} MiB resident",
-        format!("{role}-role")
+        "{:<16} {rate:>9.0} records/s, {cpu:.1} CPU-seconds per million records, peak {peak} MiB resident; {commits} commits of \
+         {:.1} ms, {:.1} ms of which waiting for brokers: {:.1} % of the time",
+        format!("{role}-role"),
+        commit_ms,
+        wait_ms,
+        waiting * 100.0
     )?;
     Ok(json!({ "case": format!("{role}-role"), "records": records, "records_per_second": rate,
-               "cpu_seconds_per_million": cpu, "peak_resident_mib": peak }))
+               "cpu_seconds_per_million": cpu, "peak_resident_mib": peak, "commits": commits, "commit_ms": commit_ms,
+               "commit_wait_ms": wait_ms, "waiting_for_brokers": waiting }))
 }
 
 /// The sum of a metric's samples of one stage, of those that have `label` if there is one.

@@ -340,8 +340,7 @@ fn make(build: Build) -> Result<PathBuf> {
     let profile = folder.file_name().unwrap_or_default().to_owned();
     let what: &[&str] = if build == Build::Deep { &["xtask", "deep", "build"] } else { &["build", "--package", "app"] };
     command.args(what).arg("--quiet").current_dir(workspace());
-    // Cargo sets it for what it runs, and would take it for a reason to build again what was built without.
-    command.env_remove("LD_LIBRARY_PATH");
+    forget_cargo(&mut command);
     if profile == "release" {
         command.arg("--release");
     }
@@ -364,10 +363,22 @@ fn make(build: Build) -> Result<PathBuf> {
             // Whoever runs the one in the common place means the one that is shipped.
             let mut again = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
             again.args(["build", "--package", "app", "--quiet"]).current_dir(workspace());
-            again.env_remove("LD_LIBRARY_PATH");
+            forget_cargo(&mut again);
             again.args((profile == "release").then_some("--release"));
             crate::run(&mut again)?;
             Ok(kept)
+        }
+    }
+}
+
+/// Takes out what Cargo sets for what it runs: it would take that for a reason to build again what was built without, `ring` and all
+/// that needs it for instance.
+fn forget_cargo(command: &mut Command) {
+    let of_package =
+        |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "LD_LIBRARY_PATH";
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(of_package) {
+            command.env_remove(name);
         }
     }
 }

@@ -95,7 +95,10 @@ fn with_positions_set_back_nothing_is_counted_again() {
 /// (B) of the design, and the way out of other partitions.
 #[test]
 fn what_is_rebuilt_says_the_same_also_with_other_partitions() {
-    let more = format!("topics.partitions = 2\n{}", open_windows());
+    let more = format!(
+        "topics.partitions = 2\nkafka.session_timeout_ms = 6000\nkafka.transaction_timeout_ms = 3000\n{}",
+        open_windows()
+    );
     let sinyal = sinyal("rebuilt", &more).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
     let mut oracle = made_up(&sinyal, 42, 6_000).unwrap();
@@ -140,8 +143,14 @@ fn what_is_rebuilt_says_the_same_also_with_other_partitions() {
     let rebuilt = sinyal.output_with(&["reprocess", "--generation", "g2"], &five).unwrap();
     let words = String::from_utf8_lossy(&rebuilt.stderr);
     assert_eq!(rebuilt.status.code(), Some(0), "{words}");
-    assert!(words.contains("generation g2 was begun before"), "{words}");
+    assert!(words.contains("generation g2 was begun before and not finished"), "{words}");
     assert!(words.contains("generation g2 is rebuilt") && words.contains("topics.generation = \"g2\""), "{words}");
+    // Again, for what has come meanwhile, which is nothing.
+    let again = sinyal.output_with(&["reprocess", "--generation", "g2"], &five).unwrap();
+    let words = String::from_utf8_lossy(&again.stderr);
+    assert_eq!(again.status.code(), Some(0), "{words}");
+    assert!(words.contains("generation g2 was rebuilt to its end before"), "{words}");
+    assert!(words.contains("0 raw records read"), "{words}");
     check_exactly_once(&next, &reader, &oracle).unwrap();
     let until = watermark(&sinyal, &reader).min(watermark(&next, &reader));
     let rows = |of: &Sinyal| said(of, &reader, ROWS, until, &OF_WRITING);
@@ -165,5 +174,10 @@ fn what_is_rebuilt_says_the_same_also_with_other_partitions() {
     sinyal.succeed(&["ingest", "after.jsonl"]).unwrap();
     wait_for("what comes after it", Duration::from_secs(60), || Ok(classified(&next, &reader)? == oracle.lines() + 1))
         .unwrap();
+    // What works is not worked on by another.
+    let refused = sinyal.output_with(&["reprocess", "--generation", "g2"], &five).unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(3), "{words}");
+    assert!(words.contains("generation g2 is in use: somebody is in its consumer group"), "{words}");
     assert_eq!(running.terminate().unwrap(), Some(0), "{}", sinyal.log());
 }

@@ -90,7 +90,7 @@ impl Admin {
     /// # Errors
     /// If the properties are wrong.
     pub fn new(connection: &Connection, timeout: Duration) -> Result<Admin, AdminError> {
-        let config: ClientConfig = connection.config(&[]);
+        let config: ClientConfig = connection.config::<&str>(&[]);
         let wrong = |error: rdkafka::error::KafkaError| AdminError::Config(error.to_string());
         let consumer = config.create_with_context(Context::new("admin")).map_err(wrong)?;
         let client = config.create().map_err(wrong)?;

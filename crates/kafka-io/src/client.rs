@@ -69,7 +69,7 @@ impl fmt::Debug for Connection {
 
 impl Connection {
     /// A client's configuration: ours, then the properties.
-    pub(crate) fn config(&self, ours: &[(&str, &str)]) -> ClientConfig {
+    pub(crate) fn config<V: AsRef<str>>(&self, ours: &[(&str, V)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap);
         config.set("client.id", &self.client_id);
@@ -77,7 +77,7 @@ impl Connection {
         config.set("reconnect.backoff.ms", "100");
         config.set("reconnect.backoff.max.ms", "2000");
         for (name, value) in ours {
-            config.set(*name, *value);
+            config.set(*name, value.as_ref());
         }
         for (name, value) in &self.properties {
             config.set(name, value);

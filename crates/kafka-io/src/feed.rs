@@ -46,7 +46,7 @@ pub enum PropertyError {
 /// # Errors
 /// The first property that it does not take.
 pub fn check_properties(connection: &Connection) -> Result<(), PropertyError> {
-    connection.config(&[]).create_native_config().map(|_| ()).map_err(|error| match error {
+    connection.config::<&str>(&[]).create_native_config().map(|_| ()).map_err(|error| match error {
         KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => PropertyError::Unknown(name),
         KafkaError::ClientConfig(_, _, name, _) => PropertyError::Value(name),
         other => PropertyError::Unknown(other.to_string()),

@@ -10,6 +10,7 @@ pub mod admin;
 mod client;
 pub mod embedded;
 pub mod feed;
+pub mod group;
 mod owner;
 mod queue;
 pub mod reader;

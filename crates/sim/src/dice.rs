@@ -33,15 +33,16 @@ impl Dice {
         cumulated.partition_point(|&weight| weight <= point).min(cumulated.len().saturating_sub(1))
     }
 
-    /// A time until the next of events that come at random, in milliseconds; its mean is `mean_ms`.
-    pub(crate) fn gap_ms(&mut self, mean_ms: f64) -> i64 {
+    /// A time until the next of events that come at random, in milliseconds and fractions of one: many may come within one. Its
+    /// mean is `mean_ms`.
+    pub(crate) fn gap_ms(&mut self, mean_ms: f64) -> f64 {
         // The inverse of the exponential distribution, by a logarithm in integers: `ln` differs between machines.
         let bits = self.0.next_u64() | 1;
         let zeros = f64::from(bits.leading_zeros());
         let fraction = (bits << bits.leading_zeros().min(63)) as f64 / (1_u64 << 63) as f64 - 1.0;
         // log2 of the mantissa, to two digits, by a parabola: enough for gaps.
         let log2 = zeros + 1.0 - fraction * (1.34 - 0.34 * fraction);
-        ((log2 * std::f64::consts::LN_2 * mean_ms) as i64).max(0)
+        (log2 * std::f64::consts::LN_2 * mean_ms).max(0.0)
     }
 }
 
@@ -51,9 +52,11 @@ mod tests {
 
     #[test]
     fn gaps_have_their_mean() {
-        let mut dice = Dice::new(3);
-        let sum: i64 = (0..100_000).map(|_| dice.gap_ms(1_000.0)).sum();
-        let mean = sum as f64 / 100_000.0;
-        assert!((970.0..1_030.0).contains(&mean), "{mean}");
+        for mean_ms in [0.02, 1_000.0] {
+            let mut dice = Dice::new(3);
+            let sum: f64 = (0..100_000).map(|_| dice.gap_ms(mean_ms)).sum();
+            let mean = sum / 100_000.0 / mean_ms;
+            assert!((0.97..1.03).contains(&mean), "{mean} of {mean_ms}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use record::{Author, ContentKind, EpochMs, Interaction, Kind, Label, Language, Media, Role};
 use serde::Serialize;
@@ -34,7 +34,8 @@ pub struct WorldConfig {
     pub zipf: f64,
     /// How many members all communities have together.
     pub members: usize,
-    /// Interactions per second, in all communities together.
+    /// Deliveries per second of event time, in all communities together, of an hour that is as busy as the day's mean; in a
+    /// crisis they are more.
     pub rate_per_second: f64,
     /// A crisis, if there is to be one.
     pub crisis: Option<Crisis>,
@@ -110,7 +111,7 @@ struct Community {
     languages: [f64; 4],
     /// The first of its members, and how many.
     members: (usize, usize),
-    posts: VecDeque<Recent>,
+    posts: VecDeque<Interaction<'static>>,
 }
 
 /// What later interactions may refer to.
@@ -130,12 +131,14 @@ pub struct World {
     config: WorldConfig,
     dice: Dice,
     now: EpochMs,
+    /// What has passed of the millisecond that follows `now`.
+    fraction_ms: f64,
     number: u64,
     communities: Vec<Community>,
     activity: Vec<f64>,
     recent: VecDeque<Recent>,
     order: BinaryHeap<Pending>,
-    pending: std::collections::BTreeMap<u64, SimInteraction>,
+    pending: BTreeMap<u64, (SimInteraction, Language)>,
 }
 
 const RECENT_MAX: usize = 512;
@@ -180,13 +183,14 @@ impl World {
         World {
             dice: Dice::new(seed),
             now: config.start,
+            fraction_ms: 0.0,
             config,
             number: 0,
             communities,
             activity,
             recent: VecDeque::new(),
             order: BinaryHeap::new(),
-            pending: std::collections::BTreeMap::new(),
+            pending: BTreeMap::new(),
         }
     }
 
@@ -197,30 +201,57 @@ impl World {
             if let Some(Reverse((arrival, _))) = self.order.peek()
                 && *arrival <= self.now
                 && let Some(Reverse((_, number))) = self.order.pop()
-                && let Some(delivery) = self.pending.remove(&number)
+                && let Some((delivery, language)) = self.pending.remove(&number)
             {
+                self.delivered(&delivery, language);
                 return delivery;
             }
             self.happen();
         }
     }
 
+    /// From now on the crawler may see it again.
+    fn delivered(&mut self, delivery: &SimInteraction, language: Language) {
+        let Truth { label, event } = delivery.truth;
+        if matches!(event, EventKind::New | EventKind::BrandReply) {
+            self.recent.push_back(Recent { interaction: delivery.interaction.clone(), label, language });
+            if self.recent.len() > RECENT_MAX {
+                self.recent.pop_front();
+            }
+        }
+        if event == EventKind::BrandReply {
+            // It came with another, long before: one more now would be above the rate.
+            self.pass_time();
+        }
+    }
+
+    /// Time goes on by as much as lies between two deliveries.
+    fn pass_time(&mut self) {
+        let busy = if self.crisis().is_some() { 1.6 } else { 1.0 };
+        let speed = self.config.rate_per_second * rhythm(self.now) * busy;
+        self.fraction_ms += self.dice.gap_ms(1_000.0 / speed);
+        self.now += self.fraction_ms as i64;
+        self.fraction_ms = self.fraction_ms.fract();
+    }
+
     /// One thing happens.
     fn happen(&mut self) {
         let crisis = self.crisis();
-        let speed = self.config.rate_per_second * rhythm(self.now) * if crisis.is_some() { 1.6 } else { 1.0 };
-        self.now += self.dice.gap_ms(1_000.0 / speed);
+        self.pass_time();
         let kind = self.dice.unit();
         let WorldConfig { recrawl_share, edit_share, retract_share, .. } = self.config;
-        if kind < recrawl_share {
-            self.repeat(EventKind::Recrawl);
+        let again = if kind < recrawl_share {
+            Some(EventKind::Recrawl)
         } else if kind < recrawl_share + edit_share {
-            self.repeat(EventKind::Edit);
+            Some(EventKind::Edit)
         } else if kind < recrawl_share + edit_share + retract_share {
-            self.repeat(EventKind::Retraction);
+            Some(EventKind::Retraction)
         } else if kind < recrawl_share + edit_share + retract_share + 0.002 {
-            self.repeat(EventKind::Stale);
+            Some(EventKind::Stale)
         } else {
+            None
+        };
+        if !again.is_some_and(|event| self.repeat(event)) {
             self.speak(crisis);
         }
     }
@@ -259,9 +290,16 @@ impl World {
         self.adorn(&mut interaction);
         interaction.language_hint = self.dice.chance(0.3).then(|| Cow::Borrowed(language.as_str()));
         let reply = label == Label::Complaint && self.dice.chance(0.35);
-        let recent = self.deliver(interaction, label, EventKind::New, language);
+        let said = self.deliver(interaction, label, EventKind::New, language);
         if reply {
-            self.brand_replies(place, &recent);
+            self.brand_replies(place, &said, language);
+        }
+        if said.kind == Kind::Post {
+            let posts = &mut self.communities[place].posts;
+            posts.push_back(said);
+            if posts.len() > POSTS_MAX {
+                posts.pop_front();
+            }
         }
     }
 
@@ -317,7 +355,7 @@ impl World {
     fn answer(&mut self, place: usize, interaction: &mut Interaction<'static>) {
         let posts = &self.communities[place].posts;
         let at = self.dice.roll(posts.len());
-        let post = &posts[at].interaction;
+        let post = &posts[at];
         interaction.kind = Kind::Comment;
         interaction.post_id = Some(post.id.clone());
         interaction.post_author = post.author.clone();
@@ -338,37 +376,37 @@ impl World {
             Some(format!("https://social.example/{}/{}", interaction.community_id, interaction.id).into());
     }
 
-    fn brand_replies(&mut self, place: usize, to: &Recent) {
-        let said = brand_reply(to.language, &mut self.dice);
+    fn brand_replies(&mut self, place: usize, to: &Interaction<'static>, language: Language) {
+        let said = brand_reply(language, &mut self.dice);
         let mut reply = self.blank(place, brand(), said);
-        let delay = 20_000 + self.dice.gap_ms(120_000.0);
+        let delay = 20_000 + self.dice.gap_ms(120_000.0) as i64;
         reply.kind = Kind::Comment;
         reply.created_at = self.now + delay;
         reply.observed_at = reply.created_at;
-        match to.interaction.kind {
+        match to.kind {
             Kind::Post => {
-                reply.post_id = Some(to.interaction.id.clone());
-                reply.post_author = to.interaction.author.clone();
+                reply.post_id = Some(to.id.clone());
+                reply.post_author = to.author.clone();
             }
             Kind::Comment => {
-                reply.post_id = to.interaction.post_id.clone();
-                reply.post_author = to.interaction.post_author.clone();
-                reply.parent_id = Some(to.interaction.id.clone());
-                reply.parent_author = to.interaction.author.clone();
+                reply.post_id = to.post_id.clone();
+                reply.post_author = to.post_author.clone();
+                reply.parent_id = Some(to.id.clone());
+                reply.parent_author = to.author.clone();
             }
         }
-        self.deliver(reply, Label::Other, EventKind::BrandReply, to.language);
+        self.deliver(reply, Label::Other, EventKind::BrandReply, language);
     }
 
-    /// An earlier interaction comes again: as it was, edited, or taken back.
-    fn repeat(&mut self, event: EventKind) {
+    /// An earlier interaction comes again: as it was, edited, or taken back. False if the one that is chosen cannot.
+    fn repeat(&mut self, event: EventKind) -> bool {
         if self.recent.is_empty() {
-            return;
+            return false;
         }
         let at = self.dice.roll(self.recent.len());
         let earlier = self.recent[at].clone();
         if earlier.interaction.deleted || earlier.interaction.observed_at >= self.now {
-            return;
+            return false;
         }
         let mut again = earlier.interaction.clone();
         let mut label = earlier.label;
@@ -390,14 +428,16 @@ impl World {
                     interaction: Interaction { observed_at: again.created_at - 1, ..again },
                     truth: Truth { label, event },
                 };
-                self.queue(stale);
-                return;
+                self.queue(stale, earlier.language);
+                return true;
             }
             EventKind::New | EventKind::BrandReply | EventKind::Recrawl => {}
         }
         again.observed_at = self.now;
         self.recent[at] = Recent { interaction: again.clone(), label, ..earlier };
-        self.queue(SimInteraction { arrival: self.now, interaction: again, truth: Truth { label, event } });
+        let again = SimInteraction { arrival: self.now, interaction: again, truth: Truth { label, event } };
+        self.queue(again, earlier.language);
+        true
     }
 
     /// The crawler sees something new after a moment, or much later.
@@ -407,35 +447,23 @@ impl World {
         label: Label,
         event: EventKind,
         language: Language,
-    ) -> Recent {
+    ) -> Interaction<'static> {
         let delay = if self.dice.chance(self.config.late_share) {
-            60_000 + self.dice.gap_ms(120_000.0)
+            60_000 + self.dice.gap_ms(120_000.0) as i64
         } else {
-            200 + self.dice.gap_ms(1_200.0).min(7_500)
+            200 + (self.dice.gap_ms(1_200.0) as i64).min(7_500)
         };
         interaction.observed_at = interaction.created_at + delay;
-        let recent = Recent { interaction: interaction.clone(), label, language };
-        self.recent.push_back(recent.clone());
-        if self.recent.len() > RECENT_MAX {
-            self.recent.pop_front();
-        }
-        if interaction.kind == Kind::Post
-            && let Some(community) =
-                self.communities.iter_mut().find(|community| community.id == interaction.community_id)
-        {
-            community.posts.push_back(recent.clone());
-            if community.posts.len() > POSTS_MAX {
-                community.posts.pop_front();
-            }
-        }
-        self.queue(SimInteraction { arrival: interaction.observed_at, interaction, truth: Truth { label, event } });
-        recent
+        let said = interaction.clone();
+        let arrival = interaction.observed_at;
+        self.queue(SimInteraction { arrival, interaction, truth: Truth { label, event } }, language);
+        said
     }
 
-    fn queue(&mut self, delivery: SimInteraction) {
+    fn queue(&mut self, delivery: SimInteraction, language: Language) {
         self.number += 1;
         self.order.push(Reverse((delivery.arrival, self.number)));
-        self.pending.insert(self.number, delivery);
+        self.pending.insert(self.number, (delivery, language));
     }
 }
 

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use kafka_io::admin::Admin;
 use kafka_io::feed::Feed;
+use kafka_io::group::{Group, Marked};
 use kafka_io::reader::{Reader, Start};
 use kafka_io::{Shutdown, SystemClock};
 use record::{Outcome, Position};
@@ -44,6 +45,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long nothing may come of a topic that is not read to its end.
 const QUIET_MAX: Duration = Duration::from_secs(60);
+/// How much later than its session brokers may notice that a member is gone.
+const SESSION_GRACE: Duration = Duration::from_secs(3);
+/// Noted with the positions up to which a finished rebuild has read.
+const REBUILT: &str = "rebuilt";
 
 /// A role at work on a thread of its own.
 struct Running {
@@ -93,14 +98,18 @@ pub(crate) fn run(args: &ReprocessArgs, now: &Config, mut next: Config) -> Resul
         }
     }
     check_schemas(&next)?;
+    // It is a member beside nobody, and is to be forgotten when it ends.
+    next.instance_lasts = false;
+    if !wait_until_unused(&next, &ending)? {
+        return Ok(FAILURE);
+    }
     let admin = Admin::new(now.connection(), ASK_TIMEOUT)?;
     make_topics(&admin, &next)?;
-    if ends(&admin, &[&next.topics.changelog])?.values().any(|(_, next)| *next > 0) {
-        eprintln!(
-            "generation {} was begun before: going on from where it ended; to rebuild from the beginning, name another one",
-            next.generation
-        );
-    }
+    let raw = [next.topics.posts_raw.clone(), next.topics.comments_raw.clone()];
+    let raw = raw.each_ref().map(String::as_str);
+    let readers = Group::new(now.connection(), &next.classify.group_id, ASK_TIMEOUT)?;
+    let has_state = ends(&admin, &[&next.topics.changelog])?.values().any(|(_, next)| *next > 0);
+    say_how_it_stands(&next.generation, readers.marked(&raw, REBUILT)?, has_state);
     let said = said(now, &next).filter(|(from, _)| known.iter().any(|known| known.name == **from));
     let said: Vec<(String, String)> = said.map(|(from, to)| (from.to_owned(), to.to_owned())).collect();
     let copied = copy_said(now, &next, &said, &ending)?;
@@ -116,6 +125,9 @@ pub(crate) fn run(args: &ReprocessArgs, now: &Config, mut next: Config) -> Resul
         eprintln!("ended before everything was rebuilt; the same command goes on where this ended");
         return Ok(FAILURE);
     };
+    if let Err(error) = readers.mark(&raw, REBUILT, ASK_TIMEOUT) {
+        eprintln!("that it is rebuilt could not be noted, so the next start will not know: {error}");
+    }
     let count = |outcome| aggregated.ledger.count(outcome);
     eprintln!(
         "generation {generation} is rebuilt. This time: {} raw records read, {} interactions counted, {} late, {} dead letters, {} \
@@ -134,6 +146,63 @@ pub(crate) fn run(args: &ReprocessArgs, now: &Config, mut next: Config) -> Resul
          topics too. Then those of the old generation can be deleted"
     );
     Ok(OK)
+}
+
+/// Waits until nobody works on the generation; false if the end is asked for before. Whoever was killed is in its group for as long
+/// as a session lasts; who is there for longer lives.
+fn wait_until_unused(next: &Config, ending: &AtomicBool) -> Result<bool> {
+    let begun = Instant::now();
+    let session = Duration::from_millis(u64::from(next.kafka.session_timeout_ms));
+    let mut told = false;
+    for id in [&next.classify.group_id, &next.community.group_id] {
+        let group = Group::new(next.connection(), id, ASK_TIMEOUT)?;
+        loop {
+            let members = group.members()?;
+            if members.is_empty() {
+                break;
+            }
+            let generation = &next.generation;
+            if begun.elapsed() > session + SESSION_GRACE {
+                return Err(OutsideError(format!(
+                    "generation {generation} is in use: somebody is in its consumer group {id} ({}). End the `sinyal run` or \
+                     `sinyal reprocess` that works on it first, or name another generation",
+                    members.join(", ")
+                ))
+                .into());
+            }
+            if !told {
+                told = true;
+                eprintln!(
+                    "somebody is in consumer group {id} of generation {generation}, or was killed a moment ago: waiting up to {} s \
+                     for the end of a session",
+                    (session + SESSION_GRACE).as_secs()
+                );
+            }
+            if ending.load(Ordering::Acquire) {
+                return Ok(false);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+    Ok(true)
+}
+
+fn say_how_it_stands(generation: &str, marked: Marked, has_state: bool) {
+    match marked {
+        Marked::All => {
+            eprintln!("generation {generation} was rebuilt to its end before: going on with what has come since");
+        }
+        Marked::NotAll => eprintln!(
+            "generation {generation} was begun before and not finished, or the service has worked on it: going on from where that \
+             ended; to rebuild from the beginning, name another one"
+        ),
+        // Brokers forget the positions of a group that nobody has been in for long.
+        Marked::Nothing if has_state => eprintln!(
+            "generation {generation} was begun before, and its positions are forgotten: reading from the beginning, beside what it \
+             knows; to rebuild from the beginning, name another one"
+        ),
+        Marked::Nothing => {}
+    }
 }
 
 struct Rebuilt {

@@ -19,6 +19,8 @@ const LATENCY_BUCKETS: [f64; 18] =
 const WAIT_BUCKETS: [f64; 12] =
     [60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 86_400.0, 172_800.0, 345_600.0, 604_800.0];
 
+const COMMIT_BUCKETS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+
 /// Every metric of ours.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -29,6 +31,7 @@ pub(crate) struct Metrics {
     produced: IntCounterVec,
     commits: IntCounterVec,
     commit_seconds: HistogramVec,
+    commit_wait_seconds: HistogramVec,
     step_seconds: HistogramVec,
     classified_latency_seconds: Histogram,
     pane_latency_seconds: Histogram,
@@ -116,10 +119,11 @@ impl Metrics {
             dead_letters: counter("dead_letters_total", "Dead letters by reason.", &["stage", "reason"]),
             produced: counter("produced_records_total", "Records handed to the producer.", &["stage"]),
             commits: counter("commits_total", "Commits of outputs and positions.", &["stage"]),
-            commit_seconds: histogram(
-                "commit_seconds",
-                "Duration of a commit, draining included.",
-                &[0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0],
+            commit_seconds: histogram("commit_seconds", "Duration of a commit, draining included.", &COMMIT_BUCKETS),
+            commit_wait_seconds: histogram(
+                "commit_wait_seconds",
+                "How much of a commit's duration was spent waiting for brokers; nothing is read meanwhile.",
+                &COMMIT_BUCKETS,
             ),
             step_seconds: histogram(
                 "step_seconds",
@@ -271,8 +275,8 @@ impl Metrics {
         self.in_flight.with_label_values(&[stage_name]).set(i64::from(turn.in_flight));
         self.add_up(&self.produced, &[stage_name], turn.produced);
         if self.add_up(&self.commits, &[stage_name], turn.commits) > 0 {
-            let histogram: Histogram = self.commit_seconds.with_label_values(&[stage_name]);
-            histogram.observe(turn.commit_seconds);
+            self.commit_seconds.with_label_values(&[stage_name]).observe(turn.commit_seconds);
+            self.commit_wait_seconds.with_label_values(&[stage_name]).observe(turn.commit_wait_seconds);
         }
         let steps = self.step_seconds.with_label_values(&[stage_name]);
         turn.step_seconds.iter().for_each(|&seconds| steps.observe(seconds));

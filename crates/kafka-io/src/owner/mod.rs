@@ -344,7 +344,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.flush()?;
         fault_point!("commit.flushed");
         let Some(producer) = self.producer.as_mut() else { return Ok(()) };
-        let until = Instant::now() + producer.patience();
+        let waiting = Instant::now();
+        let until = waiting + producer.patience();
         producer.drain(until)?;
         fault_point!("commit.drained");
         let mut positions = TopicPartitionList::new();
@@ -387,6 +388,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             tracing::warn!(%error, "positions could not be committed; trying again with the next commit");
             return Ok(());
         }
+        let waited = waiting.elapsed();
         self.produced_before = producer.produced;
         for owned in self.owned.values_mut().filter(|owned| owned.position != UNKNOWN) {
             owned.committed = Some(owned.position);
@@ -399,6 +401,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         });
         self.turn.commits += 1;
         self.turn.commit_seconds = self.last_commit.elapsed().as_secs_f64();
+        self.turn.commit_wait_seconds = waited.as_secs_f64();
         self.tell(true);
         Ok(())
     }

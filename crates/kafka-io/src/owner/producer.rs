@@ -69,37 +69,16 @@ pub(super) struct StageProducer {
 impl StageProducer {
     /// Makes a producer; a transactional one still has to be initialised.
     pub(super) fn new(config: &OwnerConfig) -> Result<StageProducer, OwnerError> {
-        let size = config.output_bytes_max.to_string();
-        let kbytes = (config.in_flight_bytes / 1024).max(1).to_string();
-        let mut ours = vec![
-            ("enable.idempotence", "true"),
-            ("partitioner", "murmur2_random"),
-            ("linger.ms", "5"),
-            ("compression.type", "lz4"),
-            ("queue.buffering.max.kbytes", kbytes.as_str()),
-            ("queue.buffering.max.messages", "200000"),
-            ("message.max.bytes", size.as_str()),
-            // Back-to-back transactions wait for this long where a broker is still busy with the one before.
-            ("retry.backoff.ms", "10"),
-        ];
-        let timeout;
         let patience = match &config.delivery {
-            Delivery::ExactlyOnce { transactional_id, transaction_timeout_ms } => {
-                timeout = transaction_timeout_ms.to_string();
-                ours.push(("transactional.id", transactional_id));
-                ours.push(("transaction.timeout.ms", &timeout));
-                ours.push(("message.timeout.ms", &timeout));
+            Delivery::ExactlyOnce { transaction_timeout_ms, .. } => {
                 Duration::from_millis(u64::try_from(*transaction_timeout_ms).unwrap_or(10_000))
             }
-            Delivery::AtLeastOnce => {
-                ours.push(("message.timeout.ms", "12000"));
-                Duration::from_secs(10)
-            }
+            Delivery::AtLeastOnce => Duration::from_secs(10),
         };
         let context = DeliveryContext { inner: Context::new("producer"), first_failure: Mutex::default() };
         let producer = config
             .connection
-            .config(&ours)
+            .config(&config.producer_properties())
             .create_with_context(context)
             .map_err(|error| OwnerError::Config(error.to_string()))?;
         Ok(StageProducer {

@@ -64,44 +64,74 @@ pub struct OwnerConfig {
     pub session_timeout_ms: u32,
 }
 
-pub(super) fn make_consumer(config: &OwnerConfig) -> Result<BaseConsumer<Context>, OwnerError> {
-    let kbytes = (config.prefetch_bytes / 1024).max(64).to_string();
-    // What is on its way comes on top of what is prefetched, and grows when it is decompressed.
-    let fetch_bytes = (config.prefetch_bytes / 8).clamp(1_048_576, 16_777_216).to_string();
-    let partition_bytes = (config.prefetch_bytes / 32).clamp(65_536, 4_194_304).to_string();
-    let session_timeout = config.session_timeout_ms.to_string();
-    let mut ours = vec![
-        ("group.id", config.group_id.as_str()),
-        ("enable.auto.commit", "false"),
-        ("enable.auto.offset.store", "false"),
-        ("enable.partition.eof", "true"),
-        ("isolation.level", "read_committed"),
-        // A position that is gone is a gap to be counted, not a place to jump to.
-        ("auto.offset.reset", "error"),
-        ("queued.max.messages.kbytes", &kbytes),
-        ("queued.min.messages", "10000"),
-        ("fetch.message.max.bytes", &partition_bytes),
-        ("fetch.max.bytes", &fetch_bytes),
-        ("fetch.wait.max.ms", "100"),
-        ("fetch.queue.backoff.ms", "10"),
-        ("session.timeout.ms", &session_timeout),
-        // How soon a new partition is read. Event time waits for one that it knows of, and it knows as soon.
-        ("topic.metadata.refresh.interval.ms", "30000"),
-        ("max.poll.interval.ms", "300000"),
-        (
-            "partition.assignment.strategy",
-            match config.assignor {
-                Assignor::CooperativeSticky => "cooperative-sticky",
-                Assignor::Range => "range",
-            },
-        ),
-    ];
-    if let Some(instance) = &config.group_instance_id {
-        ours.push(("group.instance.id", instance));
+impl OwnerConfig {
+    /// The properties of librdkafka that an owner's consumer has beside those of its connection. A benchmark that shows what a role
+    /// costs beside rdkafka alone takes the same.
+    pub fn consumer_properties(&self) -> Vec<(&'static str, String)> {
+        let text = str::to_owned;
+        let mut ours = vec![
+            ("group.id", self.group_id.clone()),
+            ("enable.auto.commit", text("false")),
+            ("enable.auto.offset.store", text("false")),
+            ("enable.partition.eof", text("true")),
+            ("isolation.level", text("read_committed")),
+            // A position that is gone is a gap to be counted, not a place to jump to.
+            ("auto.offset.reset", text("error")),
+            ("queued.max.messages.kbytes", (self.prefetch_bytes / 1024).max(64).to_string()),
+            ("queued.min.messages", text("10000")),
+            // What is on its way comes on top of what is prefetched, and grows when it is decompressed.
+            ("fetch.message.max.bytes", (self.prefetch_bytes / 32).clamp(65_536, 4_194_304).to_string()),
+            ("fetch.max.bytes", (self.prefetch_bytes / 8).clamp(1_048_576, 16_777_216).to_string()),
+            ("fetch.wait.max.ms", text("100")),
+            ("fetch.queue.backoff.ms", text("10")),
+            ("session.timeout.ms", self.session_timeout_ms.to_string()),
+            // How soon a new partition is read. Event time waits for one that it knows of, and it knows as soon.
+            ("topic.metadata.refresh.interval.ms", text("30000")),
+            ("max.poll.interval.ms", text("300000")),
+            (
+                "partition.assignment.strategy",
+                text(match self.assignor {
+                    Assignor::CooperativeSticky => "cooperative-sticky",
+                    Assignor::Range => "range",
+                }),
+            ),
+        ];
+        if let Some(instance) = &self.group_instance_id {
+            ours.push(("group.instance.id", instance.clone()));
+        }
+        ours
     }
+
+    /// The same of an owner's producer.
+    pub fn producer_properties(&self) -> Vec<(&'static str, String)> {
+        let text = str::to_owned;
+        let mut ours = vec![
+            ("enable.idempotence", text("true")),
+            ("partitioner", text("murmur2_random")),
+            ("linger.ms", text("5")),
+            ("compression.type", text("lz4")),
+            ("queue.buffering.max.kbytes", (self.in_flight_bytes / 1024).max(1).to_string()),
+            ("queue.buffering.max.messages", text("200000")),
+            ("message.max.bytes", self.output_bytes_max.to_string()),
+            // Back-to-back transactions wait for this long where a broker is still busy with the one before.
+            ("retry.backoff.ms", text("10")),
+        ];
+        match &self.delivery {
+            Delivery::ExactlyOnce { transactional_id, transaction_timeout_ms } => {
+                ours.push(("transactional.id", transactional_id.clone()));
+                ours.push(("transaction.timeout.ms", transaction_timeout_ms.to_string()));
+                ours.push(("message.timeout.ms", transaction_timeout_ms.to_string()));
+            }
+            Delivery::AtLeastOnce => ours.push(("message.timeout.ms", text("12000"))),
+        }
+        ours
+    }
+}
+
+pub(super) fn make_consumer(config: &OwnerConfig) -> Result<BaseConsumer<Context>, OwnerError> {
     config
         .connection
-        .config(&ours)
+        .config(&config.consumer_properties())
         .create_with_context(Context::new("consumer"))
         .map_err(|error| OwnerError::Config(error.to_string()))
 }

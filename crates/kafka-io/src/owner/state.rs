@@ -52,6 +52,8 @@ pub struct Turn {
     pub commits: u64,
     /// Duration of the last commit, draining included.
     pub commit_seconds: f64,
+    /// How much of that the owner waited for brokers: until what was sent had arrived, and for the commit itself.
+    pub commit_wait_seconds: f64,
     /// How long the stage took for a record, in seconds: one in [`STEPS_PER_SAMPLE`] since the last turn.
     pub step_seconds: Vec<f64>,
     /// How long it took from a raw record's Kafka time until what the stage made of it was committed, in seconds, and how many

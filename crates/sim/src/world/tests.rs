@@ -21,7 +21,7 @@ fn a_seed_gives_the_same_bytes_for_ever() {
         hash.update(b"\n");
     }
     let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(digest, "61021621cfc6153d3acaf6cf94e196a744752570debaf9b58a2f4d4b1ff6c5b3");
+    assert_eq!(digest, "63c47797c03c1385faa320d7255ba7fc9a944e58d9ca9dcf51399adf7031633a");
 }
 
 #[test]
@@ -93,6 +93,29 @@ fn the_crisis_can_be_seen() {
     let (before, during) = (sum(0, 10), sum(10, 25));
     assert!(during.0 > before.0 * 4, "{before:?} {during:?}");
     assert!(during.1 * 10 > during.0 * 6, "{during:?}");
+}
+
+#[test]
+fn time_goes_on_at_the_rate() {
+    // Over whole days, and within an hour that is as busy as the day's mean.
+    let (day, hour) = (DEFAULT_START, DEFAULT_START - 3_600_000);
+    for (rate_per_second, start, count) in
+        [(0.1, day, 86_400), (10.0, hour, 30_000), (5_000.0, hour, 100_000), (50_000.0, hour, 100_000)]
+    {
+        let config = WorldConfig { start, communities: 200, rate_per_second, crisis: None, ..WorldConfig::default() };
+        let mut world = World::new(5, config);
+        // Nothing arrives at once: at the rate it is when as much comes as is made.
+        let mut first = world.next_interaction();
+        while first.arrival < start + 5_000 {
+            first = world.next_interaction();
+        }
+        let sims: Vec<SimInteraction> = (0..count).map(|_| world.next_interaction()).collect();
+        let seconds = (sims[count - 1].arrival - first.arrival) as f64 / 1_000.0;
+        let share = seconds / (count as f64 / rate_per_second);
+        assert!((0.96..1.04).contains(&share), "{count} at {rate_per_second}/s in {seconds} s: {share}");
+        let again = sims.iter().filter(|sim| sim.truth.event == EventKind::Recrawl).count() as f64 / count as f64;
+        assert!((0.03..0.05).contains(&again), "{again} at {rate_per_second}/s");
+    }
 }
 
 #[test]
