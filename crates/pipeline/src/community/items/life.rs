@@ -127,7 +127,10 @@ impl Partition {
         self.items.answer(slot, false);
         self.items.unlink(slot);
         if let Some(item) = self.items.by_slot.get_mut(&slot) {
+            // Its last row says the same whenever it is written.
             item.links.ended = true;
+            item.contacts.clear();
+            item.repeated = false;
             // Should it come again, what was done with it stands.
             if let Some(acts) = item.acts.take() {
                 self.parked.keep_acts(self.index.slot(slot).key(), *acts);

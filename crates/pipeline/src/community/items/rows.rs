@@ -73,7 +73,7 @@ impl Partition {
             self.items.changed.push(slot);
         }
         let Some(item) = self.items.by_slot.get(&slot) else { return Ok(()) };
-        let unanswered_thread = self.items.is_thread_unanswered(item);
+        let unanswered_thread = !item.links.ended && self.items.is_thread_unanswered(item);
         let known = self.index.slot(slot);
         let queue = known.entry.queue.map(|queue| &*self.queue_names[usize::from(queue)]);
         let Shared { encoders, routing, communities, now, .. } = shared;
@@ -115,7 +115,7 @@ impl Partition {
         let entry = known.entry;
         let mut answers: SmallVec<[EpochMs; 4]> = SmallVec::new();
         let item = &self.items.by_slot[&slot];
-        if !self.answers.is_empty() {
+        if !self.answers.is_empty() && !item.links.ended {
             answers.extend(self.answers.to(target_hash(known.key()), entry.event_time));
             for &(at, hash) in &item.contacts {
                 answers.extend(self.answers.to(hash, at));
@@ -215,7 +215,8 @@ impl Partition {
         let index = &self.index;
         let mut closed = Vec::new();
         let mut open = Vec::new();
-        for (slot, item) in self.items.iter() {
+        // What changed is told first.
+        for (slot, item) in self.items.iter().filter(|(_, item)| !item.links.dirty) {
             match item.closed_at {
                 Some(at) => closed.push((at, slot)),
                 None => open.push((index.slot(slot).entry.event_time, slot)),
