@@ -28,11 +28,25 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("sinyal-benches", ALL_AND_TESTS),
     ("xtask", &[]),
 ];
-const ALL: &[&str] = &["record", "classify", "window", "kafka-io", "deep", "sim", "rules", "fairness", "wire", "pipeline", "app"];
-const ALL_AND_ORACLE: &[&str] =
-    &["record", "classify", "window", "kafka-io", "deep", "sim", "rules", "fairness", "wire", "pipeline", "app", "oracle"];
-const ALL_AND_TESTS: &[&str] =
-    &["record", "classify", "window", "kafka-io", "deep", "sim", "rules", "fairness", "wire", "pipeline", "app", "sinyal-tests"];
+const ALL: &[&str] =
+    &["record", "classify", "window", "kafka-io", "deep", "sim", "rules", "fairness", "wire", "pipeline", "app"];
+const ALL_AND_ORACLE: &[&str] = &[
+    "record", "classify", "window", "kafka-io", "deep", "sim", "rules", "fairness", "wire", "pipeline", "app", "oracle",
+];
+const ALL_AND_TESTS: &[&str] = &[
+    "record",
+    "classify",
+    "window",
+    "kafka-io",
+    "deep",
+    "sim",
+    "rules",
+    "fairness",
+    "wire",
+    "pipeline",
+    "app",
+    "sinyal-tests",
+];
 
 /// They read no clock, do no I/O, start no thread.
 const PURE: &[&str] = &["record", "classify", "window", "rules", "fairness", "wire", "sim", "pipeline"];
