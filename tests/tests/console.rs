@@ -125,7 +125,10 @@ fn items_are_listed_claimed_and_closed() {
     let table = sinyal.succeed(&["queue", "list"]).unwrap();
     assert!(table.contains(&key("late")) && table.contains("overdue") && table.contains("4 of 4"), "{table}");
     let shown = sinyal.succeed(&["queue", "show", &key("late")]).unwrap();
-    assert!(shown.contains("priority      80: complaint, overdue"), "{shown}");
+    assert!(
+        shown.contains("priority      80: complaint, overdue"),
+        "60, 15 for an hour, half of 10 for half an hour: {shown}"
+    );
 
     // Nobody runs who would do it: it is sent, and that is said.
     let late = key("late");
@@ -176,6 +179,33 @@ fn items_are_listed_claimed_and_closed() {
         .map(|record| (record["value"]["kind"].as_str().unwrap().to_owned(), record["value"]["reason"].clone()))
         .collect();
     assert_eq!(by_kind, [("acknowledge".to_owned(), json!("by phone")), ("release".to_owned(), Value::Null)]);
+}
+
+#[test]
+fn the_service_does_what_is_asked() {
+    let sinyal = sinyal("console-acts", "").unwrap();
+    std::fs::write(sinyal.file("posts.jsonl"), post("7", 10, "kecewa, paketku belum sampai juga")).unwrap();
+    sinyal.succeed(&["ingest", "posts.jsonl"]).unwrap();
+    let running = sinyal.start(&["run"]).unwrap();
+    wait_for("the item", Duration::from_secs(60), || Ok(keys(&sinyal, &[]).len() == 1)).unwrap();
+    let key = "warga|post|7";
+    assert_eq!(keys(&sinyal, &[]), [key]);
+    let act =
+        |arguments: &[&str], by: &str| sinyal.succeed(&[arguments, &[key, "--by", by, "--wait=30s"]].concat()).unwrap();
+    let claimed = act(&["queue", "claim"], "sari");
+    assert!(claimed.contains("warga|post|7 is claimed by sari until "), "{claimed}");
+    assert_eq!((keys(&sinyal, &[]).len(), keys(&sinyal, &["--mine", "sari"]).len()), (0, 1));
+    let refused = sinyal.output(&["queue", "claim", key, "--by", "budi"]).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    // Past the look at what is there, the stage refuses it all the same.
+    let forced = sinyal.output(&["queue", "claim", key, "--by", "budi", "--force", "--wait=3s"]).unwrap();
+    assert_eq!(forced.status.code(), Some(1), "{forced:?}");
+    let released = act(&["queue", "release"], "sari");
+    assert!(released.contains("warga|post|7 is open"), "{released}");
+    let closed = act(&["queue", "ack", "--reason", "by phone"], "budi");
+    assert!(closed.contains("warga|post|7 is acknowledged by budi"), "{closed}");
+    assert_eq!(keys(&sinyal, &["--status", "acknowledged"]), [key]);
+    assert_eq!(running.terminate().unwrap(), Some(0), "{}", sinyal.log());
 }
 
 fn alert(community: &'static str, severity: &'static str, state: &'static str) -> Alert<'static> {

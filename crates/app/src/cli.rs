@@ -11,8 +11,8 @@ use kafka_io::reader::ReadError;
 use record::stage::Stop;
 
 use crate::commands::{
-    alerts, check, classify, communities, corrections, demo, dlq, explain, fairness, ingest, model, queue, reprocess, route,
-    run, schemas, sim, tail, topics,
+    alerts, check, classify, communities, corrections, demo, dlq, explain, fairness, ingest, model, queue, reprocess,
+    route, run, schemas, sim, tail, topics,
 };
 use crate::config::{self, Config, ConfigErrors};
 use crate::registry::RegistryError;

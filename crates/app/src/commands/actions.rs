@@ -51,6 +51,10 @@ pub(super) fn reason(text: &str) -> Result<String, String> {
 
 /// Sends an action and waits until brokers have it.
 pub(super) fn send(config: &Config, community: &str, action: &Action<'_>) -> Result<()> {
+    // As the stage would refuse it, only sooner.
+    if let Err((_, detail)) = pipeline::check_action(action, action.at) {
+        bail!("nothing was sent: {detail}");
+    }
     let topic = config.topics.actions.as_str();
     let mut encoder = encoder(config, SchemaName::Action, topic)?;
     wait_for_topic(config, topic)?;

@@ -24,6 +24,7 @@ pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod sim;
 mod stored;
+mod tables;
 pub(crate) mod tail;
 mod times;
 pub(crate) mod topics;

@@ -8,6 +8,7 @@ use record::{Alert, EpochMs};
 use wire::OfAlert;
 
 use super::super::stored::{Decoding, newest};
+use super::super::tables::whole;
 use super::super::times::{now_ms, short, shown};
 use super::super::waiting::wait_for_topic;
 use crate::cli::{OK, say};
@@ -90,6 +91,7 @@ pub(super) fn run(args: &ListArgs, config: &Config) -> Result<u8> {
         if count == 0 {
             say(if args.all { "no alert" } else { "no alert is on" })?;
         } else {
+            whole(&mut table, 3, rows.iter().map(|(key, _)| key.len()).max().unwrap_or(0));
             say(table)?;
             let more = if count > rows.len() { "; --limit shows more" } else { "" };
             say(format!("{} of {count}{more}", rows.len()))?;

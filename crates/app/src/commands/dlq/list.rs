@@ -87,7 +87,7 @@ fn add(groups: &mut BTreeMap<GroupKey, Sum>, letter: &Letter) {
 fn print_groups(groups: BTreeMap<GroupKey, Sum>, as_json: bool, now: EpochMs) -> Result<u8> {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["count", "reason", "stage", "origin", "disposition", "bytes", "cut", "newest"]);
+    table.set_header(["count", "what and where from", "next", "cut", "newest"]);
     let mut groups: Vec<(GroupKey, Sum)> = groups.into_iter().collect();
     groups.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.count));
     for ((reason, stage, topic, disposition), sum) in &groups {
@@ -100,11 +100,8 @@ fn print_groups(groups: BTreeMap<GroupKey, Sum>, as_json: bool, now: EpochMs) ->
         }
         table.add_row([
             sum.count.to_string(),
-            reason.clone(),
-            stage.clone(),
-            topic.clone(),
+            format!("{reason} ({stage})\n{topic}, {} B", sum.bytes),
             disposition.clone(),
-            sum.bytes.to_string(),
             sum.cut.to_string(),
             sum.last.map_or("-".to_owned(), |at| format!("{} ago", short(now - at))),
         ]);

@@ -3,7 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use fairness::{Answer, Comparison, Median, Settings, Verdict};
 
-use super::super::times::short;
+use super::super::times::length;
 use super::waits::About;
 
 /// Whether there is a gap at all, in a sentence.
@@ -51,7 +51,11 @@ fn statement(
 ) -> String {
     let name = |place: usize| {
         let name = &answer.groups[place].name;
-        if about.by == "reach" { format!("those of {name} reach") } else { format!("those who write {name}") }
+        if about.by == "reach" {
+            format!("those of {name} reach")
+        } else {
+            format!("those who write {}", language_in_words(name))
+        }
     };
     let (group, reference) = (name(comparison.group), name(comparison.reference));
     let done = if about.wait == "response" { "answered" } else { "taken up" };
@@ -66,7 +70,7 @@ fn statement(
         _ => format!("all of one before the other ({})", p_value(comparison.p_adjusted)),
     };
     let medians = match (answer.groups[comparison.group].median.ms, answer.groups[comparison.reference].median.ms) {
-        (Some(one), Some(two)) => format!("; half of them within {}, beside {}", short(one), short(two)),
+        (Some(one), Some(two)) => format!("; half of them within {}, beside {}", length(one), length(two)),
         _ => String::new(),
     };
     match comparison.verdict {
@@ -77,6 +81,17 @@ fn statement(
             format!("No gap above {most:.0} % between {group} and {reference}: {size}{medians}.")
         }
         Verdict::Unclear => format!("No gap is shown between {group} and {reference}, nor ruled out: {size}{medians}."),
+    }
+}
+
+fn language_in_words(tag: &str) -> &str {
+    match tag {
+        "id" => "Indonesian",
+        "en" => "English",
+        "jv" => "Javanese",
+        "su" => "Sundanese",
+        "other" => "another language",
+        unknown => unknown,
     }
 }
 
@@ -98,15 +113,16 @@ pub(super) fn table(answer: &Answer) -> Table {
             None => "-".to_owned(),
         };
         let Median { ms, low_ms, high_ms } = group.median;
-        let time = |ms: Option<i64>| ms.map_or("?".to_owned(), short);
+        let time = |ms: Option<i64>| ms.map_or("?".to_owned(), length);
         table.add_row([
             group.name.clone(),
             group.waits.to_string(),
             group.ended.to_string(),
-            ms.map_or("not half yet".to_owned(), short),
+            ms.map_or("not half yet".to_owned(), length),
             format!("{} to {}", time(low_ms), time(high_ms)),
             rate,
-            beside.map_or("-".to_owned(), |comparison| format!("{:.4}", comparison.test.p)),
+            beside
+                .map_or("-".to_owned(), |comparison| p_value(comparison.test.p).replace("p = ", "").replace("p ", "")),
         ]);
     }
     table

@@ -11,6 +11,7 @@ use wire::OfQueueItem;
 use super::super::actions::name;
 use super::super::corrections::parse;
 use super::super::stored::{Decoding, newest};
+use super::super::tables::whole;
 use super::super::times::{now_ms, short};
 use super::super::waiting::wait_for_topic;
 use super::standing::{is_unfinished, standing, waits};
@@ -81,6 +82,7 @@ pub(super) fn run(args: ListArgs, config: &Config) -> Result<u8> {
     rows.truncate(usize::from(args.limit));
     let mut decoding = Decoding::<OfQueueItem>::new(config);
     let mut table = empty_table();
+    let longest = rows.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
     for (key, kept) in &rows {
         let Some(item) = decoding.decode(&kept.value)? else { continue };
         let key = String::from_utf8_lossy(key);
@@ -94,6 +96,7 @@ pub(super) fn run(args: ListArgs, config: &Config) -> Result<u8> {
         if count == 0 {
             say("nothing waits here")?;
         } else {
+            whole(&mut table, 4, longest);
             say(table)?;
             let more = if count > rows.len() { "; --limit shows more" } else { "" };
             say(format!("{} of {count}{more}", rows.len()))?;
@@ -146,12 +149,15 @@ fn cells(key: &str, item: &QueueItem<'_>, now: EpochMs) -> [String; 5] {
         Some(due) => format!("over\n{}", short(now - due)),
     };
     let what = format!("{}, {}", item.label.as_str(), item.language.as_str());
-    let state = match (item.status, item.claimed_by.as_deref()) {
-        (QueueStatus::Open, _) => String::new(),
-        (QueueStatus::Claimed, Some(by)) => format!("\nclaimed: {by}"),
-        (status, _) => format!("\n{}", status.as_str()),
+    let state = match item.status {
+        QueueStatus::Open => String::new(),
+        status => format!("\n{}", status.as_str()),
     };
-    let why = standing.reasons.join(", ").replace('_', " ");
+    let mut why = standing.reasons.join(", ").replace('_', " ");
+    if let Some(by) = item.claimed_by.as_deref().filter(|_| item.status == QueueStatus::Claimed) {
+        let held = if item.claim_until.is_some_and(|until| until <= now) { "held" } else { "holds it" };
+        why += &format!("; {by} {held}");
+    }
     let item_cell = format!("{key}\n{}\n({why})", beginning(item.text.as_deref().unwrap_or("-")));
     [standing.priority.to_string(), short(now - item.created_at), due, format!("{what}{state}"), item_cell]
 }
@@ -182,10 +188,16 @@ mod tests {
         let claimed = QueueItem { status: QueueStatus::Claimed, claimed_by: Some("sari".into()), ..item() };
         assert_eq!(
             cells("k", &claimed, 7_211_000),
-            ["80", "2 h", "over\n2 h", "complaint, id\nclaimed: sari", "k\npaketku belum sampai\n(complaint, overdue)"]
+            [
+                "85",
+                "2 h",
+                "over\n2 h",
+                "complaint, id\nclaimed",
+                "k\npaketku belum sampai\n(complaint, overdue; sari holds it)"
+            ]
         );
         let later = QueueItem { due_at: Some(400_000), ..item() };
-        assert_eq!(cells("k", &later, 31_000)[..3], ["60", "30 s", "in 6 min"]);
+        assert_eq!(cells("k", &later, 31_000)[..3], ["61", "30 s", "in 6 min"]);
     }
 
     #[test]

@@ -135,7 +135,7 @@ mod tests {
         for expected in [
             "item          warga%20kota|comment|7\n",
             "text          a ]0;b c\n",
-            "priority      80: complaint, overdue\n",
+            "priority      76: complaint, overdue\n",
             "60 when the row was written",
             ", 1 s ago (over)\n",
             "claimed by    sari until ",

@@ -11,28 +11,10 @@ pub(super) struct Standing {
     pub(super) reasons: Vec<String>,
 }
 
-/// What waiting for more than half of the service level adds.
-const WAITING: i32 = 10;
-/// What being past it adds.
-const OVERDUE: i32 = 20;
-
-/// The priority as of now: what waiting has added since the row was written.
+/// The priority as of now, which grows while an item waits.
 pub(super) fn standing(item: &QueueItem<'_>, now: EpochMs) -> Standing {
-    let mut reasons: Vec<String> = item.priority_reasons.iter().map(|reason| reason.to_string()).collect();
-    let said = |reasons: &[String], name: &str| reasons.iter().any(|reason| reason == name);
-    let mut priority = item.priority;
-    if let Some(due_at) = item.due_at.filter(|_| is_unfinished(item.status)) {
-        let half = item.created_at + (due_at - item.created_at) / 2;
-        if now > due_at && !said(&reasons, "overdue") {
-            priority += if said(&reasons, "waiting") { OVERDUE - WAITING } else { OVERDUE };
-            reasons.retain(|reason| reason != "waiting");
-            reasons.push("overdue".to_owned());
-        } else if now > half && !said(&reasons, "waiting") && !said(&reasons, "overdue") {
-            priority += WAITING;
-            reasons.push("waiting".to_owned());
-        }
-    }
-    Standing { priority: priority.clamp(0, 100), reasons }
+    let (priority, reasons) = rules::priority_at(item, now);
+    Standing { priority, reasons: reasons.iter().map(ToString::to_string).collect() }
 }
 
 /// True if somebody could take it now: nobody has, or the time for which somebody has is over.
@@ -92,24 +74,15 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn waiting_adds_to_the_priority_once() {
+    fn waiting_adds_to_the_priority_until_it_is_over() {
         let check = |item: &QueueItem<'_>, now, priority, reasons: &[&str]| {
             let standing = standing(item, now);
-            assert_eq!(
-                (standing.priority, standing.reasons.iter().map(String::as_str).collect::<Vec<_>>()),
-                (priority, reasons.to_vec())
-            );
+            let told: Vec<&str> = standing.reasons.iter().map(String::as_str).collect();
+            assert_eq!((standing.priority, told), (priority, reasons.to_vec()));
         };
-        check(&item(), 6_000, 60, &["complaint"]);
-        check(&item(), 6_001, 70, &["complaint", "waiting"]);
-        check(&item(), 11_001, 80, &["complaint", "overdue"]);
-        let waiting =
-            QueueItem { priority: 70, priority_reasons: vec!["complaint".into(), "waiting".into()].into(), ..item() };
-        check(&waiting, 10_000, 70, &["complaint", "waiting"]);
-        check(&waiting, 11_001, 80, &["complaint", "overdue"]);
+        check(&item(), 1_000, 60, &["complaint"]);
+        check(&item(), 11_001, 75, &["complaint", "overdue"]);
         check(&QueueItem { status: QueueStatus::Answered, ..item() }, 99_000, 60, &["complaint"]);
-        check(&QueueItem { due_at: None, ..item() }, 99_000, 60, &["complaint"]);
-        check(&QueueItem { priority: 95, ..item() }, 99_000, 100, &["complaint", "overdue"]);
     }
 
     #[test]
