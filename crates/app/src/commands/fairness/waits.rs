@@ -194,10 +194,10 @@ mod tests {
             Item { language: Language::Undetermined, ..base },
         ];
         let asked = questions(&items);
-        let groups: Vec<(&str, &str, Vec<(usize, usize)>)> = asked
+        let groups: Vec<_> = asked
             .iter()
             .map(|(about, question)| {
-                (about.wait, about.by, question.waits.iter().map(|wait| (wait.group, wait.stratum)).collect())
+                (about.wait, about.by, question.waits.iter().map(|wait| (wait.group, wait.stratum)).collect::<Vec<_>>())
             })
             .collect();
         assert_eq!(
