@@ -61,7 +61,9 @@ def main():
                     "partition": message.partition(),
                     "offset": message.offset(),
                     "key": None if message.key() is None else message.key().decode("utf-8", "replace"),
-                    "headers": {k: v.decode("utf-8", "replace") for k, v in (message.headers() or [])},
+                    "headers": {
+                        k: None if v is None else v.decode("utf-8", "replace") for k, v in (message.headers() or [])
+                    },
                     "value": value,
                 }
             )

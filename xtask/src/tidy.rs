@@ -17,6 +17,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("deep", &["record"]),
     ("sim", &["record"]),
     ("rules", &["record", "classify", "window"]),
+    ("fairness", &[]),
     ("wire", &["record", "classify", "window", "rules"]),
     ("pipeline", &["record", "classify", "window", "rules", "wire"]),
     ("app", ALL),
@@ -27,14 +28,28 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("sinyal-benches", ALL_AND_TESTS),
     ("xtask", &[]),
 ];
-const ALL: &[&str] = &["record", "classify", "window", "kafka-io", "deep", "sim", "rules", "wire", "pipeline", "app"];
-const ALL_AND_ORACLE: &[&str] =
-    &["record", "classify", "window", "kafka-io", "deep", "sim", "rules", "wire", "pipeline", "app", "oracle"];
-const ALL_AND_TESTS: &[&str] =
-    &["record", "classify", "window", "kafka-io", "deep", "sim", "rules", "wire", "pipeline", "app", "sinyal-tests"];
+const ALL: &[&str] =
+    &["record", "classify", "window", "kafka-io", "deep", "sim", "rules", "fairness", "wire", "pipeline", "app"];
+const ALL_AND_ORACLE: &[&str] = &[
+    "record", "classify", "window", "kafka-io", "deep", "sim", "rules", "fairness", "wire", "pipeline", "app", "oracle",
+];
+const ALL_AND_TESTS: &[&str] = &[
+    "record",
+    "classify",
+    "window",
+    "kafka-io",
+    "deep",
+    "sim",
+    "rules",
+    "fairness",
+    "wire",
+    "pipeline",
+    "app",
+    "sinyal-tests",
+];
 
 /// They read no clock, do no I/O, start no thread.
-const PURE: &[&str] = &["record", "classify", "window", "rules", "wire", "sim", "pipeline"];
+const PURE: &[&str] = &["record", "classify", "window", "rules", "fairness", "wire", "sim", "pipeline"];
 
 /// What a pure crate must not name.
 const IMPURE: &[&str] = &[

@@ -11,8 +11,8 @@ use kafka_io::reader::ReadError;
 use record::stage::Stop;
 
 use crate::commands::{
-    check, classify, communities, corrections, demo, explain, ingest, model, reprocess, route, run, schemas, sim, tail,
-    topics,
+    alerts, check, classify, communities, corrections, demo, dlq, explain, fairness, ingest, model, queue, reprocess,
+    route, run, schemas, sim, tail, topics,
 };
 use crate::config::{self, Config, ConfigErrors};
 use crate::registry::RegistryError;
@@ -103,11 +103,44 @@ Examples:
   sinyal sim --seed 7 --interactions 1000 | sinyal ingest - --config sinyal.toml
   sinyal ingest posts.jsonl --bootstrap localhost:9092")]
     Ingest(ingest::IngestArgs),
-    /// Responders' corrections, onto their topic.
+    /// What waits for an answer: list it, take it, close it.
+    #[command(after_help = "\
+Examples:
+  sinyal queue list --queue complaint           what waits, the most urgent first
+  sinyal queue show 'warga-kota|comment|1742'
+  sinyal queue claim 'warga-kota|comment|1742' --by sari --for 30m --wait
+  sinyal queue ack 'warga-kota|comment|1742' --by sari --reason 'answered by phone'")]
+    Queue(queue::QueueArgs),
+    /// Alerts: what is on, why, and who has taken it.
+    #[command(after_help = "\
+Examples:
+  sinyal alerts list
+  sinyal alerts show 'complaint_spike|warga-kota|1764061200000'
+  sinyal alerts ack 'complaint_spike|warga-kota|1764061200000' --by sari
+  sinyal alerts silence warga-kota --for 2h --by sari --reason 'maintenance, announced'")]
+    Alerts(alerts::AlertsArgs),
+    /// Whether answers take longer for some than for others: by reach and by language.
+    #[command(after_help = "\
+Examples:
+  sinyal fairness
+  sinyal fairness --since 1d --queue complaint
+  sinyal fairness --json")]
+    Fairness(fairness::FairnessArgs),
+    /// Dead letters: which there are, and giving them another try.
+    #[command(after_help = "\
+Examples:
+  sinyal dlq list --group
+  sinyal dlq list --reason unknown_schema --since 2h
+  sinyal dlq show 0:17
+  sinyal dlq redrive --reason unknown_schema              what would be done
+  sinyal dlq redrive --reason unknown_schema --execute    do it")]
+    Dlq(dlq::DlqArgs),
+    /// Responders' corrections, onto their topic, and from there as rows to train with.
     #[command(after_help = "\
 Examples:
   sinyal corrections add --community warga-kota --kind post --id 1742 --label complaint --by sari
-  sinyal corrections import corrections.jsonl --config sinyal.toml")]
+  sinyal corrections import corrections.jsonl --config sinyal.toml
+  sinyal corrections export --since 30d > corrections.tsv")]
     Corrections(corrections::CorrectionsArgs),
     /// Lines of text, or JSON Lines, into labels.
     #[command(after_help = "\
@@ -210,6 +243,10 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
         Command::Schemas(args) => schemas::run(args, &load()?),
         Command::Ingest(args) => ingest::run(args, &load()?),
         Command::Corrections(args) => corrections::run(args, &load()?),
+        Command::Queue(args) => queue::run(args, &load()?),
+        Command::Alerts(args) => alerts::run(args, &load()?),
+        Command::Fairness(args) => fairness::run(&args, &load()?),
+        Command::Dlq(args) => dlq::run(args, &load()?),
         Command::Classify(args) => classify::run(args, &load()?),
         Command::Route(args) => route::run(&args, &load()?),
         Command::Communities(args) => match args.command {
@@ -308,6 +345,10 @@ mod tests {
             &["sinyal", "sim", "--rate", "0"],
             &["sinyal", "sim", "--start", "1999-01-01T00:00:00Z"],
             &["sinyal", "ingest", "-", "--rate", "0"],
+            &["sinyal", "queue", "claim", "a|post|1", "--by", "b", "--for", "8d"],
+            &["sinyal", "alerts", "silence", "a", "--by", "b", "--reason", "c", "--for", "31d"],
+            &["sinyal", "dlq", "redrive", "--max-attempts", "1"],
+            &["sinyal", "fairness", "--since", "soon"],
             &["sinyal", "model", "train", "--data", "a", "--out", "b", "--epochs", "0"],
         ] {
             let error = Cli::try_parse_from(wrong).map(|_| ()).unwrap_err();
@@ -322,5 +363,56 @@ mod tests {
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(after.starts_with("Examples:\n  "), "{}", command.get_name());
         }
+        for group in Cli::command().get_subcommands().filter(|command| OPERATORS.contains(&command.get_name())) {
+            for command in group.get_subcommands().filter(|command| command.get_name() != "help") {
+                let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let begin = format!("Examples:\n  sinyal {} {}", group.get_name(), command.get_name());
+                assert!(after.starts_with(&begin), "{} {}", group.get_name(), command.get_name());
+            }
+        }
+    }
+
+    /// Those whose own commands are typed by hand.
+    const OPERATORS: [&str; 3] = ["queue", "alerts", "dlq"];
+
+    #[test]
+    fn every_example_is_one() {
+        let mut command = Cli::command();
+        command.build();
+        let mut examples = Vec::new();
+        let mut left = vec![command];
+        while let Some(command) = left.pop() {
+            examples.extend(command.get_after_help().map(ToString::to_string));
+            left.extend(command.get_subcommands().cloned());
+        }
+        let mut checked = 0;
+        for line in examples.iter().flat_map(|examples| examples.lines()) {
+            let Some(line) = line.strip_prefix("  sinyal ") else { continue };
+            // A remark stands behind a few blanks; what follows a pipe or a redirection is the shell's.
+            let line = line.split("    ").next().unwrap_or_default();
+            let line = line
+                .split(
+                    [">", "| "]
+                        .map(|end| format!(" {end}"))
+                        .iter()
+                        .find(|end| line.contains(*end))
+                        .map_or("\0", |end| end),
+                )
+                .next();
+            let line = line.unwrap_or_default().trim();
+            let mut words = vec!["sinyal".to_owned()];
+            for (place, part) in line.split('\'').enumerate() {
+                if place % 2 == 1 {
+                    words.push(part.to_owned());
+                } else {
+                    words.extend(part.split_whitespace().map(str::to_owned));
+                }
+            }
+            if let Err(error) = Cli::try_parse_from(&words) {
+                panic!("{words:?}: {error}");
+            }
+            checked += 1;
+        }
+        assert!(checked > 40, "{checked} examples");
     }
 }

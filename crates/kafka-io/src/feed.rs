@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::types::RDKafkaConfRes;
 
@@ -92,6 +92,30 @@ impl ProducerContext for FeedContext {
 /// What the queue of a feed holds at least, in bytes.
 const QUEUE_BYTES: usize = 16 * 1_048_576;
 
+/// A record as it is to be produced.
+#[derive(Clone, Copy, Default)]
+pub struct FeedRecord<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The partition; without one the key's.
+    pub partition: Option<i32>,
+    /// The key.
+    pub key: Option<&'a [u8]>,
+    /// The value.
+    pub value: Option<&'a [u8]>,
+    /// The Kafka time, in epoch milliseconds; without one that of sending.
+    pub timestamp: Option<i64>,
+    /// Headers, in order.
+    pub headers: &'a [(String, Option<Vec<u8>>)],
+}
+
+// By hand: it may hold anything.
+impl std::fmt::Debug for FeedRecord<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FeedRecord").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
 /// A bounded, idempotent producer. It blocks while its queue is full.
 pub struct Feed {
     producer: BaseProducer<FeedContext>,
@@ -143,10 +167,29 @@ impl Feed {
         value: Option<&[u8]>,
         timestamp: Option<i64>,
     ) -> Result<(), FeedError> {
+        self.send_record(&FeedRecord { topic, key, value, timestamp, ..FeedRecord::default() })
+    }
+
+    /// The same of a record that says more of itself.
+    ///
+    /// # Errors
+    /// If this record can never be produced.
+    pub fn send_record(&self, given: &FeedRecord<'_>) -> Result<(), FeedError> {
+        let FeedRecord { topic, key, value, .. } = *given;
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
         record.key = key;
         record.payload = value;
-        record.timestamp = timestamp;
+        record.timestamp = given.timestamp;
+        record.partition = given.partition;
+        if !given.headers.is_empty() {
+            let headers = OwnedHeaders::new_with_capacity(given.headers.len());
+            record.headers = Some(
+                given
+                    .headers
+                    .iter()
+                    .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: value.as_deref() })),
+            );
+        }
         loop {
             match self.producer.send(record) {
                 Ok(()) => break,

@@ -164,6 +164,11 @@ impl Reader {
         }
     }
 
+    /// True if a record was there already when the topic was opened.
+    pub fn was_there(&self, record: &OwnedRecord) -> bool {
+        self.ends.get(&record.partition).is_some_and(|&end| record.offset < end)
+    }
+
     /// True once everything was read that was there when the topic was opened.
     pub fn is_at_end(&self) -> bool {
         self.ends.iter().all(|(partition, end)| self.positions.get(partition).is_some_and(|position| position >= end))

@@ -49,8 +49,9 @@ impl DeadLetters {
         let (mut bytes, mut left_out) = (0, 0_usize);
         record.headers.each(&mut |name, value| {
             bytes += name.len() + value.len();
-            // Those of an earlier dead letter would be taken for these.
-            if name.starts_with("sinyal.") {
+            // Those of an earlier dead letter would be taken for these; what tells of redrives goes on with the record.
+            let is_left_out = name.starts_with("sinyal.") && !tells_of_redrives(name, value);
+            if is_left_out {
             } else if bytes <= HEADER_BYTES_MAX {
                 add(name, value);
             } else {
@@ -83,6 +84,14 @@ impl DeadLetters {
     }
 }
 
+/// True of the headers by which a redrive knows how often it was tried, and of what. One that is longer than ours ever are is not
+/// ours.
+fn tells_of_redrives(name: &str, value: &[u8]) -> bool {
+    (name == header::ATTEMPTS && value.len() <= 10) || (name == header::FIRST_ORIGIN && value.len() <= ORIGIN_BYTES_MAX)
+}
+
+/// Longest origin, in bytes: a topic's name, a partition and an offset.
+const ORIGIN_BYTES_MAX: usize = 249 + 32;
 /// Longest key that is kept, in bytes.
 const KEY_BYTES_MAX: usize = 16_384;
 /// Most bytes of original headers that are kept.

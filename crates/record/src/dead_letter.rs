@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// The headers that a dead letter carries beside its original ones. Original ones named `sinyal.*` are replaced by these.
+/// The headers that a dead letter carries beside its original ones. Original ones named `sinyal.*` are replaced by these, but for
+/// [`FIRST_ORIGIN`](header::FIRST_ORIGIN) and [`ATTEMPTS`](header::ATTEMPTS), which tell of the redrives before.
 pub mod header {
     /// `topic:partition:offset` of the record as it was read.
     pub const ORIGIN: &str = "sinyal.origin";
@@ -24,6 +25,16 @@ pub mod header {
     pub const ORIGINAL_SIZE: &str = "sinyal.original-size";
     /// Present when the value was cut to fit: the SHA-256 of the original value, in hex.
     pub const ORIGINAL_SHA256: &str = "sinyal.original-sha256";
+    /// On a record that was redriven: `topic:partition:offset` of the dead letter that it was.
+    pub const REDRIVE_OF: &str = "sinyal.redrive-of";
+    /// On a record that was redriven, and on a dead letter of one: `topic:partition:offset` where it was read first.
+    pub const FIRST_ORIGIN: &str = "sinyal.first-origin";
+    /// On a record that was redriven, and on a dead letter of one: how often it has been offered to a stage, 2 for the first
+    /// redrive; 1 where there is no such header.
+    pub const ATTEMPTS: &str = "sinyal.attempts";
+    /// On a receipt, a record of the dead-letter topic without key and value: `partition:offset` of the dead letter there that was
+    /// redriven.
+    pub const REDRIVEN: &str = "sinyal.redriven";
 }
 
 /// A stage by name.

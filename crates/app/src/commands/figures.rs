@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::times::length;
+
 /// The row as one line; `None` if it is no row. Times are of this zone.
 pub(super) fn sentence(row: &Value, zone: &TimeZone) -> Option<String> {
     let number = |field: &str| row[field].as_i64();
@@ -44,11 +46,11 @@ pub(super) fn sentence(row: &Value, zone: &TimeZone) -> Option<String> {
         line += &format!("; {about}{}, {} new", counted(members, "member"), number("new_members").unwrap_or(0));
     }
     if let (Some(responses), Some(half)) = (number("first_responses"), number("first_response_ms_p50")) {
-        line += &format!("; the brand answered {responses}, half of them within {}", duration(half));
+        line += &format!("; the brand answered {responses}, half of them within {}", length(half));
     }
     if let Some(open) = number("open_complaints").filter(|&count| count > 0) {
         let oldest = number("oldest_open_complaint_ms").unwrap_or(0);
-        line += &format!("; {} open, the oldest for {}", counted(open, "complaint"), duration(oldest));
+        line += &format!("; {} open, the oldest for {}", counted(open, "complaint"), length(oldest));
     }
     if let Some(harmony) = row["harmony"].as_f64() {
         line += &format!("; harmony {harmony:.2}");
@@ -67,17 +69,6 @@ pub(super) fn sentence(row: &Value, zone: &TimeZone) -> Option<String> {
 
 fn counted(count: i64, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
-}
-
-/// In the two largest units.
-fn duration(ms: i64) -> String {
-    let seconds = ms / 1_000;
-    match seconds {
-        ..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min", seconds / 60),
-        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
-    }
 }
 
 #[cfg(test)]

@@ -210,7 +210,7 @@ fn encoder(config: &Config) -> Result<RawEncoder> {
 }
 
 /// Keeps to the rate, serving deliveries meanwhile.
-fn pace(rate: Option<u32>, accepted: u64, started: Instant, feed: &Feed) {
+pub(super) fn pace(rate: Option<u32>, accepted: u64, started: Instant, feed: &Feed) {
     let Some(rate) = rate.filter(|&rate| rate > 0) else { return };
     let due = started + Duration::from_secs_f64(accepted as f64 / f64::from(rate));
     while let Some(left) = due.checked_duration_since(Instant::now()) {

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use kafka_io::admin::{Admin, AdminError, TopicInfo};
 
+use crate::cli::OutsideError;
 use crate::config::Config;
+use crate::telemetry::start_logging;
 
 /// How often to try, and to say that nobody answers.
 const EVERY: Duration = Duration::from_secs(5);
@@ -28,4 +30,23 @@ pub(crate) fn wait_for_brokers(config: &Config) -> Result<Vec<TopicInfo>> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Waits for brokers, and for a topic that must be there already.
+///
+/// # Errors
+/// If it is not: topics are made by `sinyal topics apply` alone.
+pub(crate) fn wait_for_topic(config: &Config, topic: &str) -> Result<()> {
+    // A broker may not have heard yet of a topic that was made a moment ago.
+    for pause in [500, 1_500, 0] {
+        let topics = wait_for_brokers(config)?;
+        // Only now: while it waits, its own lines say all that the client would.
+        start_logging("warn", "auto")?;
+        if topics.iter().any(|known| known.name == topic) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+    let bootstrap = &config.connection().bootstrap;
+    Err(OutsideError(format!("topic {topic} is missing at {bootstrap}; `sinyal topics apply` makes it")).into())
 }

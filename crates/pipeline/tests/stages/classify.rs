@@ -208,6 +208,9 @@ fn a_dead_letter_keeps_headers_and_says_what_was_cut() {
     let read = |see: &mut dyn FnMut(&str, &[u8])| {
         see("traceparent", b"00-1");
         see("sinyal.reason", b"of an earlier time");
+        see("sinyal.attempts", b"2");
+        see("sinyal.first-origin", b"posts:0:7");
+        see("sinyal.redrive-of", b"dead:0:3");
         see("blob", &[7; 20_000]);
     };
     let key = vec![b'k'; 20_000];
@@ -223,6 +226,9 @@ fn a_dead_letter_keeps_headers_and_says_what_was_cut() {
     let letter = &outputs[0].1;
     assert_eq!(letter.headers["traceparent"], "00-1");
     assert_eq!(letter.headers[header::REASON], "wrong_framing", "the one of now");
+    assert_eq!((&*letter.headers[header::ATTEMPTS], &*letter.headers[header::FIRST_ORIGIN]), ("2", "posts:0:7"));
+    assert!(!letter.headers.contains_key(header::REDRIVE_OF), "it is the dead letter of another one now");
+    assert_eq!(letter.headers[header::ORIGIN], "posts:1:0");
     assert_eq!(letter.headers[header::ORIGINAL_HEADERS_LEFT_OUT], "1");
     assert!(!letter.headers.contains_key("blob"));
     assert_eq!(letter.headers[header::ORIGINAL_TIMESTAMP], NOW.to_string());

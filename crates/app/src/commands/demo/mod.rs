@@ -22,6 +22,7 @@ use self::clock::DemoClock;
 use self::summary::{readable, summary};
 use self::watch::Watch;
 use super::numbers::{above_zero, between};
+use super::times::duration_up_to;
 use crate::cli::OK;
 use crate::config::{Config, Secret};
 use crate::console::{Snapshot, View};
@@ -301,20 +302,7 @@ fn snapshot(
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let right = || format!("{text:?} is no duration; 30s, 5m or 1h are");
-    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u64 = number.parse().map_err(|_| right())?;
-    let seconds = match unit {
-        "s" | "" => number,
-        "m" => number.saturating_mul(60),
-        "h" => number.saturating_mul(3_600),
-        _ => return Err(right()),
-    };
-    if (1..=86_400).contains(&seconds) {
-        Ok(Duration::from_secs(seconds))
-    } else {
-        Err(format!("{text}: 1s to 24h are right"))
-    }
+    duration_up_to(text, "24h").map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! `sinyal corrections add|import`: what responders know better than the model.
+//! `sinyal corrections add|import|export`: what responders know better than the model.
+
+mod export;
 
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
@@ -12,11 +14,10 @@ use wire::{Encoder, SchemaName};
 
 use super::classify::skip_line;
 use super::ingest::{Counts, deliver, open, source};
-use super::waiting::wait_for_brokers;
-use crate::cli::{OK, OutsideError, REFUSED};
+use super::waiting::wait_for_topic;
+use crate::cli::{OK, REFUSED};
 use crate::config::Config;
 use crate::roles::encoder;
-use crate::telemetry::start_logging;
 
 /// Arguments of `sinyal corrections`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +36,16 @@ enum Command {
         /// The file; `-`: standard input.
         file: PathBuf,
     },
+    /// Corrections with the texts that they are of, as rows that `sinyal model train` reads.
+    ///
+    /// One row for each interaction whose label was corrected, by the last correction of it: id, lang, source, label, ambiguous,
+    /// text. Ids are pseudonyms of identities under the configured secret; handles, e-mail addresses and links in texts are masked.
+    /// Only what has a text on the topics still and was not retracted.
+    #[command(after_help = "\
+Examples:
+  sinyal corrections export > corrections.tsv
+  sinyal corrections export --format jsonl --since 30d")]
+    Export(export::ExportArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -80,34 +91,34 @@ struct Line {
 const LINE_BYTES_MAX: u64 = 65_536;
 
 /// A name as it is on the wire.
-fn parse<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, String> {
+pub(super) fn parse<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, String> {
     serde_json::from_value(name.into()).map_err(|error: serde_json::Error| error.to_string())
 }
 
 pub(crate) fn run(args: CorrectionsArgs, config: &Config) -> Result<u8> {
-    let topic = config.topics.corrections.as_str();
-    let mut sender = Sender { encoder: encoder(config, SchemaName::Correction, topic)?, value: Vec::new(), topic };
-    let topics = wait_for_brokers(config)?;
-    start_logging("warn", "auto")?;
-    if !topics.iter().any(|known| known.name == topic) {
-        let bootstrap = &config.connection().bootstrap;
-        let what = format!("topic {topic} is missing at {bootstrap}; `sinyal topics apply` makes it");
-        return Err(OutsideError(what).into());
-    }
-    let feed = Feed::open(config.connection(), config.raw_record_bytes_max)?;
-    let counts = match args.command {
-        Command::Add(add) => {
+    match args.command {
+        Command::Add(add) => send(config, |sender, feed| {
             let AddArgs { community, kind, id, label, queue, by, reason } = add;
             let line = Line { community_id: community, kind, id, label, queue, by, at: None, reason };
-            if let Err((_, detail)) = sender.send(&line, &feed)? {
+            if let Err((_, detail)) = sender.send(&line, feed)? {
                 bail!(detail);
             }
             let mut counts = Counts::new("the command line".to_owned());
             counts.accepted = 1;
-            counts
-        }
-        Command::Import { file } => import(&file, &mut sender, &feed)?,
-    };
+            Ok(counts)
+        }),
+        Command::Import { file } => send(config, |sender, feed| import(&file, sender, feed)),
+        Command::Export(args) => export::run(&args, config),
+    }
+}
+
+/// Opens the topic, lets `what` send, and waits until brokers have it.
+fn send(config: &Config, what: impl FnOnce(&mut Sender<'_>, &Feed) -> Result<Counts>) -> Result<u8> {
+    let topic = config.topics.corrections.as_str();
+    let mut sender = Sender { encoder: encoder(config, SchemaName::Correction, topic)?, value: Vec::new(), topic };
+    wait_for_topic(config, topic)?;
+    let feed = Feed::open(config.connection(), config.raw_record_bytes_max)?;
+    let counts = what(&mut sender, &feed)?;
     deliver(&feed, counts.accepted, &config.connection().bootstrap)?;
     eprintln!("{}", counts.sum(0));
     if feed.failed() > 0 {
