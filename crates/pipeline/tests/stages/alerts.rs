@@ -241,8 +241,11 @@ proptest! {
     }
 }
 
+/// When something is done, what, and to what.
+type Done = (EpochMs, &'static str, String);
+
 /// What a town says in a week, with a crisis on three of its days, and what responders do meanwhile.
-fn week() -> (Vec<(EpochMs, Interaction<'static>)>, Vec<(EpochMs, &'static str, String)>) {
+fn week() -> (Vec<(EpochMs, Interaction<'static>)>, Vec<Done>) {
     let mut said = Vec::new();
     let mut number = 0_u64;
     let mut say = |at: EpochMs, by: u64, text: &str| {
@@ -277,7 +280,7 @@ fn week() -> (Vec<(EpochMs, Interaction<'static>)>, Vec<(EpochMs, &'static str, 
 #[test]
 fn a_week_with_crises_says_the_same_when_it_is_replayed_or_rebuilt() {
     let (said, done) = week();
-    let act = |whole: &mut Whole, (at, kind, target): &(EpochMs, &'static str, String)| {
+    let act = |whole: &mut Whole, (at, kind, target): &Done| {
         let (kind, target) = ((*kind).into(), target.clone().into());
         whole.side.act(&Action { kind, target, by: "sari".into(), at: *at, until: None, reason: None });
     };

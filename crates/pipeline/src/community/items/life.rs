@@ -250,7 +250,7 @@ impl Partition {
 impl Item {
     /// The person wrote again. False if it is known, or there are too many.
     fn contact(&mut self, at: EpochMs, hash: u64) -> bool {
-        if self.contacts.len() >= CONTACTS_MAX || self.contacts.iter().any(|known| *known == (at, hash)) {
+        if self.contacts.len() >= CONTACTS_MAX || self.contacts.contains(&(at, hash)) {
             return false;
         }
         self.contacts.push((at, hash));

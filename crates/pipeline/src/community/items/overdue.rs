@@ -56,12 +56,8 @@ mod tests {
         overdue.change(1, None, Some((None, 100)));
         overdue.change(2, None, Some((None, 50)));
         overdue.change(2, Some((None, 50)), Some((Some(80), 50)));
-        let check = |end, expected| assert_eq!(overdue.as_of(end), expected, "{end}");
-        check(49, 0);
-        check(50, 1);
-        check(80, 0);
-        check(100, 1);
-        let mut overdue = overdue;
+        let as_of = [49, 50, 80, 100].map(|end| overdue.as_of(end));
+        assert_eq!(as_of, [0, 1, 0, 1]);
         overdue.change(1, Some((None, 100)), None);
         assert_eq!((overdue.as_of(100), overdue.next_after(0)), (0, None));
     }
