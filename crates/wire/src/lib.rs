@@ -14,8 +14,8 @@ mod raw_record;
 mod schema;
 
 pub use decode::{
-    ActionDecoder, AlertDecoder, ClassifiedDecoder, CorrectionDecoder, DecodeError, Decoder, QueueItemDecoder,
-    Rejection,
+    ActionDecoder, AlertDecoder, ClassifiedDecoder, CorrectionDecoder, Decodable, DecodeError, Decoder, MetricsDecoder,
+    OfClassified, OfMetrics, QueueItemDecoder, Rejection,
 };
 pub use encode::{EncodeError, Encoder};
 pub use frame::{Frame, Framing};

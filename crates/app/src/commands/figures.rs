@@ -70,7 +70,7 @@ fn counted(count: i64, one: &str) -> String {
 }
 
 /// In the two largest units.
-fn duration(ms: i64) -> String {
+pub(super) fn duration(ms: i64) -> String {
     let seconds = ms / 1_000;
     match seconds {
         ..60 => format!("{seconds} s"),

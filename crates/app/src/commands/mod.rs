@@ -18,6 +18,7 @@ pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod sim;
+pub(crate) mod status;
 pub(crate) mod tail;
 pub(crate) mod topics;
 mod waiting;
