@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use kafka_io::{Clock, Shutdown, SystemClock};
+use rules::LiveCommunities;
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -28,6 +29,7 @@ pub(super) fn follow(config: Config, as_json: bool) -> Result<u8> {
     let shutdown = Shutdown::default();
     let surroundings = Surroundings {
         connection: config.kafka.connection.clone(),
+        communities: LiveCommunities::new(config.communities.clone()),
         health: Health::new(Duration::from_millis(config.alive_ms)),
         config: Arc::new(config),
         clock: Arc::new(SystemClock),

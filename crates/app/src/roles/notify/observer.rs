@@ -173,7 +173,7 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use kafka_io::{Connection, Shutdown, SystemClock};
+    use kafka_io::{Shutdown, SystemClock};
 
     use super::*;
     use crate::config::Config;
@@ -183,7 +183,8 @@ mod tests {
         let short = [("SINYAL__KAFKA__BOOTSTRAP", "127.0.0.1:1"), ("SINYAL__BLINDNESS__INTERVAL_MS", "500")];
         let config = Config::load(None, short.map(|(key, value)| (key.to_owned(), value.to_owned()))).unwrap();
         Surroundings {
-            connection: Connection { ..config.kafka.connection.clone() },
+            connection: config.kafka.connection.clone(),
+            communities: rules::LiveCommunities::default(),
             config: Arc::new(config),
             clock: Arc::new(SystemClock),
             health: Health::new(Duration::from_secs(30)),
