@@ -141,6 +141,11 @@ fn what_stops_is_told_within_seconds_and_what_recovers_too() {
     let detail = said["blind"][0]["detail_en"].as_str().unwrap();
     assert!(detail.contains(&sinyal.topic("social.comments.raw")) && !detail.contains("posts"), "{detail}");
     assert_eq!(said["behind"], Value::Null, "silence is no lag: {said}");
+    // It waits for `begin_ms` longer than somebody who asks.
+    wait_for("the observer to tell of the crawler", Duration::from_secs(10), || {
+        Ok(lines(&following.log()).last().is_some_and(|line| kinds(line) == ["silent_source"]))
+    })
+    .unwrap();
     crawlers.comments.store(true, Ordering::Relaxed);
     until(&sinyal, "a crawler that goes on to be heard", well);
 
