@@ -12,7 +12,7 @@ use record::stage::Stop;
 
 use crate::commands::{
     alerts, check, classify, communities, corrections, demo, dlq, explain, fairness, ingest, model, queue, reprocess,
-    route, run, schemas, sim, tail, topics,
+    route, run, schemas, sim, status, tail, topics,
 };
 use crate::config::{self, Config, ConfigErrors};
 use crate::registry::RegistryError;
@@ -27,6 +27,8 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const OUTSIDE: u8 = 3;
 /// Some of the input was refused; the rest was taken.
 pub(crate) const REFUSED: u8 = 4;
+/// The pipeline is behind, or blind.
+pub(crate) const BLIND: u8 = 5;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -35,7 +37,8 @@ Exit codes:
   2  the command line or the configuration is wrong
   3  something outside must be mended first: authorisation, another instance of the same name, missing state or topics,
      a schema that is not registered, brokers or a registry that cannot be reached
-  4  some of the input was refused, the rest was taken";
+  4  some of the input was refused, the rest was taken
+  5  status: the pipeline is behind, or does not see";
 
 /// Something outside is not as it should be: what, where, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +88,13 @@ Examples:
   sinyal check --config sinyal.toml
   sinyal check --bootstrap localhost:9092       the defaults, against these brokers")]
     Check(check::CheckArgs),
+    /// How the pipeline stands: lag, event time, sources, dead letters, and what it does not see.
+    #[command(after_help = "\
+Examples:
+  sinyal status --config sinyal.toml            exit code 5 if it is behind or blind
+  sinyal status --json | jq .behind
+  sinyal status --follow                        a line whenever that changes, as the notifier goes by it")]
+    Status(status::StatusArgs),
     /// Make Kafka's topics fit.
     #[command(after_help = "\
 Examples:
@@ -239,6 +249,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
             reprocess::run(&args, &load()?, next)
         }
         Command::Check(args) => check::run(args, &load()?),
+        Command::Status(args) => status::run(&args, load()?),
         Command::Topics(args) => topics::run(args, &load()?),
         Command::Schemas(args) => schemas::run(args, &load()?),
         Command::Ingest(args) => ingest::run(args, &load()?),

@@ -1,5 +1,5 @@
-//! The only crate that names rdkafka: owner threads with transactions and recovery, a reader, a feed, topic
-//! administration, and the embedded broker of the demo.
+//! The only crate that names rdkafka: owner threads with transactions and recovery, a reader, a feed, offsets
+//! of logs and groups, topic administration, and the embedded broker of the demo.
 //!
 //! # Memory
 //! A consumer prefetches at most [`OwnerConfig::prefetch_bytes`]; a producer holds at most
@@ -11,6 +11,7 @@ mod client;
 pub mod embedded;
 pub mod feed;
 pub mod group;
+pub mod offsets;
 mod owner;
 mod queue;
 pub mod reader;

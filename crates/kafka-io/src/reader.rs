@@ -7,6 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
+use record::Position;
 
 use crate::Connection;
 use crate::client::Context;
@@ -81,6 +82,33 @@ impl Reader {
     /// # Errors
     /// If there is no such topic, or no broker answers within `timeout`.
     pub fn open(connection: &Connection, topic: &str, start: Start, timeout: Duration) -> Result<Reader, ReadError> {
+        Reader::begin(connection, topic, timeout, |partition| match start {
+            Start::At { partition: wanted, .. } if wanted != partition => None,
+            Start::At { offset, .. } => Some(Offset::Offset(offset)),
+            Start::Beginning => Some(Offset::Beginning),
+            Start::End => Some(Offset::End),
+        })
+    }
+
+    /// Opens these partitions of a topic, each at its position; the others are not read.
+    ///
+    /// # Errors
+    /// As [`Reader::open`], and if it has none of them.
+    pub fn open_from(
+        connection: &Connection,
+        topic: &str,
+        positions: &BTreeMap<i32, Position>,
+        timeout: Duration,
+    ) -> Result<Reader, ReadError> {
+        Reader::begin(connection, topic, timeout, |partition| positions.get(&partition).copied().map(Offset::Offset))
+    }
+
+    fn begin(
+        connection: &Connection,
+        topic: &str,
+        timeout: Duration,
+        from: impl Fn(i32) -> Option<Offset>,
+    ) -> Result<Reader, ReadError> {
         let failed = |error: KafkaError| ReadError::Failed { topic: topic.to_owned(), detail: error.to_string() };
         // The client wants a group's name even where none is joined.
         let config = connection.config(&[
@@ -102,12 +130,7 @@ impl Reader {
         let mut ends = BTreeMap::new();
         let mut positions = BTreeMap::new();
         for partition in partitions.iter().map(|partition| partition.id()) {
-            let from = match start {
-                Start::At { partition: wanted, .. } if wanted != partition => continue,
-                Start::At { offset, .. } => Offset::Offset(offset),
-                Start::Beginning => Offset::Beginning,
-                Start::End => Offset::End,
-            };
+            let Some(from) = from(partition) else { continue };
             let (low, high) = consumer.fetch_watermarks(topic, partition, timeout).map_err(failed)?;
             let position = match from {
                 Offset::Offset(offset) => offset,
@@ -167,6 +190,22 @@ impl Reader {
     /// True if a record was there already when the topic was opened.
     pub fn was_there(&self, record: &OwnedRecord) -> bool {
         self.ends.get(&record.partition).is_some_and(|&end| record.offset < end)
+    }
+
+    /// Goes on from another offset of a partition that it reads.
+    ///
+    /// # Errors
+    /// If the client does not take it.
+    pub fn skip_to(&mut self, partition: i32, offset: Position, timeout: Duration) -> Result<(), ReadError> {
+        let failed = |error: KafkaError| ReadError::Failed { topic: self.topic.clone(), detail: error.to_string() };
+        self.consumer.seek(&self.topic, partition, Offset::Offset(offset), timeout).map_err(failed)?;
+        self.positions.insert(partition, offset);
+        Ok(())
+    }
+
+    /// Where it is in each partition that it reads: the offset of the next record.
+    pub fn positions(&self) -> &BTreeMap<i32, Position> {
+        &self.positions
     }
 
     /// True once everything was read that was there when the topic was opened.

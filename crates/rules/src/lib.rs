@@ -1,10 +1,12 @@
 //! Where a classified interaction goes: its queue, the department that owns it, its priority, when an answer is due, and why.
+//! And when the pipeline itself cannot see ([`blindness`]).
 //!
 //! Pure functions of the decision, the roles and the community registry. Follower counts and verification are not among the
 //! inputs, so that reach cannot move a priority.
 #![forbid(unsafe_code)]
 
 pub mod alerts;
+pub mod blindness;
 mod communities;
 mod direction;
 mod priority;

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use apache_avro::schema_compatibility::SchemaCompatibility;
 use record::stage::SchemaLookup;
-use record::{Action, Alert, ClassifiedRecord, Correction, QueueItem, Reason};
+use record::{Action, Alert, ClassifiedRecord, CommunityMetrics, Correction, QueueItem, Reason};
 use serde::Deserialize;
 use serde_avro_fast::Schema;
 use serde_avro_fast::de::read::SliceRead;
@@ -266,6 +266,15 @@ impl Decodable for OfQueueItem {
     const SCHEMA: SchemaName = SchemaName::QueueItem;
 }
 
+/// Stands for [`CommunityMetrics`] in [`Decoder`].
+#[derive(Debug)]
+pub enum OfMetrics {}
+
+impl Decodable for OfMetrics {
+    type Of<'a> = CommunityMetrics<'a>;
+    const SCHEMA: SchemaName = SchemaName::CommunityMetrics;
+}
+
 /// Decodes the classified topic.
 pub type ClassifiedDecoder = Decoder<OfClassified>;
 /// Decodes corrections.
@@ -276,3 +285,5 @@ pub type ActionDecoder = Decoder<OfAction>;
 pub type AlertDecoder = Decoder<OfAlert>;
 /// Decodes the items of queues and their state.
 pub type QueueItemDecoder = Decoder<OfQueueItem>;
+/// Decodes rows of the metrics topic.
+pub type MetricsDecoder = Decoder<OfMetrics>;

@@ -70,7 +70,7 @@ pub(super) fn now_ms() -> EpochMs {
 }
 
 /// A duration in its two largest units.
-pub(super) fn length(ms: i64) -> String {
+pub(crate) fn length(ms: i64) -> String {
     let seconds = ms.max(0) / 1_000;
     match seconds {
         ..60 => format!("{seconds} s"),

@@ -1,6 +1,7 @@
 //! The configuration: what was typed becomes what is meant in one step, with one message per mistake.
 
 mod alerts;
+mod blindness;
 mod cross_checks;
 mod layers;
 mod properties;
@@ -73,6 +74,7 @@ pub(crate) struct Config {
     pub(crate) alerts: rules::alerts::AlertRules,
     pub(crate) disorder_ms: i64,
     pub(crate) hold_ms_max: i64,
+    pub(crate) blindness: Blindness,
     pub(crate) http_listen: Option<std::net::SocketAddr>,
     pub(crate) log: String,
     pub(crate) log_format: String,
@@ -172,6 +174,14 @@ pub(crate) struct Items {
     pub(crate) expire_days: i64,
     pub(crate) claim_minutes: i64,
     pub(crate) auto_replies: Vec<String>,
+}
+
+/// How the pipeline's own blindness is judged.
+#[derive(Debug, Clone)]
+pub(crate) struct Blindness {
+    /// How often to look.
+    pub(crate) interval_ms: u64,
+    pub(crate) judged: rules::blindness::Settings,
 }
 
 /// Every mistake of a configuration.

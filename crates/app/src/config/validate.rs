@@ -11,6 +11,7 @@ use window::{WindowSet, WindowSpec};
 use wire::RawFormat;
 
 use super::alerts::alerts;
+use super::blindness::blindness;
 use super::cross_checks::cross_checks;
 use super::properties::properties;
 use super::routing::routing;
@@ -69,6 +70,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     };
     let disorder_ms = reader.number("watermark.disorder_ms", 0, 3_600_000);
     let hold_ms_max = reader.number("watermark.max_hold_ms", 1_000, 86_400_000);
+    let blindness = blindness(&mut reader);
     let http_listen = http(&mut reader);
     let log = log(&mut reader);
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
@@ -101,6 +103,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             alerts,
             disorder_ms,
             hold_ms_max,
+            blindness,
             http_listen,
             log,
             log_format: log_format.to_owned(),

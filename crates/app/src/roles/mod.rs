@@ -4,6 +4,7 @@ mod classify;
 mod community;
 #[cfg(feature = "deep")]
 mod deep;
+pub(crate) mod notify;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

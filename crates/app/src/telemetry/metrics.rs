@@ -68,6 +68,8 @@ pub(crate) struct Metrics {
     communities_listed: IntGaugeVec,
     communities_reloads: IntCounterVec,
     communities_reload_failed: IntCounterVec,
+    blind: IntGaugeVec,
+    behind: IntGaugeVec,
     /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
     seen: Arc<Mutex<HashMap<String, u64>>>,
     /// The partitions of each stage when it was last looked at.
@@ -244,6 +246,16 @@ impl Metrics {
                 &[],
             ),
             panes: counter("panes_total", "Panes emitted.", &["partition"]),
+            blind: gauge(
+                "blind",
+                "1 while the pipeline is blind in this way, as its observer sees it; not there while it sees nothing.",
+                &["kind"],
+            ),
+            behind: gauge(
+                "behind",
+                "1 while the pipeline has not caught up with what lies in the raw topics, or its observer sees nothing.",
+                &[],
+            ),
             registry,
             seen: Arc::default(),
             owned: Arc::default(),
@@ -410,6 +422,18 @@ impl Metrics {
             let by = if closed.answered { "answer" } else { "acknowledgement" };
             let labels = &[closed.reach_band.as_str(), closed.language.as_str(), by];
             self.item_wait_seconds.with_label_values(labels).observe(closed.wait_ms as f64 / 1_000.0);
+        }
+    }
+
+    /// Takes in how the pipeline stands: whether each kind of blindness holds, and nothing where that is not known.
+    pub(crate) fn observed(&self, is_behind: bool, blind: &[(&str, Option<bool>)]) {
+        self.behind.with_label_values(&[] as &[&str]).set(i64::from(is_behind));
+        for &(kind, holds) in blind {
+            match holds {
+                Some(holds) => self.blind.with_label_values(&[kind]).set(i64::from(holds)),
+                // A gauge that was never set is not there to be removed.
+                None => drop(self.blind.remove_label_values(&[kind])),
+            }
         }
     }
 

@@ -1,0 +1,304 @@
+//! How the pipeline stands, for people and for programs.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{CellAlignment, Table, presets};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use record::{EpochMs, Position, StageName};
+use rules::blindness::{At, Said, Verdict};
+use serde_json::{Value, json};
+
+use crate::commands::times::length;
+use crate::config::Config;
+use crate::roles::notify::observer::{InputLag, Look, standing_of};
+use crate::roles::notify::standing::{Blindness, Standing};
+
+/// Everything that is told.
+pub(super) struct Report {
+    now: EpochMs,
+    standing: Standing,
+    groups: [(StageName, String); 2],
+    inputs: Vec<InputLag>,
+    /// The raw partitions: what was last said of each, and when something last came.
+    sources: BTreeMap<At, (Option<Said>, Option<EpochMs>)>,
+    event_time: EventTime,
+    letters: BTreeMap<String, u64>,
+    more_letters: bool,
+}
+
+/// How far event time is, by what was last said of the sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct EventTime {
+    /// The largest of the sources that are all at their ends, or the least of those that are not; less the disorder.
+    watermark: Option<EpochMs>,
+    /// All are at their ends: from `watermark` on it goes with the clock.
+    is_idle: bool,
+}
+
+impl Report {
+    pub(super) fn of(look: &Look, verdict: &Verdict, config: &Config, now: EpochMs) -> Report {
+        let inputs = look.inputs().to_vec();
+        let raw = inputs.iter().filter(|input| input.stage == StageName::Classify);
+        let source = |input: &InputLag| {
+            let at = &input.at;
+            (at.clone(), (look.said().get(at).copied(), look.last_arrival(at)))
+        };
+        let sources: BTreeMap<_, _> = raw.map(source).collect();
+        let (letters, more_letters) = look.letters();
+        let groups = [
+            (StageName::Classify, config.classify.group_id.clone()),
+            (StageName::Community, config.community.group_id.clone()),
+        ];
+        Report {
+            now,
+            standing: standing_of(verdict),
+            groups,
+            inputs,
+            event_time: EventTime::of(sources.values().filter_map(|(said, _)| *said), config.disorder_ms),
+            sources,
+            letters: letters.clone(),
+            more_letters,
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let inputs = |stage| {
+            let inputs = self.inputs.iter().filter(move |input| input.stage == stage);
+            inputs.map(|InputLag { at, committed, end, lag, .. }| {
+                json!({"topic": &*at.topic, "partition": at.partition, "committed": committed, "end": end, "lag": lag})
+            })
+        };
+        let groups = self.groups.iter().map(|(stage, group)| {
+            let inputs: Vec<Value> = inputs(*stage).collect();
+            json!({"stage": stage.as_str(), "group": group, "lag": self.lag(*stage), "partitions": inputs})
+        });
+        let sources = self.sources.iter().map(|(at, (said, arrived))| {
+            json!({
+                "topic": &*at.topic,
+                "partition": at.partition,
+                "last_arrival": arrived,
+                "heard_at": said.map(|said| said.heard_at),
+                "position": said.map(|said| said.position),
+                "largest_event_time": said.and_then(|said| said.largest_event_time),
+                "caught_up": said.map(|said| said.caught_up),
+            })
+        });
+        json!({
+            "at": self.now,
+            "behind": self.standing.behind,
+            "blind": self.standing.blind.iter().map(blind_json).collect::<Vec<_>>(),
+            "groups": groups.collect::<Vec<_>>(),
+            "event_time": {
+                "watermark": self.event_time.watermark,
+                "idle": self.event_time.is_idle,
+                "delay_ms": self.delay_ms(),
+            },
+            "sources": sources.collect::<Vec<_>>(),
+            "dead_letters": {"last_hour": self.letters.values().sum::<u64>(), "by_reason": self.letters, "more": self.more_letters},
+        })
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut parts = vec![self.headline()];
+        for blindness in &self.standing.blind {
+            parts.push(format!(
+                "  {} since {}: {}",
+                blindness.kind.as_str(),
+                time(blindness.since),
+                blindness.detail_en
+            ));
+        }
+        for (stage, group) in &self.groups {
+            let lag = self.lag(*stage);
+            parts.push(format!("\n{} (group {group}): {lag} records behind", stage.as_str()));
+            parts.push(self.group_table(*stage).to_string());
+        }
+        parts.push(format!("\nevent time: {}", self.event_time_words()));
+        parts.push(self.source_table().to_string());
+        parts.push(format!("\ndead letters in the last hour: {}", self.letter_words()));
+        parts.join("\n")
+    }
+
+    fn headline(&self) -> String {
+        let blind = match self.standing.blind.len() {
+            0 => "nothing is hidden from it".to_owned(),
+            1 => "it is blind in one way:".to_owned(),
+            count => format!("it is blind in {count} ways:"),
+        };
+        match &self.standing.behind {
+            None => format!("The pipeline has caught up; {blind}"),
+            Some(why) => format!("The pipeline is behind ({why}); {blind}"),
+        }
+    }
+
+    fn lag(&self, stage: StageName) -> Position {
+        self.inputs.iter().filter(|input| input.stage == stage).map(|input| input.lag).sum()
+    }
+
+    fn group_table(&self, stage: StageName) -> Table {
+        let mut table = plain(["topic", "partition", "committed", "end", "lag"]);
+        for input in self.inputs.iter().filter(|input| input.stage == stage) {
+            table.add_row([
+                input.at.topic.to_string(),
+                input.at.partition.to_string(),
+                input.committed.map_or_else(|| "-".to_owned(), |committed| committed.to_string()),
+                input.end.to_string(),
+                input.lag.to_string(),
+            ]);
+        }
+        for column in [1, 2, 3, 4] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        table
+    }
+
+    fn source_table(&self) -> Table {
+        let mut table = plain(["source", "something new came", "spoken of", "largest event time", "at its end"]);
+        let ago = |at: Option<EpochMs>| {
+            at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", length((self.now - at).max(0))))
+        };
+        for (at, (said, arrived)) in &self.sources {
+            table.add_row([
+                at.to_string(),
+                ago(*arrived),
+                ago(said.map(|said| said.heard_at)),
+                said.and_then(|said| said.largest_event_time).map_or_else(|| "-".to_owned(), time),
+                said.map_or("-", |said| if said.caught_up { "yes" } else { "no" }).to_owned(),
+            ]);
+        }
+        table
+    }
+
+    fn delay_ms(&self) -> Option<i64> {
+        self.event_time.watermark.map(|watermark| self.now - watermark)
+    }
+
+    fn event_time_words(&self) -> String {
+        match (self.event_time, self.delay_ms()) {
+            (EventTime { is_idle: true, watermark: Some(watermark) }, _) => {
+                format!("every source is at its end; from {} on it goes with the clock", time(watermark))
+            }
+            (_, Some(delay)) => format!("{} behind the clock", duration(delay.max(0))),
+            (EventTime { is_idle: true, .. }, None) => "there is none yet: nothing ever came".to_owned(),
+            (_, None) => "not known: some sources are not spoken of".to_owned(),
+        }
+    }
+
+    fn letter_words(&self) -> String {
+        let sum: u64 = self.letters.values().sum();
+        let reasons: Vec<String> = self.letters.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        match (sum, self.more_letters) {
+            (0, _) => "none".to_owned(),
+            (_, false) => format!("{sum} ({})", reasons.join(", ")),
+            (_, true) => format!("more than {sum}; of these {}", reasons.join(", ")),
+        }
+    }
+}
+
+impl EventTime {
+    fn of(said: impl Iterator<Item = Said> + Clone, disorder_ms: i64) -> EventTime {
+        let at_work = || said.clone().filter(|said| !said.caught_up).map(|said| said.largest_event_time);
+        let is_idle = at_work().next().is_none();
+        let reached = if is_idle {
+            said.filter_map(|said| said.largest_event_time).max()
+        } else {
+            // One that has brought nothing yet holds it.
+            at_work().min().flatten()
+        };
+        EventTime { watermark: reached.map(|time| time - disorder_ms), is_idle }
+    }
+}
+
+fn plain<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(header);
+    table
+}
+
+pub(super) fn blind_json(blindness: &Blindness) -> Value {
+    json!({
+        "kind": blindness.kind.as_str(),
+        "since": blindness.since,
+        "detail_en": blindness.detail_en,
+        "detail_id": blindness.detail_id,
+    })
+}
+
+/// In the system's time zone.
+pub(super) fn time(at: EpochMs) -> String {
+    let timestamp = Timestamp::from_millisecond(at).unwrap_or_default();
+    timestamp.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roles::notify::standing::BlindnessKind;
+
+    fn report() -> Report {
+        let at = At { topic: "posts".into(), partition: 0 };
+        let said = Said { heard_at: 95_000, position: 7, largest_event_time: Some(90_000), caught_up: false };
+        let input = InputLag { stage: StageName::Classify, at: at.clone(), committed: Some(7), end: 9, lag: 2 };
+        let never = InputLag { stage: StageName::Community, committed: None, ..input.clone() };
+        Report {
+            now: 100_000,
+            standing: Standing::default(),
+            groups: [(StageName::Classify, "one".to_owned()), (StageName::Community, "two".to_owned())],
+            inputs: vec![input, never],
+            sources: BTreeMap::from([(at, (Some(said), Some(40_000)))]),
+            event_time: EventTime::of([said].into_iter(), 10_000),
+            letters: BTreeMap::from([("malformed".to_owned(), 3), ("null_value".to_owned(), 1)]),
+            more_letters: false,
+        }
+    }
+
+    #[test]
+    fn a_person_reads_all_of_it() {
+        let mut report = report();
+        let text = report.text();
+        assert!(text.starts_with("The pipeline has caught up; nothing is hidden from it"), "{text}");
+        assert!(text.contains("classify (group one): 2 records behind"), "{text}");
+        assert!(text.contains("event time: 20 s behind the clock"), "{text}");
+        assert!(text.contains("dead letters in the last hour: 4 (malformed 3, null_value 1)"), "{text}");
+        let row: Vec<&str> = text.lines().find(|line| line.contains("posts:0")).unwrap().split_whitespace().collect();
+        assert_eq!(row[..7], ["posts:0", "1", "min", "ago", "5", "s", "ago"], "{text}");
+        report.standing.behind = Some("by 2".to_owned());
+        report.standing.blind.push(Blindness {
+            kind: BlindnessKind::Lag,
+            since: 0,
+            detail_en: "too slow".to_owned(),
+            detail_id: "lambat".to_owned(),
+        });
+        let text = report.text();
+        assert!(text.starts_with("The pipeline is behind (by 2); it is blind in one way:\n  lag since "), "{text}");
+    }
+
+    #[test]
+    fn a_program_reads_all_of_it() {
+        let json = report().json();
+        assert_eq!(json["groups"][0]["lag"], 2);
+        assert_eq!(json["groups"][1]["partitions"][0]["committed"], Value::Null);
+        assert_eq!(json["event_time"], json!({"watermark": 80_000, "idle": false, "delay_ms": 20_000}));
+        assert_eq!(json["sources"][0]["last_arrival"], 40_000);
+        assert_eq!(json["dead_letters"]["by_reason"]["malformed"], 3);
+        assert_eq!((&json["behind"], &json["blind"]), (&Value::Null, &json!([])));
+    }
+
+    #[test]
+    fn event_time_waits_for_the_slowest_that_is_at_work() {
+        let said = |largest, caught_up| Said { heard_at: 0, position: 0, largest_event_time: largest, caught_up };
+        let of = |said: &[Said]| {
+            let time = EventTime::of(said.iter().copied(), 10);
+            (time.watermark, time.is_idle)
+        };
+        assert_eq!(of(&[said(Some(50), true), said(Some(70), true)]), (Some(60), true));
+        assert_eq!(of(&[said(Some(50), true), said(Some(70), false)]), (Some(60), false));
+        assert_eq!(of(&[said(Some(50), false), said(Some(70), false)]), (Some(40), false));
+        assert_eq!(of(&[said(None, false), said(Some(70), false)]), (None, false));
+        assert_eq!(of(&[]), (None, true));
+    }
+}

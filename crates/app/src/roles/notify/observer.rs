@@ -1,0 +1,243 @@
+//! Watches the pipeline from outside: a thread that looks every few seconds at what Kafka tells of it, and says how it stands.
+//!
+//! What it says is taken back when it is old: while no broker answers, nobody is told that all is well, nor that it is not.
+
+mod groups;
+mod history;
+mod letters;
+mod look;
+mod tail;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rules::blindness::{Kind, Verdict};
+
+use super::standing::{Blindness, BlindnessKind, Standing};
+use crate::roles::Surroundings;
+use crate::telemetry::Metrics;
+
+pub(crate) use groups::InputLag;
+pub(crate) use history::History;
+pub(crate) use look::{Look, LookError};
+
+/// How much of the history of raw topics is asked for at each look: it takes some minutes, and burdens brokers little.
+const HISTORY_ASKS_PER_LOOK: usize = 50;
+/// After so many looks in vain in a row all clients are made anew.
+const FAILURES_MAX: u32 = 6;
+/// How often to see whether the end is asked for.
+const TURN: Duration = Duration::from_millis(50);
+
+/// Starts the thread. `standing` is empty until it has looked, while no broker answers, and once it has ended: nothing is known
+/// then, and whoever reads it must take the pipeline for one that is behind.
+///
+/// # Errors
+/// If there is no thread to be had.
+pub(crate) fn start_observer(
+    surroundings: Surroundings,
+    standing: Arc<Mutex<Option<Standing>>>,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name("observer".to_owned())
+        .spawn(move || Observer { surroundings, standing, told: AtomicBool::new(false) }.run())
+}
+
+struct Observer {
+    surroundings: Surroundings,
+    standing: Arc<Mutex<Option<Standing>>>,
+    /// True once a failure was told, until a look succeeds.
+    told: AtomicBool,
+}
+
+/// Whatever ends the thread, nothing that it said lasts.
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.say(None);
+    }
+}
+
+impl Observer {
+    fn run(&self) {
+        let settings = &self.surroundings.config.blindness;
+        let interval = Duration::from_millis(settings.interval_ms);
+        let trusted = Duration::from_millis(settings.judged.gap_ms_max.unsigned_abs());
+        let mut watching: Option<(Look, History)> = None;
+        let (mut failures, mut seen_at) = (0, Instant::now());
+        while !self.surroundings.shutdown.is_requested() {
+            let began = Instant::now();
+            match self.look(&mut watching) {
+                Ok(verdict) => {
+                    (failures, seen_at) = (0, Instant::now());
+                    if self.told.swap(false, Ordering::Relaxed) {
+                        tracing::info!("the pipeline is seen again");
+                    }
+                    self.say(Some(&verdict));
+                }
+                Err(error) => {
+                    failures += 1;
+                    if !self.told.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(%error, "the pipeline cannot be looked at; trying again");
+                    }
+                    if seen_at.elapsed() >= trusted {
+                        self.say(None);
+                    }
+                    // What was learned is learned again; a client that has lost its way never answers.
+                    if failures % FAILURES_MAX == 0 {
+                        watching = None;
+                    }
+                }
+            }
+            while began.elapsed() < interval && !self.surroundings.shutdown.is_requested() {
+                std::thread::sleep(TURN);
+            }
+        }
+    }
+
+    fn look(&self, watching: &mut Option<(Look, History)>) -> Result<Verdict, LookError> {
+        let Surroundings { config, connection, clock, .. } = &self.surroundings;
+        let (look, history) = match watching {
+            Some(watching) => watching,
+            None => {
+                let now = clock.now_ms();
+                let look = Look::open(config, connection, config.blindness.judged.clone(), now)?;
+                watching.insert((look, History::whole(now)))
+            }
+        };
+        let verdict = look.observe(clock.now_ms())?;
+        look.learn(history, HISTORY_ASKS_PER_LOOK)?;
+        Ok(verdict)
+    }
+
+    fn say(&self, verdict: Option<&Verdict>) {
+        let standing = verdict.map(standing_of);
+        self.surroundings.metrics.standing(standing.as_ref());
+        // A reader that panicked has nothing to do with what stands there.
+        let mut said = self.standing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(standing) = &standing {
+            tell_changes(said.as_ref(), standing);
+        }
+        *said = standing;
+    }
+}
+
+/// What changed is a line in the log.
+fn tell_changes(before: Option<&Standing>, now: &Standing) {
+    let had = |kind| before.is_some_and(|before| before.blind.iter().any(|blindness| blindness.kind == kind));
+    for blindness in now.blind.iter().filter(|blindness| !had(blindness.kind)) {
+        tracing::warn!(kind = blindness.kind.as_str(), detail = blindness.detail_en, "the pipeline is blind");
+    }
+    let over = before.iter().flat_map(|before| &before.blind);
+    for blindness in over.filter(|before| !now.blind.iter().any(|now| now.kind == before.kind)) {
+        tracing::info!(kind = blindness.kind.as_str(), "the pipeline sees again");
+    }
+    match (before.map(|before| before.behind.is_some()), &now.behind) {
+        (None | Some(false), Some(why)) => tracing::info!(why, "the pipeline is behind"),
+        (None | Some(true), None) => tracing::info!("the pipeline has caught up"),
+        _ => {}
+    }
+}
+
+/// A verdict as the notifier reads it.
+pub(crate) fn standing_of(verdict: &Verdict) -> Standing {
+    let blindness = verdict.blind.iter().map(|condition| Blindness {
+        kind: kind_of(condition.kind),
+        since: condition.since,
+        detail_en: condition.detail_en.clone(),
+        detail_id: condition.detail_id.clone(),
+    });
+    Standing { behind: verdict.behind.clone(), blind: blindness.collect() }
+}
+
+const fn kind_of(kind: Kind) -> BlindnessKind {
+    match kind {
+        Kind::Lag => BlindnessKind::Lag,
+        Kind::HeldWatermark => BlindnessKind::HeldWatermark,
+        Kind::Late => BlindnessKind::Late,
+        Kind::DeadLetters => BlindnessKind::DeadLetters,
+        Kind::Abstention => BlindnessKind::Abstention,
+        Kind::DegradedClassifier => BlindnessKind::DegradedClassifier,
+        Kind::SilentSource => BlindnessKind::SilentSource,
+    }
+}
+
+impl Metrics {
+    /// Shows how the pipeline stands; what is not known counts as behind.
+    fn standing(&self, standing: Option<&Standing>) {
+        let holds = |kind| standing.map(|standing| standing.blind.iter().any(|blindness| blindness.kind == kind));
+        let blind = BlindnessKind::ALL.map(|kind| (kind.as_str(), holds(kind)));
+        self.observed(standing.is_none_or(|standing| standing.behind.is_some()), &blind);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_io::{Shutdown, SystemClock};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::telemetry::Health;
+
+    fn surroundings() -> Surroundings {
+        let short = [("SINYAL__KAFKA__BOOTSTRAP", "127.0.0.1:1"), ("SINYAL__BLINDNESS__INTERVAL_MS", "500")];
+        let config = Config::load(None, short.map(|(key, value)| (key.to_owned(), value.to_owned()))).unwrap();
+        Surroundings {
+            connection: config.kafka.connection.clone(),
+            communities: rules::LiveCommunities::default(),
+            config: Arc::new(config),
+            clock: Arc::new(SystemClock),
+            health: Health::new(Duration::from_secs(30)),
+            metrics: Metrics::new(),
+            shutdown: Shutdown::default(),
+            embedded: false,
+        }
+    }
+
+    fn observer() -> Observer {
+        Observer { surroundings: surroundings(), standing: Arc::default(), told: AtomicBool::new(false) }
+    }
+
+    #[test]
+    fn kinds_have_one_name() {
+        for kind in Kind::ALL {
+            assert_eq!(kind_of(kind).as_str(), kind.as_str());
+        }
+        assert_eq!(BlindnessKind::ALL.map(BlindnessKind::as_str), Kind::ALL.map(Kind::as_str));
+    }
+
+    #[test]
+    fn what_it_said_does_not_outlast_it_and_is_shown() {
+        let observer = observer();
+        let (standing, metrics) = (Arc::clone(&observer.standing), observer.surroundings.metrics.clone());
+        let condition = rules::blindness::Condition {
+            kind: Kind::Lag,
+            since: 7,
+            detail_en: "en".to_owned(),
+            detail_id: "id".to_owned(),
+        };
+        observer.say(Some(&Verdict { behind: None, blind: vec![condition] }));
+        let said = standing.lock().unwrap().clone().unwrap();
+        assert_eq!((said.behind, said.blind[0].kind, said.blind[0].since), (None, BlindnessKind::Lag, 7));
+        let text = metrics.text();
+        assert!(
+            text.contains("sinyal_blind{kind=\"lag\"} 1") && text.contains("sinyal_blind{kind=\"late\"} 0"),
+            "{text}"
+        );
+        assert!(text.contains("sinyal_behind 0"), "{text}");
+        drop(observer);
+        assert_eq!(*standing.lock().unwrap(), None);
+        let text = metrics.text();
+        assert!(text.contains("sinyal_behind 1") && !text.contains("sinyal_blind{"), "{text}");
+    }
+
+    #[test]
+    fn without_a_broker_nothing_is_known_and_it_ends_when_asked() {
+        let surroundings = surroundings();
+        let (standing, shutdown) = (Arc::default(), surroundings.shutdown.clone());
+        let thread = start_observer(surroundings, Arc::clone(&standing)).unwrap();
+        shutdown.request();
+        thread.join().unwrap();
+        assert_eq!(*standing.lock().unwrap(), None);
+    }
+}

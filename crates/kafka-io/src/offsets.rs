@@ -1,0 +1,165 @@
+//! Where logs end, where they stood at a time, and what a group has committed: asked for many partitions at once, by somebody who is
+//! not in the group.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+use record::{EpochMs, Position};
+
+use crate::Connection;
+use crate::admin::AdminError;
+use crate::client::Context;
+use crate::reader::{ReadError, Reader, Start};
+
+/// A partition: its topic and number.
+pub type Partition = (Arc<str>, i32);
+
+/// Asks brokers for offsets, and for the committed positions of one group.
+pub struct Offsets {
+    connection: Connection,
+    consumer: BaseConsumer<Context>,
+    timeout: Duration,
+}
+
+impl std::fmt::Debug for Offsets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Offsets").field("bootstrap", &self.connection.bootstrap).finish_non_exhaustive()
+    }
+}
+
+impl Offsets {
+    /// Makes the client; nothing is asked yet, and no group is joined. Each question waits for `timeout` at most.
+    ///
+    /// # Errors
+    /// If the properties are wrong.
+    pub fn of_group(connection: &Connection, group: &str, timeout: Duration) -> Result<Offsets, AdminError> {
+        let config = connection.config(&[
+            ("group.id", group),
+            ("enable.auto.commit", "false"),
+            // The ends of logs whatever is open in them, and positions without waiting for a transaction that hangs.
+            ("isolation.level", "read_uncommitted"),
+        ]);
+        let consumer = config
+            .create_with_context(Context::new("offsets"))
+            .map_err(|error: KafkaError| AdminError::Config(error.to_string()))?;
+        Ok(Offsets { connection: connection.clone(), consumer, timeout })
+    }
+
+    /// The partitions of a topic; none if there is no such topic.
+    ///
+    /// # Errors
+    /// If no broker answers.
+    pub fn partitions(&self, topic: &Arc<str>) -> Result<Vec<Partition>, AdminError> {
+        // One poll serves the queue of errors and logs, which would else grow with every attempt.
+        let _ = self.consumer.poll(Duration::ZERO);
+        let metadata =
+            self.consumer.fetch_metadata(Some(topic), self.timeout).map_err(|error| self.unreachable(&error))?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        Ok(partitions.map(|partition| (Arc::clone(topic), partition.id())).collect())
+    }
+
+    /// The end of each log: its high watermark, markers of transactions and what is not committed included.
+    ///
+    /// # Errors
+    /// If a leader does not answer.
+    pub fn ends(&self, partitions: &[Partition]) -> Result<BTreeMap<Partition, Position>, AdminError> {
+        let asked = self.look_up(partitions.iter().map(|partition| (partition, Offset::End)))?;
+        Ok(asked.into_iter().filter_map(|(partition, end)| Some((partition, end?))).collect())
+    }
+
+    /// For each partition and time the offset of the first record of that time or later by its Kafka time; `None` where there is
+    /// none.
+    ///
+    /// # Errors
+    /// If a leader does not answer.
+    pub fn at_times<'a>(
+        &self,
+        times: impl IntoIterator<Item = (&'a Partition, EpochMs)>,
+    ) -> Result<BTreeMap<Partition, Option<Position>>, AdminError> {
+        self.look_up(times.into_iter().map(|(partition, time)| (partition, Offset::Offset(time.max(0)))))
+    }
+
+    /// What the group has committed; `None` where it has nothing.
+    ///
+    /// # Errors
+    /// If the group's coordinator does not answer.
+    pub fn committed(&self, partitions: &[Partition]) -> Result<BTreeMap<Partition, Option<Position>>, AdminError> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let list = self.list(partitions.iter().map(|partition| (partition, Offset::Invalid)))?;
+        let list = self.consumer.committed_offsets(list, self.timeout).map_err(|error| self.unreachable(&error))?;
+        self.of_list(&list)
+    }
+
+    /// The offset of the first record from `from` on that readers of committed data see, if there is one: what lies before the end of
+    /// a log may be markers of transactions alone, or what was given up.
+    ///
+    /// # Errors
+    /// If the partition cannot be read in time.
+    pub fn next_record(&self, partition: &Partition, from: Position) -> Result<Option<Position>, ReadError> {
+        let (topic, number) = partition;
+        let start = Start::At { partition: *number, offset: from };
+        let mut reader = Reader::open(&self.connection, topic, start, self.timeout)?;
+        let end = std::time::Instant::now() + self.timeout;
+        while !reader.is_at_end() {
+            if let Some(record) = reader.next(Duration::from_millis(100))? {
+                return Ok(Some(record.offset));
+            }
+            if std::time::Instant::now() > end {
+                let detail = format!("partition {number} was not read within {} s", self.timeout.as_secs());
+                return Err(ReadError::Failed { topic: topic.to_string(), detail });
+            }
+        }
+        Ok(None)
+    }
+
+    fn list<'a>(
+        &self,
+        partitions: impl Iterator<Item = (&'a Partition, Offset)>,
+    ) -> Result<TopicPartitionList, AdminError> {
+        let mut list = TopicPartitionList::new();
+        for ((topic, partition), offset) in partitions {
+            list.add_partition_offset(topic, *partition, offset).map_err(|error| self.unreachable(&error))?;
+        }
+        Ok(list)
+    }
+
+    fn look_up<'a>(
+        &self,
+        partitions: impl Iterator<Item = (&'a Partition, Offset)>,
+    ) -> Result<BTreeMap<Partition, Option<Position>>, AdminError> {
+        let _ = self.consumer.poll(Duration::ZERO);
+        let list = self.list(partitions)?;
+        // The client takes an empty list for a mistake.
+        if list.count() == 0 {
+            return Ok(BTreeMap::new());
+        }
+        let list = self.consumer.offsets_for_times(list, self.timeout).map_err(|error| self.unreachable(&error))?;
+        self.of_list(&list)
+    }
+
+    fn of_list(&self, list: &TopicPartitionList) -> Result<BTreeMap<Partition, Option<Position>>, AdminError> {
+        let mut positions = BTreeMap::new();
+        for element in list.elements() {
+            element.error().map_err(|error| AdminError::Refused {
+                topic: element.topic().to_owned(),
+                detail: format!("partition {}: {error}", element.partition()),
+            })?;
+            let position = match element.offset() {
+                Offset::Offset(position) => Some(position),
+                _ => None,
+            };
+            positions.insert((Arc::from(element.topic()), element.partition()), position);
+        }
+        Ok(positions)
+    }
+
+    fn unreachable(&self, error: &KafkaError) -> AdminError {
+        AdminError::Unreachable { bootstrap: self.connection.bootstrap.clone(), detail: error.to_string() }
+    }
+}
