@@ -181,7 +181,7 @@ impl Report {
             (EventTime { is_idle: true, watermark: Some(watermark) }, _) => {
                 format!("every source is at its end; from {} on it goes with the clock", time(watermark))
             }
-            (_, Some(delay)) => format!("{} behind the clock", duration(delay.max(0))),
+            (_, Some(delay)) => format!("{} behind the clock", length(delay.max(0))),
             (EventTime { is_idle: true, .. }, None) => "there is none yet: nothing ever came".to_owned(),
             (_, None) => "not known: some sources are not spoken of".to_owned(),
         }
