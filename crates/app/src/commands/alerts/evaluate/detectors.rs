@@ -29,11 +29,7 @@ impl Kind {
     pub(super) fn candidates() -> [Vec<Kind>; 3] {
         let windows = [10, 30, 60];
         let z_scores = windows.iter().flat_map(|&minutes| [0.3, 1.0, 3.0].map(|floor| Kind::ZScore { minutes, floor }));
-        [
-            windows.map(|minutes| Kind::Fixed { minutes }).to_vec(),
-            z_scores.collect(),
-            vec![Kind::Ideal],
-        ]
+        [windows.map(|minutes| Kind::Fixed { minutes }).to_vec(), z_scores.collect(), vec![Kind::Ideal]]
     }
 
     pub(super) fn describe(self) -> String {
@@ -56,12 +52,9 @@ impl Statistic {
     pub(super) fn new(kind: Kind, month: &CommunityMonth) -> Statistic {
         match kind {
             Kind::Fixed { minutes } => Statistic::Fixed(Sum::new(minutes)),
-            Kind::ZScore { minutes, floor } => Statistic::ZScore {
-                sum: Sum::new(minutes),
-                floor,
-                hours: Box::default(),
-                at: month.starts_at(),
-            },
+            Kind::ZScore { minutes, floor } => {
+                Statistic::ZScore { sum: Sum::new(minutes), floor, hours: Box::default(), at: month.starts_at() }
+            }
             Kind::Ideal => Statistic::Ideal {
                 ratios: [month.strength, month.strength.sqrt()],
                 shape: 1.0 / (month.label_noise * month.label_noise),
@@ -231,9 +224,10 @@ mod tests {
     #[test]
     fn a_pager_pages_once_and_again_after_an_hour() {
         let mut pager = Pager::new(3.0);
-        let seen: Vec<bool> = [(0, 2.0), (1, 3.0), (2, 9.0), (HOUR_MS, 1.0), (HOUR_MS + 2, 4.0), (2 * HOUR_MS + 3, 3.0)]
-            .map(|(at, value)| pager.pages(at, value))
-            .to_vec();
+        let seen: Vec<bool> =
+            [(0, 2.0), (1, 3.0), (2, 9.0), (HOUR_MS, 1.0), (HOUR_MS + 2, 4.0), (2 * HOUR_MS + 3, 3.0)]
+                .map(|(at, value)| pager.pages(at, value))
+                .to_vec();
         assert_eq!(seen, [false, true, false, false, false, true]);
     }
 

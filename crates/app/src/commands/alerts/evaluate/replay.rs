@@ -84,12 +84,7 @@ pub(super) fn pages_of_rules(month: &CommunityMonth, minutes: &[Minute], rules: 
 }
 
 /// All transitions of a month, history included.
-pub(super) fn replay(
-    month: &CommunityMonth,
-    minutes: &[Minute],
-    rules: &AlertRules,
-    see: &mut dyn FnMut(Transition),
-) {
+pub(super) fn replay(month: &CommunityMonth, minutes: &[Minute], rules: &AlertRules, see: &mut dyn FnMut(Transition)) {
     let mut alerts = CommunityAlerts::new();
     let calendar = CommunityMonth::hour_of_week;
     let mut from = month.starts_at();

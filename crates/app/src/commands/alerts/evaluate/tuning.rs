@@ -12,8 +12,10 @@ use super::replay::{Outcome, Tuned, for_each, outcome, pages_of_rules};
 #[derive(Debug)]
 pub(super) struct Tuning {
     pub(super) months: usize,
-    /// False pages of the rules, to which the others are tuned.
+    /// False pages of the rules.
     pub(super) false_pages: usize,
+    /// To how many the others are tuned: as many as are aimed at, or as the rules have if those are more.
+    pub(super) allowed: usize,
     /// Fixed threshold, z-score, ideal.
     pub(super) tuned: [Tuned; 3],
 }
@@ -26,7 +28,11 @@ struct Traced {
     stretches: Vec<Vec<f32>>,
 }
 
-/// Tunes each to as many false pages as the rules have, or fewer, and chooses of each sort the one that then finds the most.
+/// The aim: false pages a community-month. Of a few hundred months the rules may have none at all, and to be tuned to that would be
+/// no fair game for the others.
+const AIM: f64 = 0.02;
+
+/// Tunes each to as many false pages as are allowed, or fewer, and chooses of each sort the one that then finds the most.
 pub(super) fn tune(seeds: Range<u64>, rules: &AlertRules) -> Tuning {
     let sorts = Kind::candidates();
     let kinds: Vec<Kind> = sorts.iter().flatten().copied().collect();
@@ -39,12 +45,13 @@ pub(super) fn tune(seeds: Range<u64>, rules: &AlertRules) -> Tuning {
         Traced { month, ours, stretches }
     });
     let false_pages = traced.iter().map(|traced| traced.ours.false_pages.len()).sum();
+    let allowed = usize::max(false_pages, (AIM * traced.len() as f64) as usize);
     let mut first = 0;
     let tuned = sorts.map(|sort| {
         let places = first..first + sort.len();
         first = places.end;
         let all = places.zip(&sort).map(|(place, &kind)| {
-            let threshold = threshold(&traced, place, false_pages);
+            let threshold = threshold(&traced, place, allowed);
             let found = count(&traced, place, threshold).0;
             (found, Tuned { kind, threshold })
         });
@@ -52,7 +59,7 @@ pub(super) fn tune(seeds: Range<u64>, rules: &AlertRules) -> Tuning {
         let best = all.reduce(|best, next| if next.0 > best.0 { next } else { best });
         best.map_or(Tuned { kind: sort[0], threshold: f64::INFINITY }, |(_, tuned)| tuned)
     });
-    Tuning { months: traced.len(), false_pages, tuned }
+    Tuning { months: traced.len(), false_pages, allowed, tuned }
 }
 
 /// The least threshold with no more false pages than this, by bisection.
