@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Increments;
-use super::cusum::Usual;
+use super::cusum::{Usual, zero_surprise};
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 /// Within a block, noise is taken to be one and the same; hours of every time zone begin with one.
@@ -24,6 +24,12 @@ const LEVEL_KEPT: f64 = 0.997_115;
 /// By how much a week weighs less one week later: half in four weeks.
 const PROFILE_KEPT: f32 = 0.84;
 const PRIOR_COUNT: f64 = 8.0;
+/// By how much an hour of the week differs at most from what its hour and its day say.
+const FROM_PRIOR_MOST: f64 = 2.0;
+/// As how many visits of an hour of the week its prior counts.
+const VISITS_OF_PRIOR: f64 = 2.0;
+/// −ln of the probability from which on an hour in which nobody said anything is not believed.
+const IMPLAUSIBLE: f64 = 6.0;
 const PRIOR_NOISE: f64 = 0.03;
 /// In squared expected counts.
 const PRIOR_NOISE_WEIGHT: f64 = 30.0;
@@ -120,24 +126,30 @@ impl Baseline {
         }
     }
 
-    /// Learns from an hour that is over. `unusual` while an episode of more than usual is on. True if a day of the profile changed.
-    pub(crate) fn learn(&mut self, hour_of_week: u8, counts: &Increments, rates: &Rates, unusual: bool) -> bool {
-        let factor = self.factor(hour_of_week);
-        let level = &mut self.level;
-        let robust = level.hours >= HOURS_UNTIL_ROBUST;
+    /// Learns from an hour that is over; `lasting` if what is unusual about it has been so for long, and is to become usual. False
+    /// if it taught nothing: so much was to be expected that none at all means that nobody looked.
+    pub(crate) fn learn(&mut self, hour_of_week: u8, counts: &Increments, rates: &Rates, lasting: bool) -> bool {
         let counted = [counts.interactions, counts.complaints, counts.tips, counts.praises].map(f64::from);
         let mut expected = rates.per_ms.map(|rate| rate * HOUR_MS as f64);
+        let robust = self.level.hours >= HOURS_UNTIL_ROBUST && !lasting;
+        if robust
+            && counts.interactions == 0
+            && zero_surprise(expected[INTERACTIONS], 1.0 / rates.noise[0]) > IMPLAUSIBLE
+        {
+            return false;
+        }
+        let factor = self.factor(hour_of_week);
+        let level = &mut self.level;
         let traffic = traffic(counts.others(), expected[INTERACTIONS] - expected[COMPLAINTS]);
         expected[COMPLAINTS] *= traffic;
         let mut learned = counted;
         if robust {
             for (kind, learned) in learned.iter_mut().enumerate() {
                 let (expected, phi) = (expected[kind], rates.noise[usize::from(kind != INTERACTIONS)]);
-                let beyond = if unusual { 0.0 } else { 4.0 * (expected + phi * expected * expected).sqrt() + 3.0 };
-                *learned = learned.min((expected + beyond).max(if unusual { 0.0 } else { 1.0 }));
+                *learned = learned.min(expected + 4.0 * (expected + phi * expected * expected).sqrt() + 3.0);
             }
-            level.noise_of_all.learn(learned[INTERACTIONS], expected[INTERACTIONS], unusual);
-            level.noise_of_complaints.learn(learned[COMPLAINTS], expected[COMPLAINTS], unusual);
+            level.noise_of_all.learn(learned[INTERACTIONS], expected[INTERACTIONS]);
+            level.noise_of_complaints.learn(learned[COMPLAINTS], expected[COMPLAINTS]);
         }
         let alike = if level.weight > 0.0 { level.sums[INTERACTIONS] / level.weight } else { learned[INTERACTIONS] };
         level.hours = level.hours.saturating_add(1);
@@ -145,12 +157,11 @@ impl Baseline {
         for (sum, learned) in level.sums.iter_mut().zip(learned) {
             *sum = *sum * LEVEL_KEPT + learned;
         }
-        if self.profile.is_none() && level.sums[INTERACTIONS] < PROFILE_FROM {
-            return false;
+        if self.profile.is_some() || level.sums[INTERACTIONS] >= PROFILE_FROM {
+            let cell = &mut self.profile.get_or_insert_default()[day_of(hour_of_week)][hour_of(hour_of_week)];
+            cell.count = cell.count * PROFILE_KEPT + learned[INTERACTIONS] as f32;
+            cell.alike = cell.alike * PROFILE_KEPT + alike as f32;
         }
-        let cell = &mut self.profile.get_or_insert_default()[day_of(hour_of_week)][hour_of(hour_of_week)];
-        cell.count = cell.count * PROFILE_KEPT + learned[INTERACTIONS] as f32;
-        cell.alike = cell.alike * PROFILE_KEPT + alike as f32;
         true
     }
 
@@ -161,8 +172,14 @@ impl Baseline {
         let of_day = Ratio::of(profile[day].iter());
         let of_hour = Ratio::of(profile.iter().map(|day| &day[hour]));
         let of_all = Ratio::of(profile.iter().flatten());
-        let prior = of_hour.shrunk(1.0) * of_day.shrunk(1.0) / of_all.shrunk(1.0);
-        Ratio::of(std::iter::once(&profile[day][hour])).shrunk(prior).clamp(0.02, 50.0)
+        // One hour is as noisy as it is, however many spoke in it, and so is one day: what is above counts as another visit.
+        let visit = self.level.sums[INTERACTIONS] / self.level.weight.max(1.0);
+        let hour = of_hour.shrunk(1.0, PRIOR_COUNT);
+        let day_factor = of_day.shrunk(1.0, PRIOR_COUNT.max(24.0 * visit));
+        let prior = hour * day_factor / of_all.shrunk(1.0, PRIOR_COUNT);
+        let cell = Ratio::of(std::iter::once(&profile[day][hour_of(hour_of_week)]));
+        let cell = cell.shrunk(prior, PRIOR_COUNT.max(VISITS_OF_PRIOR * visit));
+        cell.clamp(prior / FROM_PRIOR_MOST, prior * FROM_PRIOR_MOST).clamp(0.02, 50.0)
     }
 }
 
@@ -220,16 +237,13 @@ impl Ratio {
         })
     }
 
-    fn shrunk(&self, prior: f64) -> f64 {
-        (self.count + PRIOR_COUNT * prior) / (self.alike + PRIOR_COUNT)
+    fn shrunk(&self, prior: f64, weight: f64) -> f64 {
+        (self.count + weight * prior) / (self.alike + weight)
     }
 }
 
 impl Noise {
-    fn learn(&mut self, count: f64, expected: f64, unusual: bool) {
-        if unusual {
-            return;
-        }
+    fn learn(&mut self, count: f64, expected: f64) {
         self.excess = self.excess * LEVEL_KEPT + (count - expected).powi(2) - expected;
         self.weight = self.weight * LEVEL_KEPT + expected * expected;
     }

@@ -16,6 +16,9 @@ const LOOK_AHEAD_MS: i64 = 24 * HOUR_MS;
 /// What evidence that is not held against time loses with each block: one unit in five hours.
 pub(crate) const SHARE_FADES: f64 = 0.05;
 
+/// What others than those who complain weigh one block later: half, and as much as makes a day of them.
+const OTHERS_KEPT: [f64; 2] = [0.5, 1.0 - 1.0 / 96.0];
+
 /// The CUSUMs, in the order of [`Live::runs`]: which rule they are of, and for which ratio.
 const RUNS: [(Rule, f64); 6] = [
     (Rule::ComplaintSpike, 2.0),
@@ -33,9 +36,8 @@ pub(crate) struct Live {
     pub(crate) at: EpochMs,
     /// Where it began: the hour of it is not learned.
     began_at: EpochMs,
-    /// Interactions other than complaints in earlier blocks, halved with each block, and how many were expected.
-    others_seen: f64,
-    others_expected: f64,
+    /// Interactions other than complaints in earlier blocks, and how many were expected: of about half an hour, and of a day.
+    others: [Seen; 2],
     /// The counts of the block and of the hour so far.
     block: Increments,
     hour: Increments,
@@ -48,6 +50,13 @@ pub(crate) struct Live {
     levels: Levels,
     /// When to look again though nothing comes, for silence.
     look_at: Option<EpochMs>,
+}
+
+/// A count and what was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Seen {
+    count: f64,
+    expected: f64,
 }
 
 /// The alerts of one community: what is usual for it, and what is on. It takes some 700 bytes, and 1.3 KiB more from the first 60
@@ -131,8 +140,7 @@ impl CommunityAlerts {
         let live = self.live.get_or_insert_with(|| Live {
             at: from.min(to),
             began_at: from.min(to),
-            others_seen: 0.0,
-            others_expected: 0.0,
+            others: [Seen::default(); 2],
             block: Increments::default(),
             hour: Increments::default(),
             runs: [None; 6],
@@ -255,8 +263,10 @@ impl CommunityAlerts {
             }
         }
         let in_block = at - live.began_at.max(at - BLOCK_MS);
-        live.others_seen = (live.others_seen + f64::from(live.block.others())) / 2.0;
-        live.others_expected = (live.others_expected + rates.others() * in_block as f64) / 2.0;
+        for (seen, kept) in live.others.iter_mut().zip(OTHERS_KEPT) {
+            seen.count = (seen.count + f64::from(live.block.others())) * kept;
+            seen.expected = (seen.expected + rates.others() * in_block as f64) * kept;
+        }
         let quiet_ms = at - live.quiet_since.max(at - BLOCK_MS);
         let usual = rates.interactions();
         live.quiet += zero_surprise(usual.rate * quiet_ms as f64, usual.shape);
@@ -272,19 +282,24 @@ impl CommunityAlerts {
         let at = live.at;
         let counts = std::mem::take(&mut live.hour);
         self.rates = None;
-        let lasting = |rule: Rule| {
-            let episode = self.episodes[rule as usize].as_ref();
-            episode.is_some_and(|episode| at - episode.started_at < step.rules.adapt_after_ms)
-        };
-        // The first hour is not whole. A silence that may end teaches nothing.
-        if live.began_at > at - HOUR_MS || lasting(Rule::Silence) {
+        // The first hour is not whole.
+        if live.began_at > at - HOUR_MS {
             return;
         }
-        let unusual = [Rule::ComplaintSpike, Rule::TipSurge, Rule::PraiseSurge].into_iter().any(lasting);
+        let mut lasting = false;
+        for rule in [Rule::ComplaintSpike, Rule::Silence, Rule::TipSurge, Rule::PraiseSurge] {
+            let fired_at = self.episodes[rule as usize].as_ref().and_then(|episode| episode.fired_at);
+            match fired_at.map(|fired_at| at - fired_at < step.rules.adapt_after_ms) {
+                // An episode teaches nothing while it may end.
+                Some(true) => return,
+                Some(false) => lasting = true,
+                None => {}
+            }
+        }
         let hour = step.calendar.hour_of_week(at - HOUR_MS / 2);
-        self.changed.live = true;
-        self.changed.level = true;
-        if self.baseline.learn(hour, &counts, rates, unusual) {
+        if self.baseline.learn(hour, &counts, rates, lasting) {
+            self.changed.live = true;
+            self.changed.level = true;
             self.changed.days |= 1 << day_of(hour);
         }
     }
@@ -304,8 +319,10 @@ impl Live {
     fn traffic(&self, rates: &Rates) -> f64 {
         let block_start = self.at - (self.at - 1).rem_euclid(BLOCK_MS) - 1;
         let in_block = (self.at - self.began_at.max(block_start)) as f64;
-        let seen = self.others_seen + f64::from(self.block.others());
-        traffic(seen, self.others_expected + rates.others() * in_block)
+        let of = |seen: &Seen| {
+            traffic(seen.count + f64::from(self.block.others()), seen.expected + rates.others() * in_block)
+        };
+        of(&self.others[0]).max(of(&self.others[1]))
     }
 }
 

@@ -89,7 +89,8 @@ impl Default for AlertRules {
             resolve_after_ms: 30 * MINUTE_MS,
             update_every_ms: 10 * MINUTE_MS,
             adapt_after_ms: 3 * DAY_MS,
-            complaint_spike: count,
+            // Those that page want more evidence.
+            complaint_spike: CountRule { threshold: 14.0, ..count },
             critical_ratio: 5.0,
             critical_count: 20,
             share_shift: CountRule { min_count: 10, min_ratio: 2.0, ..count },

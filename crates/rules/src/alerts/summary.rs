@@ -63,8 +63,8 @@ pub fn summary_en(story: &Story<'_>) -> String {
                 format!("The backlog of overdue complaints at {name}, there since {since}, has been worked off.")
             }
             Rule::Silence => format!("{name} is talking again; it had been silent since {since}."),
-            Rule::TipSurge => format!("The run of tips at {name} that began {} is over.", on_en(since)),
-            Rule::PraiseSurge => format!("The wave of praise at {name} that began {} is over.", on_en(since)),
+            Rule::TipSurge => format!("The run of tips at {name} that began {} is over.", since_at(since)),
+            Rule::PraiseSurge => format!("The wave of praise at {name} that began {} is over.", since_at(since)),
         };
     }
     let mut line = match story.rule {
@@ -154,7 +154,7 @@ pub fn summary_id(story: &Story<'_>) -> String {
             )
         }
         Rule::TipSurge => {
-            format!("Warga {name} sedang ramai berbagi saran: {observed} sejak {since}, padahal biasanya {usual}")
+            format!("{name} sedang ramai berbagi saran: {observed} sejak {since}, padahal biasanya {usual}")
         }
         Rule::PraiseSurge => format!("{name} sedang banjir pujian: {observed} sejak {since}, padahal biasanya {usual}"),
     };
@@ -237,7 +237,7 @@ impl Indonesian {
     }
 }
 
-fn on_en(since: &str) -> String {
+fn since_at(since: &str) -> String {
     format!("at {since}")
 }
 

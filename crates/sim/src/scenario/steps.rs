@@ -34,6 +34,8 @@ pub struct Minute {
     pub usual_complaints: f64,
     /// Whether another stretch of label noise begins with it.
     pub noise_begins: bool,
+    /// Whether a crisis has ended since the minute before.
+    pub crisis_ended: bool,
     /// Its counts, ten seconds each.
     pub steps: [StepCounts; STEPS],
 }
@@ -150,7 +152,10 @@ impl Iterator for Minutes<'_> {
             }
         }
         let usual_complaints = activity * share * by.complaints_usual;
-        Some(Minute { start, usual_complaints, noise_begins, steps })
+        let events = if start < self.month.scored_from() { &self.month.history } else { &self.month.events };
+        let ended = |end: EpochMs| start - MINUTE_MS < end && end <= start;
+        let crisis_ended = events.iter().any(|event| event.scenario.is_crisis() && ended(event.ends_at()));
+        Some(Minute { start, usual_complaints, noise_begins, crisis_ended, steps })
     }
 }
 

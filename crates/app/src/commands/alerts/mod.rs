@@ -1,6 +1,7 @@
-//! `sinyal alerts list|show|ack|silence|unsilence`: alerts, for those whom they wake.
+//! `sinyal alerts list|show|ack|silence|unsilence`: alerts, for those whom they wake. And `evaluate`: how well the rules tell of crises.
 
 mod act;
+mod evaluate;
 mod list;
 mod show;
 
@@ -45,6 +46,13 @@ Examples:
 Examples:
   sinyal alerts unsilence warga-kota --by sari")]
     Unsilence(act::UnsilenceArgs),
+    /// How well the configured rules tell of made-up crises with known truth, beside other detectors. Takes some minutes.
+    #[command(after_help = "\
+Examples:
+  sinyal alerts evaluate
+  sinyal alerts evaluate --seeds 5000..5600 --json
+  SINYAL__ALERTS__COMPLAINT_SPIKE__THRESHOLD=9 sinyal alerts evaluate --months 50")]
+    Evaluate(evaluate::EvaluateArgs),
 }
 
 pub(crate) fn run(args: AlertsArgs, config: &Config) -> Result<u8> {
@@ -54,5 +62,6 @@ pub(crate) fn run(args: AlertsArgs, config: &Config) -> Result<u8> {
         Command::Ack(args) => act::acknowledge(&args, config),
         Command::Silence(args) => act::silence(&args, config),
         Command::Unsilence(args) => act::unsilence(&args, config),
+        Command::Evaluate(args) => evaluate::run(&args, &config.alerts).map(|()| crate::cli::OK),
     }
 }

@@ -266,7 +266,7 @@ impl Live {
         // The inverse of `zero_surprise`.
         let passed = usual.shape * (left / usual.shape).exp_m1() / usual.rate;
         // Beyond the block nobody asks; what is not a number is never.
-        if !(passed < 2.0 * BLOCK_MS as f64) {
+        if passed.is_nan() || passed >= 2.0 * BLOCK_MS as f64 {
             return None;
         }
         let at = (from + passed.ceil() as i64).max(self.quiet_since + rules.silence.min_gap_ms);
