@@ -1,4 +1,5 @@
 //! The alerts of a community over made-up streams: what is told, when, and that a crash changes nothing of it.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 

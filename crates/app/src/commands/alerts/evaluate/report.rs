@@ -94,7 +94,7 @@ pub(super) fn table(months: &[Judged]) -> Table {
             true => "–".to_owned(),
             false => format!("{:.2}, {}", figures.recall, duration(figures.median_delay_ms)),
         }));
-        row.push(beyond_ideal_ms(months, band).map_or("–".to_owned(), |ms| signed(ms)));
+        row.push(beyond_ideal_ms(months, band).map_or("–".to_owned(), signed));
         table.add_row(row);
     }
     table

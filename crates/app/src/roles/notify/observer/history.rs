@@ -17,6 +17,9 @@ const COARSE_DAYS: i64 = 7;
 /// How near the last arrival is told.
 const LAST_WITHIN_MS: i64 = 1_000;
 
+/// A raw topic, or one of its partitions.
+type Place = (Arc<str>, Option<i32>);
+
 /// The questions that are left to ask, and what is known so far.
 #[derive(Debug)]
 pub(crate) struct History {
@@ -24,7 +27,7 @@ pub(crate) struct History {
     until: EpochMs,
     step_ms: i64,
     /// By topic, and by partition: how much had come by the question before, and when something last came.
-    known: BTreeMap<(Arc<str>, Option<i32>), (Position, Option<EpochMs>)>,
+    known: BTreeMap<Place, (Position, Option<EpochMs>)>,
 }
 
 impl History {
