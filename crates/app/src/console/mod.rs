@@ -66,9 +66,14 @@ impl AlertRow {
         matches!(self.state(), "firing" | "acknowledged") && self.severity != "info"
     }
 
-    /// What is looked at first: what pages, then what is on, then what is over.
+    /// What is looked at first: what pages, then what did, then the rest that is on, then what is over.
     pub(crate) fn rank(&self) -> u8 {
-        if self.pages() { 0 } else { 1 + u8::from(self.severity == "info") + 2 * u8::from(self.state() == "resolved") }
+        match (self.severity.as_str(), self.state()) {
+            ("info", "resolved") => 4,
+            ("info", "pending") => 3,
+            ("info", _) => 2,
+            _ => u8::from(!self.pages()),
+        }
     }
 
     pub(crate) fn to_json(&self) -> serde_json::Value {

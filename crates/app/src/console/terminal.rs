@@ -7,7 +7,7 @@ use crossterm::event::{self, Event, KeyCode, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, BorderType, Paragraph, Sparkline};
+use ratatui::widgets::{Block, BorderType, Paragraph, Sparkline, Wrap};
 use ratatui::{DefaultTerminal, Frame};
 use record::Label;
 
@@ -54,12 +54,14 @@ impl Drop for TerminalView {
 
 fn show(frame: &mut Frame<'_>, snapshot: &Snapshot) {
     let rows = u16::try_from(snapshot.communities.len()).unwrap_or(u16::MAX).saturating_add(3);
-    let alerts_height = u16::try_from(snapshot.alerts.len().min(ALERTS_SHOWN)).unwrap_or(0) * 2 + 2;
+    // A sentence takes two lines on all but wide terminals.
+    let lines = if frame.area().width < 150 { 3 } else { 2 };
+    let alerts_height = u16::try_from(snapshot.alerts.len().min(ALERTS_SHOWN)).unwrap_or(0) * lines + 2;
     let [head, communities, alerts, queues, foot] = Layout::vertical([
         Constraint::Length(2),
         Constraint::Max(rows.max(4)),
         Constraint::Length(alerts_height.max(3)),
-        Constraint::Length(u16::try_from(snapshot.queues.len()).unwrap_or(5) + 2),
+        Constraint::Max(u16::try_from(snapshot.queues.len()).unwrap_or(5) + 2),
         Constraint::Length(2),
     ])
     .areas(frame.area());
@@ -172,7 +174,7 @@ fn show_alerts(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot) {
         ]);
         [head, Line::from(format!("  {}", alert.summary))]
     });
-    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), inner);
+    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()).wrap(Wrap { trim: false }), inner);
 }
 
 fn show_queues(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot) {

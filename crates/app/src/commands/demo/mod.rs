@@ -170,6 +170,11 @@ fn demo_config(mut config: Config) -> Result<Config> {
     // Two hours of history are all that there is.
     config.alerts.warm_up_ms = 3_600_000;
     config.alerts.resolve_after_ms = 0;
+    // They do not show how the day goes: what only grows with it is not told.
+    for rule in [&mut config.alerts.tip_surge, &mut config.alerts.praise_surge, &mut config.alerts.share_shift] {
+        rule.threshold = 30.0;
+        rule.min_ratio = 4.0;
+    }
     Ok(config)
 }
 
