@@ -4,16 +4,20 @@
 //! What is fetched once is kept in `.cache` of the workspace, or in `SINYAL_TEST_CACHE`.
 #![allow(clippy::print_stderr)] // A test that waits or skips must say so.
 
+mod alertmanager;
 pub mod chaos;
 pub mod checks;
 mod kafka;
 mod reader;
+mod receiver;
 mod registry;
 mod sinyal;
 
+pub use alertmanager::Alertmanager;
 pub use kafka::Kafka;
 pub use oracle::Oracle;
 pub use reader::Reader;
+pub use receiver::{Answer, Delivery, Receiver};
 pub use registry::Registry;
 pub use sinyal::{Build, Ran, Sinyal, Usage};
 

@@ -1,12 +1,12 @@
 //! A reader that shares no code with the product: confluent-kafka and fastavro in Python.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{FETCH, cache, need, run, workspace};
 
@@ -70,6 +70,25 @@ impl Reader {
         let status = reading.wait()?;
         ensure!(status.success(), "{topic} could not be read; see above");
         seen
+    }
+
+    /// Writes records, each a key and a value, in one transaction, which is committed or aborted.
+    ///
+    /// # Errors
+    /// If Kafka does not take them.
+    pub fn write(&self, topic: &str, records: &[(String, Vec<u8>)], commit: bool) -> Result<()> {
+        let mut command = Command::new(&self.python);
+        command.arg(workspace().join("tests/independent/write_transaction.py"));
+        command.args([self.bootstrap.as_str(), topic, if commit { "commit" } else { "abort" }]);
+        let mut writing = command.stdin(Stdio::piped()).spawn().context("Python cannot be started")?;
+        let mut input = writing.stdin.take().context("a pipe")?;
+        for (key, value) in records {
+            let value: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+            writeln!(input, "{}", json!({ "key": key, "value": value }))?;
+        }
+        drop(input);
+        ensure!(writing.wait()?.success(), "{topic} could not be written to; see above");
+        Ok(())
     }
 
     /// The next offset of each partition of a topic that a group has committed, 0 where it has none.

@@ -69,11 +69,12 @@ Examples:
   kcat -b ADDRESS -L                            while it runs: its topics
   sinyal tail --bootstrap ADDRESS social.community.metrics")]
     Demo(demo::DemoArgs),
-    /// The service: classify, community, or both.
+    /// The service: classify, community, notify, or several of them.
     #[command(after_help = "\
 Examples:
   sinyal run --config sinyal.toml
-  sinyal run --config sinyal.toml --role classify")]
+  sinyal run --config sinyal.toml --role classify
+  sinyal run --config sinyal.toml --role notify    alerts to whom [[notify.targets]] names")]
     Run(run::RunArgs),
     /// Rebuild everything from the raw topics, into topics of another generation, beside what runs.
     #[command(after_help = "\

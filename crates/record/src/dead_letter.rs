@@ -7,7 +7,7 @@ use std::fmt;
 pub mod header {
     /// `topic:partition:offset` of the record as it was read.
     pub const ORIGIN: &str = "sinyal.origin";
-    /// The stage that refused it: `classify` or `community`.
+    /// The stage that refused it: `classify`, `community` or `notify`.
     pub const STAGE: &str = "sinyal.stage";
     /// A [`super::Reason`] by name.
     pub const REASON: &str = "sinyal.reason";
@@ -44,6 +44,8 @@ pub enum StageName {
     Classify,
     /// The rolling aggregates.
     Community,
+    /// Notifications of alerts and queue items.
+    Notify,
 }
 
 impl StageName {
@@ -52,6 +54,7 @@ impl StageName {
         match self {
             StageName::Classify => "classify",
             StageName::Community => "community",
+            StageName::Notify => "notify",
         }
     }
 }
@@ -83,11 +86,13 @@ pub enum Reason {
     NullValue,
     /// The key does not hash to the partition it was found in.
     WrongPartition,
+    /// A target of notifications did not take it in as many attempts as are configured, or refused it for good.
+    Undeliverable,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 13] = [
         Reason::Malformed,
         Reason::WrongFraming,
         Reason::UnknownSchema,
@@ -100,6 +105,7 @@ impl Reason {
         Reason::FutureTime,
         Reason::NullValue,
         Reason::WrongPartition,
+        Reason::Undeliverable,
     ];
 
     /// The name in headers and metrics.
@@ -117,6 +123,7 @@ impl Reason {
             Reason::FutureTime => "future_time",
             Reason::NullValue => "null_value",
             Reason::WrongPartition => "wrong_partition",
+            Reason::Undeliverable => "undeliverable",
         }
     }
 

@@ -97,6 +97,46 @@ pub struct Alert<'a> {
     pub transition: i32,
 }
 
+impl Alert<'_> {
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Alert<'static> {
+        fn own(text: Cow<'_, str>) -> Cow<'static, str> {
+            Cow::Owned(text.into_owned())
+        }
+        let own_all = |texts: Vec<Cow<'_, str>>| texts.into_iter().map(own).collect();
+        Alert {
+            id: own(self.id),
+            rule: own(self.rule),
+            community_id: own(self.community_id),
+            state: own(self.state),
+            severity: own(self.severity),
+            started_at: self.started_at,
+            updated_at: self.updated_at,
+            resolved_at: self.resolved_at,
+            window: own(self.window),
+            observed: self.observed,
+            expected: self.expected,
+            score: self.score,
+            distinct_authors: self.distinct_authors,
+            near_duplicate_share: self.near_duplicate_share,
+            coordinated: self.coordinated,
+            samples: own_all(self.samples),
+            summary_id: own(self.summary_id),
+            summary_en: own(self.summary_en),
+            links: own_all(self.links),
+            inhibited_by: self.inhibited_by.map(own),
+            acknowledged_by: self.acknowledged_by.map(own),
+            fired_at: self.fired_at,
+            acknowledged_at: self.acknowledged_at,
+            silenced_by: self.silenced_by.map(own),
+            silenced_until: self.silenced_until,
+            silence_reason: self.silence_reason.map(own),
+            new_author_share: self.new_author_share,
+            transition: self.transition,
+        }
+    }
+}
+
 fn first_transition() -> i32 {
     1
 }

@@ -14,6 +14,7 @@ use crate::commands::schemas;
 use crate::commands::topics::plan::{Change, Desired, Role, Step, plan};
 use crate::config::{Config, MAKE_SECRET};
 use crate::registry::Registry;
+use crate::roles::ask_target;
 use crate::telemetry::start_logging;
 
 /// Arguments of `sinyal check`.
@@ -58,6 +59,9 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
     findings.say("model", Ok(Model::embedded().version().to_owned()));
     check_kafka(config, &mut findings)?;
     check_registry(config, &mut findings);
+    for target in &config.notify.targets {
+        findings.say(&format!("target {}", target.name), ask_target(target, config.notify.timeout_ms));
+    }
     say(findings.lines.join("\n"))?;
     Ok(if findings.right { OK } else { OUTSIDE })
 }

@@ -13,14 +13,14 @@ use crate::cli::OK;
 use crate::communities::watch;
 use crate::config::Config;
 use crate::registry::RegistryError;
-use crate::roles::{Surroundings, needs_registry, run_classify, run_community};
+use crate::roles::{Door, Surroundings, needs_registry, run_classify, run_community, run_notify};
 use crate::telemetry::{Health, Metrics, serve, start_logging};
 
 /// Arguments of `sinyal run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
-    /// The roles of this process, by commas.
-    #[arg(long = "role", value_delimiter = ',', default_values = ["classify", "community"])]
+    /// The roles of this process, by commas; without it classify, community and, where `notify.targets` names any, notify.
+    #[arg(long = "role", value_delimiter = ',')]
     roles: Vec<Role>,
 }
 
@@ -30,6 +30,8 @@ enum Role {
     Classify,
     /// Identity, rolling aggregates, the state of queue items.
     Community,
+    /// Notifications of alerts and queue items, to Alertmanager and webhooks.
+    Notify,
 }
 
 type Work = Box<dyn FnOnce() -> Result<(), kafka_io::OwnerError> + Send>;
@@ -47,8 +49,10 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
     }
     let health = Health::new(Duration::from_millis(config.alive_ms));
     let metrics = Metrics::new();
+    let roles = roles(&args, &config);
+    let door = if roles.contains(&Role::Notify) { Door::new(&config) } else { Door::default() };
     if let Some(address) = config.http_listen {
-        let bound = serve(address, health.clone(), metrics.clone())?;
+        let bound = serve(address, health.clone(), metrics.clone(), door.router())?;
         tracing::info!(%bound, "http is served");
     }
     let communities = LiveCommunities::new(config.communities.clone());
@@ -67,11 +71,8 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
     };
     // All are built before any of them runs: a role must not work while nobody attends to it.
     let mut works = Vec::new();
-    for role in [Role::Classify, Role::Community] {
-        if !args.roles.contains(&role) {
-            continue;
-        }
-        let Some(work) = build(role, &surroundings, &twice)? else {
+    for role in roles {
+        let Some(work) = build(role, &surroundings, &door, &twice)? else {
             tracing::info!("ended before any role had started");
             return Ok(OK);
         };
@@ -81,6 +82,17 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
     attend(works, &shutdown, &twice)?;
     tracing::info!("ended; everything done is committed");
     Ok(OK)
+}
+
+/// The roles that are asked for, each once, in the order of the data flow.
+fn roles(args: &RunArgs, config: &Config) -> Vec<Role> {
+    let is_wanted = |role: &Role| match (args.roles.is_empty(), role) {
+        (false, role) => args.roles.contains(role),
+        // Who is to be notified is configured on purpose; who has nobody needs no role for it.
+        (true, Role::Notify) => !config.notify.targets.is_empty(),
+        (true, _) => true,
+    };
+    [Role::Classify, Role::Community, Role::Notify].into_iter().filter(is_wanted).collect()
 }
 
 /// Asks all roles to come to an end when it is dropped, so also when its own one panics.
@@ -133,7 +145,7 @@ fn attend(works: Vec<(String, Work)>, shutdown: &Shutdown, ending: &AtomicBool) 
 }
 
 /// Builds a role, waiting for a registry that cannot be reached yet; nothing if the end is asked for meanwhile.
-fn build(role: Role, surroundings: &Surroundings, ending: &AtomicBool) -> Result<Option<Work>> {
+fn build(role: Role, surroundings: &Surroundings, door: &Door, ending: &AtomicBool) -> Result<Option<Work>> {
     let mut attempts = 0_u64;
     loop {
         let built: Result<Work> = match role {
@@ -143,6 +155,7 @@ fn build(role: Role, surroundings: &Surroundings, ending: &AtomicBool) -> Result
             Role::Community => {
                 run_community(surroundings.clone(), Arc::new(Mutex::default())).map(|work| Box::new(work) as Work)
             }
+            Role::Notify => run_notify(surroundings.clone(), door).map(|work| Box::new(work) as Work),
         };
         let error = match built {
             Ok(work) => return Ok(Some(work)),

@@ -10,6 +10,7 @@ pub(super) fn cross_checks(config: Config) -> Result<Config, ConfigErrors> {
     times(&config, &mut errors);
     sizes(&config, &mut errors);
     topics(&config, &mut errors);
+    notify(&config, &mut errors);
     if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
 }
 
@@ -79,6 +80,7 @@ fn topics(config: &Config, errors: &mut Vec<String>) {
         ("actions", &topics.actions),
         ("dead_letters", &topics.dead_letters),
         ("changelog", &topics.changelog),
+        ("notify_state", &topics.notify_state),
     ]
     .map(|(key, name)| (format!("topics.{key}"), name.clone()))
     .into();
@@ -89,6 +91,24 @@ fn topics(config: &Config, errors: &mut Vec<String>) {
         if let Some((first, _)) = names[..at].iter().find(|(_, other)| other == name) {
             errors.push(format!("{key} gives topic {name:?}, as {first} does; a name of its own is right"));
         }
+    }
+}
+
+fn notify(config: &Config, errors: &mut Vec<String>) {
+    let queues: Vec<&str> = config.routing.queues().iter().map(|queue| queue.spec.name.as_str()).collect();
+    for (number, target) in config.notify.targets.iter().enumerate() {
+        for queue in target.queues.iter().filter(|queue| !queues.contains(&queue.as_str())) {
+            errors.push(format!(
+                "notify.targets[{number}].queues names {queue:?}; of [[queues]] {} are right",
+                queues.join(", ")
+            ));
+        }
+    }
+    if config.notify.acknowledge_token.is_some() && config.http_listen.is_none() {
+        errors.push(
+            "notify.acknowledge_token_file is set and http.listen is empty; an address to serve the endpoint at is right"
+                .to_owned(),
+        );
     }
 }
 

@@ -10,8 +10,12 @@ const ENVIRONMENT: &str = "SINYAL__";
 /// Keys below these are not ours to know.
 const FREE: &[&str] = &["kafka.properties", "kafka.property_files"];
 /// What the items of each list hold.
-const LISTS: &[(&str, &[&str])] =
-    &[("windows", &["name", "length_ms", "slide_ms", "lateness_ms"]), ("queues", QUEUE), ("routes", ROUTE)];
+const LISTS: &[(&str, &[&str])] = &[
+    ("windows", &["name", "length_ms", "slide_ms", "lateness_ms"]),
+    ("queues", QUEUE),
+    ("routes", ROUTE),
+    ("notify.targets", super::notify::TARGET_FIELDS),
+];
 
 /// Merges the layers; unknown keys are refused with the nearest known one.
 pub(super) fn merge(

@@ -4,6 +4,7 @@ mod alerts;
 mod blindness;
 mod cross_checks;
 mod layers;
+mod notify;
 mod properties;
 mod routing;
 mod validate;
@@ -18,6 +19,7 @@ use window::WindowSet;
 use wire::{Framing, RawFormat};
 
 pub(crate) use layers::unknown_key;
+pub(crate) use notify::{Authorization, Filter, Notify, Target, TargetKind};
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
@@ -72,6 +74,7 @@ pub(crate) struct Config {
     pub(crate) community: Community,
     pub(crate) items: Items,
     pub(crate) alerts: rules::alerts::AlertRules,
+    pub(crate) notify: Notify,
     pub(crate) disorder_ms: i64,
     pub(crate) hold_ms_max: i64,
     pub(crate) blindness: Blindness,
@@ -111,6 +114,7 @@ pub(crate) struct Topics {
     pub(crate) actions: String,
     pub(crate) dead_letters: String,
     pub(crate) changelog: String,
+    pub(crate) notify_state: String,
     pub(crate) raw_partitions: i32,
     pub(crate) partitions: i32,
     pub(crate) other_partitions: i32,

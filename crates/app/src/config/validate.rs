@@ -13,6 +13,7 @@ use wire::RawFormat;
 use super::alerts::alerts;
 use super::blindness::blindness;
 use super::cross_checks::cross_checks;
+use super::notify::notify;
 use super::properties::properties;
 use super::routing::routing;
 use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics};
@@ -68,6 +69,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
         claim_minutes: reader.number("items.claim_minutes", 1, 10_080),
         auto_replies: reader.texts("items.auto_replies", 100),
     };
+    let notify = notify(&mut reader, &generation);
     let disorder_ms = reader.number("watermark.disorder_ms", 0, 3_600_000);
     let hold_ms_max = reader.number("watermark.max_hold_ms", 1_000, 86_400_000);
     let blindness = blindness(&mut reader);
@@ -101,6 +103,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             community,
             items,
             alerts,
+            notify,
             disorder_ms,
             hold_ms_max,
             blindness,
@@ -134,8 +137,8 @@ fn kafka(reader: &mut Reader<'_>) -> Kafka {
 fn topics(reader: &mut Reader<'_>, generation: &str) -> Topics {
     let prefix = reader.text("topics.prefix");
     let mut name = |key: &str| {
-        // What producers write to is not rebuilt.
-        let raw = key.ends_with("_raw");
+        // What producers write to is not rebuilt, and what people were told stays told.
+        let raw = key.ends_with("_raw") || key == "notify_state";
         let generation = if generation.is_empty() || raw { String::new() } else { format!("{generation}.") };
         let key = format!("topics.{key}");
         let name = reader.required(&key);
@@ -157,6 +160,7 @@ fn topics(reader: &mut Reader<'_>, generation: &str) -> Topics {
     let actions = name("actions");
     let dead_letters = name("dead_letters");
     let changelog = name("changelog");
+    let notify_state = name("notify_state");
     const DAYS_3650_MS: i64 = 3_650 * 86_400_000;
     Topics {
         posts_raw,
@@ -170,6 +174,7 @@ fn topics(reader: &mut Reader<'_>, generation: &str) -> Topics {
         actions,
         dead_letters,
         changelog,
+        notify_state,
         raw_partitions: reader.number("topics.raw_partitions", 1, 10_000),
         partitions: reader.number("topics.partitions", 1, 10_000),
         other_partitions: reader.number("topics.other_partitions", 1, 10_000),
@@ -191,7 +196,7 @@ fn generation(reader: &mut Reader<'_>) -> String {
 }
 
 /// The name of a consumer group: each generation has its own.
-fn group(reader: &mut Reader<'_>, key: &str, generation: &str) -> String {
+pub(super) fn group(reader: &mut Reader<'_>, key: &str, generation: &str) -> String {
     let group = reader.required(key);
     if generation.is_empty() { group } else { format!("{group}.{generation}") }
 }
@@ -325,7 +330,7 @@ impl<'a> Reader<'a> {
         self.errors.push(format!("{key} is {found}; {right}"));
     }
 
-    fn text(&mut self, key: &str) -> String {
+    pub(super) fn text(&mut self, key: &str) -> String {
         match self.find(key) {
             Some(Value::String(text)) => text.clone(),
             other => {
@@ -419,12 +424,17 @@ impl<'a> Reader<'a> {
     }
 
     /// What a named file holds, without the line break at its end; `None` if no file is named.
-    fn secret(&mut self, key: &str) -> Option<Secret> {
+    pub(super) fn secret(&mut self, key: &str) -> Option<Secret> {
         let path = self.text(key);
+        self.secret_in(key, &path)
+    }
+
+    /// The same of a path that was taken already.
+    pub(super) fn secret_in(&mut self, key: &str, path: &str) -> Option<Secret> {
         if path.is_empty() {
             return None;
         }
-        match std::fs::read(Path::new(&path)) {
+        match std::fs::read(Path::new(path)) {
             Ok(mut bytes) => {
                 while bytes.last().is_some_and(u8::is_ascii_whitespace) {
                     bytes.pop();

@@ -18,6 +18,7 @@ use wire::{Encoder, Framing, SchemaName};
 
 pub(crate) use classify::{ClassifyReport, run_classify};
 pub(crate) use community::{CommunityReport, run_community};
+pub(crate) use notify::{Door, ask_target, run_notify};
 
 use crate::cli::OutsideError;
 use crate::config::Config;

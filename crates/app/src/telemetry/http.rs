@@ -17,11 +17,12 @@ struct Shown {
     metrics: Metrics,
 }
 
-/// Serves on a thread of its own until the process ends; gives the address, which is of interest where the port was 0.
+/// Serves on a thread of its own until the process ends, and `more` with it; gives the address, which is of interest where the port
+/// was 0.
 ///
 /// # Errors
 /// If the address cannot be had.
-pub(crate) fn serve(address: SocketAddr, health: Health, metrics: Metrics) -> Result<SocketAddr> {
+pub(crate) fn serve(address: SocketAddr, health: Health, metrics: Metrics, more: Router) -> Result<SocketAddr> {
     let listener =
         std::net::TcpListener::bind(address).with_context(|| format!("http.listen: {address} cannot be had"))?;
     listener.set_nonblocking(true)?;
@@ -32,7 +33,8 @@ pub(crate) fn serve(address: SocketAddr, health: Health, metrics: Metrics) -> Re
         .route("/livez", get(show_alive))
         .route("/readyz", get(show_ready))
         .route("/startupz", get(show_started))
-        .with_state(Shown { health, metrics });
+        .with_state(Shown { health, metrics })
+        .merge(more);
     std::thread::Builder::new().name("http".to_owned()).spawn(move || {
         runtime.block_on(async move {
             let served = match tokio::net::TcpListener::from_std(listener) {

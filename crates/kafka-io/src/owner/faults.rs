@@ -28,6 +28,20 @@ pub(super) fn inflict(name: &str, what: Option<&str>) -> super::producer::Produc
     super::producer::ProducerError::Reset(format!("fault point {name}"))
 }
 
+/// A place with a name outside of the owner: the process ends there, or the work is to fail with what is given.
+///
+/// # Errors
+/// Where `FAILPOINTS` says so; never without the feature `faults`.
+pub fn fault(name: &'static str) -> Result<(), String> {
+    #[cfg(feature = "faults")]
+    fail::fail_point!(name, |what: Option<String>| {
+        inflict(name, what.as_deref());
+        Err(format!("fault point {name}"))
+    });
+    let _ = name;
+    Ok(())
+}
+
 /// Reads `FAILPOINTS`, once for the process.
 #[cfg(feature = "faults")]
 pub fn arm() {

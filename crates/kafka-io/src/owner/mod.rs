@@ -25,6 +25,7 @@ use record::stage::{Input, InputPartition, Outputs, Stage, Step, Stop};
 use self::events::{judge_error, partition_of, send_all, take_message};
 #[cfg(feature = "faults")]
 pub use self::faults::arm;
+pub use self::faults::fault;
 use self::faults::fault_point;
 use self::producer::{ProducerError, StageProducer};
 use self::recovery::Fences;
@@ -496,7 +497,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 }
 
 /// Closes a consumer on a thread of its own; the channel closes when that is done.
-fn close_beside(consumer: Arc<BaseConsumer<Context>>) -> Receiver<()> {
+pub(crate) fn close_beside(consumer: Arc<BaseConsumer<Context>>) -> Receiver<()> {
     let (done, closed) = mpsc::channel::<()>();
     let closing = std::thread::Builder::new().name("consumer-close".to_owned()).spawn(move || {
         drop(consumer);

@@ -136,6 +136,8 @@ fn inputs(seen: &Observation, stage: StageName) -> &[InputSeen] {
     match stage {
         StageName::Classify => &seen.classify,
         StageName::Community => &seen.community,
+        // It is no part of the pipeline: nobody waits for what it reads.
+        StageName::Notify => &[],
     }
 }
 

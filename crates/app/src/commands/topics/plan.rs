@@ -122,6 +122,8 @@ fn desired(config: &Config) -> Vec<Desired> {
     dead_letters.push((RECORD_BYTES, raw_bytes));
     let metrics =
         [("cleanup.policy", "compact,delete".to_owned()), ("retention.ms", topics.metrics_retention_ms.to_string())];
+    // A notifier that was away for a while still finds every change of state.
+    let alerts = [compact[0].clone(), ("min.compaction.lag.ms", NOTIFIABLE_MS.to_string())];
     // What people said is not to be had again.
     let kept = delete(-1);
     let mut all = vec![
@@ -133,7 +135,8 @@ fn desired(config: &Config) -> Vec<Desired> {
         topic(&topics.actions, Role::ReadTogether, &kept),
         topic(&topics.queue_state, Role::Compacted, &compact),
         topic(&topics.metrics, Role::Compacted, &metrics),
-        topic(&topics.alerts, Role::Compacted, &compact),
+        topic(&topics.alerts, Role::Compacted, &alerts),
+        topic(&topics.notify_state, Role::Compacted, &compact),
         topic(&topics.dead_letters, Role::Appended, &dead_letters),
     ];
     for queue in config.routing.queues() {
@@ -141,6 +144,9 @@ fn desired(config: &Config) -> Vec<Desired> {
     }
     all
 }
+
+/// For how long every row of an alert is kept, in milliseconds: the longest `notify.behind_ms`.
+const NOTIFIABLE_MS: i64 = 3_600_000;
 
 /// The largest batch of a topic, by Kafka's name.
 const RECORD_BYTES: &str = "max.message.bytes";
@@ -242,7 +248,7 @@ mod tests {
         {
             assert_eq!((find(name).spec.partitions, find(name).role), (7, Role::ReadTogether), "{name}");
         }
-        assert_eq!(all.len(), 15);
+        assert_eq!(all.len(), 16);
         assert_eq!(find("social.dead-letters").spec.config["max.message.bytes"], (1_048_576 + 65_536).to_string());
     }
 

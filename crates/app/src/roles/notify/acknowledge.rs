@@ -1,0 +1,232 @@
+//! `POST /v1/acknowledge`: a help desk, or whoever was notified, says that somebody has taken it.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use anyhow::Result;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use kafka_io::Clock;
+use kafka_io::feed::Feed;
+use record::{Action, Kind, decode_key, encode_key, limits};
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use wire::Encoder;
+
+use super::row::BLIND;
+use crate::config::{Config, Secret};
+use crate::roles::Surroundings;
+
+const BODY_BYTES_MAX: usize = 16_384;
+const REASON_BYTES_MAX: usize = 1_024;
+/// How long the brokers may take.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where acknowledgements come in; it is opened when the role starts.
+#[derive(Clone, Default)]
+pub(crate) struct Door {
+    inner: Arc<OnceLock<Acknowledger>>,
+    is_there: bool,
+}
+
+impl Door {
+    /// There is one if a token is configured.
+    pub(crate) fn new(config: &Config) -> Door {
+        Door { inner: Arc::default(), is_there: config.notify.acknowledge_token.is_some() }
+    }
+
+    pub(super) fn open(&self, acknowledger: Acknowledger) {
+        // The role is built again while a registry is waited for: the first one is as good.
+        let _ = self.inner.set(acknowledger);
+    }
+
+    /// What is served beside the metrics.
+    pub(crate) fn router(&self) -> Router {
+        if !self.is_there {
+            return Router::new();
+        }
+        Router::new()
+            .route("/v1/acknowledge", post(acknowledge))
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .with_state(self.clone())
+    }
+}
+
+/// Turns acknowledgements into actions on their topic.
+pub(super) struct Acknowledger {
+    /// SHA-256 of the token: what is compared has one length, whatever is sent.
+    token: [u8; 32],
+    encoder: Mutex<Encoder>,
+    feed: Mutex<Feed>,
+    topic: String,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    /// Of an alert or an item, or of a notification of it.
+    id: String,
+    by: String,
+    reason: Option<String>,
+    /// `alert` or `item`, where the id alone does not say.
+    kind: Option<String>,
+}
+
+/// What an id names.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    action: &'static str,
+    target: String,
+    community: String,
+}
+
+impl Acknowledger {
+    /// # Errors
+    /// If the producer cannot be made.
+    pub(super) fn new(surroundings: &Surroundings, token: Secret, encoder: Encoder) -> Result<Acknowledger> {
+        let config = &surroundings.config;
+        Ok(Acknowledger {
+            token: Sha256::digest(token.bytes()).into(),
+            encoder: Mutex::new(encoder),
+            feed: Mutex::new(Feed::open(&surroundings.connection, config.raw_record_bytes_max)?),
+            topic: config.topics.actions.clone(),
+            clock: Arc::clone(&surroundings.clock),
+        })
+    }
+
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
+        self.token.ct_eq(&given).into()
+    }
+
+    /// Puts the action on its topic; what is wrong otherwise, with its status.
+    fn act(&self, body: &[u8]) -> Result<Target, (StatusCode, String)> {
+        let wrong = |detail: String| (StatusCode::UNPROCESSABLE_ENTITY, detail);
+        let request: Request =
+            serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+        let target = named(&request.id, request.kind.as_deref()).map_err(wrong)?;
+        if request.by.trim().is_empty() || request.by.len() > limits::ID_BYTES {
+            return Err(wrong(format!("by: 1 to {} bytes are right", limits::ID_BYTES)));
+        }
+        if request.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+            return Err(wrong(format!("reason: at most {REASON_BYTES_MAX} bytes are right")));
+        }
+        let action = Action {
+            kind: target.action.into(),
+            target: target.target.as_str().into(),
+            by: request.by.as_str().into(),
+            at: self.clock.now_ms(),
+            until: None,
+            reason: request.reason.as_deref().map(Into::into),
+        };
+        let failed = |detail: String| (StatusCode::SERVICE_UNAVAILABLE, detail);
+        let mut value = Vec::new();
+        let mut encoder = self.encoder.lock().map_err(|error| failed(error.to_string()))?;
+        encoder.encode(&action, &mut value).map_err(|error| failed(error.to_string()))?;
+        drop(encoder);
+        let feed = self.feed.lock().map_err(|error| failed(error.to_string()))?;
+        let failures = feed.failed();
+        let key = encode_key(&[&target.community]);
+        let sent = feed.send(&self.topic, Some(key.as_bytes()), Some(&value), None);
+        sent.and_then(|()| feed.flush(WRITE_TIMEOUT)).map_err(|error| failed(error.to_string()))?;
+        if feed.failed() > failures {
+            return Err(failed(format!("the brokers did not take it: {}", feed.first_failure().unwrap_or_default())));
+        }
+        Ok(target)
+    }
+}
+
+async fn acknowledge(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> Response {
+    let answer = |status: StatusCode, body: serde_json::Value| {
+        (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    };
+    let Some(acknowledger) = door.inner.get() else {
+        return answer(StatusCode::SERVICE_UNAVAILABLE, json!({ "error": "the role notify has not started yet" }));
+    };
+    if !acknowledger.knows(&headers) {
+        return answer(
+            StatusCode::UNAUTHORIZED,
+            json!({ "error": "the configured token is right: Authorization: Bearer TOKEN" }),
+        );
+    }
+    let acted = tokio::task::spawn_blocking(move || door.inner.get().map(|acknowledger| acknowledger.act(&body))).await;
+    match acted {
+        Ok(Some(Ok(target))) => answer(
+            StatusCode::ACCEPTED,
+            json!({ "action": target.action, "target": target.target, "community_id": target.community }),
+        ),
+        Ok(Some(Err((status, detail)))) => answer(status, json!({ "error": detail })),
+        _ => answer(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "it failed" })),
+    }
+}
+
+/// What an id names: an alert (`rule|community|start`) or an item (`community|kind|id`), or a notification of one, which says by
+/// `#` or `@` which it is. Of an id alone the second part tells: `post` and `comment` are kinds of items.
+fn named(id: &str, kind: Option<&str>) -> Result<Target, String> {
+    let right = "an alert's `rule|community|start`, an item's `community|kind|id`, or a notification's id is right";
+    let (bare, is_alert) = match (id.split_once('#'), id.split_once('@')) {
+        (Some((bare, _)), None) => (bare, Some(true)),
+        (None, Some((bare, _))) => (bare, Some(false)),
+        _ => (id, None),
+    };
+    let parts = decode_key(bare).filter(|parts| parts.len() == 3).ok_or_else(|| format!("id: {right}"))?;
+    let [first, second, third] = [&parts[0], &parts[1], &parts[2]];
+    if first == BLIND {
+        return Err("id: the system's own alerts end by themselves; nobody can acknowledge them".to_owned());
+    }
+    let names_item = Kind::ALL.iter().any(|kind| kind.as_str() == *second);
+    let is_alert = match (kind, is_alert) {
+        (Some("alert"), None | Some(true)) => true,
+        (Some("item"), None | Some(false)) => false,
+        (Some(other), _) => return Err(format!("kind is {other:?}; \"alert\" or \"item\", as the id says, is right")),
+        (None, Some(is_alert)) => is_alert,
+        (None, None) => !names_item,
+    };
+    let bounded = bare.len() <= 4 * limits::ID_BYTES;
+    let starts = third.parse::<i64>().is_ok();
+    match is_alert {
+        true if bounded && starts => {
+            Ok(Target { action: "acknowledge_alert", target: bare.to_owned(), community: second.to_string() })
+        }
+        false if bounded && names_item => {
+            Ok(Target { action: "acknowledge", target: bare.to_owned(), community: first.to_string() })
+        }
+        _ => Err(format!("id: {right}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_names_an_alert_or_an_item() {
+        let check = |id: &str, kind: Option<&str>, expected: Option<(&str, &str, &str)>| {
+            let found = named(id, kind);
+            let shown = found.as_ref().ok().map(|of| (of.action, of.target.as_str(), of.community.as_str()));
+            assert_eq!(shown, expected, "{id}: {found:?}");
+        };
+        let alert = Some(("acknowledge_alert", "spike|warga%20kota|17", "warga kota"));
+        check("spike|warga%20kota|17#2", None, alert);
+        check("spike|warga%20kota|17", None, alert);
+        let item = Some(("acknowledge", "warga%20kota|post|17", "warga kota"));
+        check("warga%20kota|post|17@social.posts.raw:0:3", None, item);
+        check("warga%20kota|post|17", None, item);
+        check("warga%20kota|post|17", Some("alert"), Some(("acknowledge_alert", "warga%20kota|post|17", "post")));
+        check("warga%20kota|post|17#1", Some("item"), None);
+        check("warga|video|17", Some("item"), None);
+        check("spike|warga|yesterday", None, None);
+        check("blind|lag|17#1", None, None);
+        check("spike|warga", None, None);
+        check("", None, None);
+    }
+}

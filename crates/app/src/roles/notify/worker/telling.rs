@@ -1,0 +1,202 @@
+//! Tells the target what is due, and judges what comes of it.
+
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use kafka_io::fault;
+use record::Reason;
+
+use super::super::board::Due;
+use super::super::circuit::CircuitState;
+use super::super::http::Failure;
+use super::super::{alertmanager, webhook};
+use super::Worker;
+use crate::config::TargetKind;
+
+/// How long after a failed attempt Alertmanager is told again what is on.
+const RESEND_AGAIN: Duration = Duration::from_secs(10);
+
+/// A notification under way.
+pub(super) struct Slot {
+    notification_id: String,
+    attempts: u32,
+    pauses: backon::ExponentialBackoff,
+    pub(super) next_at: Instant,
+    may_have_arrived: bool,
+}
+
+impl Worker {
+    pub(super) fn tell_alert(&mut self, due: &Due) {
+        let row = &due.row;
+        let id = row.notification_id();
+        if self.alert_slot.as_ref().is_none_or(|slot| slot.notification_id != id) {
+            // That it is about to be told is kept first: after a crash it is known to be a repeat.
+            let progress = self.board.intend(row);
+            if let Err(detail) = self.keeper.keep(&row.alert.id, Some(progress)) {
+                return self.complain(&detail);
+            }
+            let _ = fault("notify.intended");
+            let mut slot = self.slot(&id);
+            slot.may_have_arrived = due.may_be_repeat;
+            self.alert_slot = Some(slot);
+        }
+        let Some(mut slot) = self.alert_slot.take() else { return };
+        if Instant::now() < slot.next_at {
+            self.alert_slot = Some(slot);
+            return;
+        }
+        let now = self.now();
+        let sent = match &self.target.kind {
+            TargetKind::Alertmanager => {
+                let body =
+                    alertmanager::body(std::slice::from_ref(due), self.surroundings.config.notify.resend_ms, now);
+                self.client.post(&format!("{}/api/v2/alerts", self.target.url), &[], &body, now)
+            }
+            TargetKind::Webhook { secret } => {
+                let body = webhook::alert_body(row, due.inhibited_by.as_deref());
+                let headers = webhook::headers(secret, &id, now, &body);
+                self.client.post(&self.target.url, &headers, &body, now)
+            }
+        };
+        let sent = sent.and_then(|()| fault("notify.sent").map_err(unknown));
+        let delivered = match self.judge(sent, &mut slot) {
+            Judged::Delivered => true,
+            Judged::Again => {
+                self.alert_slot = Some(slot);
+                return;
+            }
+            Judged::Over(detail) => {
+                match &row.origin {
+                    Some(origin) => self.give_up(origin, Reason::Undeliverable, &detail),
+                    None => tracing::warn!(target_name = self.target.name, detail, id, "a notification is given up"),
+                }
+                false
+            }
+        };
+        let progress = self.board.settle(row, delivered, self.now());
+        self.keep(&row.alert.id, Some(progress));
+        self.told_one = true;
+        let _ = fault("notify.recorded");
+    }
+
+    pub(super) fn tell_item(&mut self) {
+        let Some(item) = self.items.pop_front() else { return };
+        let mut slot = match self.item_slot.take() {
+            Some(slot) if slot.notification_id == item.notification_id => slot,
+            _ => self.slot(&item.notification_id),
+        };
+        if Instant::now() < slot.next_at {
+            self.item_slot = Some(slot);
+            return self.items.push_front(item);
+        }
+        let TargetKind::Webhook { secret } = &self.target.kind else { return };
+        let now = self.now();
+        let headers = webhook::headers(secret, &item.notification_id, now, &item.body);
+        let sent = self.client.post(&self.target.url, &headers, &item.body, now);
+        let sent = sent.and_then(|()| fault("notify.item-sent").map_err(unknown));
+        match self.judge(sent, &mut slot) {
+            Judged::Delivered => {}
+            Judged::Again => {
+                self.item_slot = Some(slot);
+                return self.items.push_front(item);
+            }
+            Judged::Over(detail) => self.give_up(&item.origin, Reason::Undeliverable, &detail),
+        }
+        self.done.insert(item.origin.place, item.origin.offset + 1);
+    }
+
+    fn slot(&self, notification_id: &str) -> Slot {
+        let notify = &self.surroundings.config.notify;
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(notify.backoff_ms))
+            .with_max_delay(Duration::from_millis(notify.backoff_max_ms))
+            .without_max_times()
+            .with_jitter();
+        Slot {
+            notification_id: notification_id.to_owned(),
+            attempts: 0,
+            pauses: pauses.build(),
+            next_at: Instant::now(),
+            may_have_arrived: false,
+        }
+    }
+
+    /// What the outcome of an attempt means.
+    fn judge(&mut self, sent: Result<(), Failure>, slot: &mut Slot) -> Judged {
+        let name = self.target.name.as_str();
+        let now = Instant::now();
+        let Err(failure) = sent else {
+            self.circuit.succeeded();
+            self.metrics.sent.with_label_values(&[name]).inc();
+            if slot.may_have_arrived {
+                self.metrics.repeated.with_label_values(&[name]).inc();
+            }
+            return Judged::Delivered;
+        };
+        slot.attempts += 1;
+        slot.may_have_arrived |= failure.may_have_arrived;
+        self.note_failure(&failure, now);
+        if failure.for_good || slot.attempts >= self.surroundings.config.notify.attempts_max {
+            let attempts = slot.attempts;
+            return Judged::Over(format!("target {}: {}, after {attempts} attempts", self.target.name, failure.detail));
+        }
+        slot.next_at = now + slot.pauses.next().unwrap_or(RESEND_AGAIN);
+        Judged::Again
+    }
+
+    fn note_failure(&mut self, failure: &Failure, now: Instant) {
+        let name = self.target.name.as_str();
+        self.metrics.failed.with_label_values(&[name]).inc();
+        tracing::warn!(target_name = name, detail = failure.detail, "an attempt to notify failed");
+        if let Some(pause) = failure.retry_after {
+            self.quiet_until = now + pause;
+        } else if !failure.for_good {
+            // Who says when to come again, or why not to, is there.
+            self.circuit.failed(now);
+            if self.circuit.state(now) == CircuitState::Open {
+                tracing::warn!(target_name = name, "the target fails again and again; it is left alone for a while");
+            }
+        }
+    }
+
+    /// Tells an Alertmanager what is still on.
+    pub(super) fn resend(&mut self) {
+        let now = self.now();
+        let due = self.board.resends(now, alertmanager::BATCH_MAX);
+        if due.is_empty() || !self.may_send(Instant::now()) {
+            self.resend_at = Instant::now() + Duration::from_millis(500);
+            return;
+        }
+        let body = alertmanager::body(&due, self.surroundings.config.notify.resend_ms, now);
+        match self.client.post(&format!("{}/api/v2/alerts", self.target.url), &[], &body, now) {
+            Ok(()) => {
+                self.circuit.succeeded();
+                let count = u64::try_from(due.len()).unwrap_or(0);
+                self.metrics.resent.with_label_values(&[&self.target.name]).inc_by(count);
+                for Due { row, .. } in due {
+                    if let Some(progress) = self.board.resent(&row, now) {
+                        self.keep(&row.alert.id, Some(progress));
+                    }
+                }
+            }
+            Err(failure) => {
+                self.note_failure(&failure, Instant::now());
+                self.resend_at = Instant::now() + RESEND_AGAIN;
+            }
+        }
+    }
+}
+
+/// What comes of an attempt.
+enum Judged {
+    Delivered,
+    /// After a pause.
+    Again,
+    /// Never: why.
+    Over(String),
+}
+
+/// It was sent, and a fault says that the answer never came.
+fn unknown(detail: String) -> Failure {
+    Failure { detail, for_good: false, may_have_arrived: true, retry_after: None }
+}

@@ -1,0 +1,350 @@
+//! A member of a group that decides itself from where it reads: for a role that has no stage, and keeps what it did elsewhere
+//! than in the group's positions.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+use record::Position;
+
+use crate::client::{Context, is_unauthorized, is_unreachable};
+use crate::owner::close_beside;
+use crate::queue::{Event, EventQueue};
+use crate::{Connection, OwnerError};
+
+/// How long brokers may take for an answer.
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long brokers may take to say that they are there.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an outage may be the cause of what comes after it; longer than a session.
+const OUTAGE_REMEMBERED: Duration = Duration::from_secs(120);
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The topic.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+}
+
+/// What a subscription needs to know.
+#[derive(Debug, Clone)]
+pub struct SubscriptionSettings {
+    /// Where Kafka is.
+    pub connection: Connection,
+    /// The consumer group.
+    pub group_id: String,
+    /// The member's lasting name, for static membership.
+    pub group_instance_id: Option<String>,
+    /// What is read.
+    pub topics: Vec<String>,
+    /// After this time without a heartbeat the group goes on without this member, in milliseconds.
+    pub session_timeout_ms: u32,
+    /// What may be prefetched, in bytes.
+    pub prefetch_bytes: usize,
+}
+
+/// A record with what is needed of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Where it was.
+    pub place: Place,
+    /// Its offset.
+    pub offset: Position,
+    /// Its Kafka time, in epoch milliseconds.
+    pub timestamp: Option<i64>,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What a subscription hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A committed record, in the order of its partition.
+    Record(Received),
+    /// Everything committed of a partition was read.
+    End(Place),
+    /// These partitions are ours, all that are: [`Subscription::read_from`] answers.
+    Assigned(Vec<Place>),
+    /// All partitions go: [`Subscription::let_go`] answers, after a commit of what is done. If they were lost, they are others'
+    /// already.
+    Revoked {
+        /// True if it is too late for a commit.
+        lost: bool,
+    },
+}
+
+/// Where a partition stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub place: Place,
+    /// What the group committed, if it did.
+    pub committed: Option<Position>,
+    /// The first offset that is there.
+    pub first: Position,
+    /// The next offset that will be written.
+    pub next: Position,
+}
+
+/// A member of a group. One thread polls it.
+pub struct Subscription {
+    // Dropped before the consumer: it belongs to it.
+    events: EventQueue,
+    consumer: Arc<BaseConsumer<Context>>,
+    /// What is read, and the next offset of each.
+    reading: BTreeMap<Place, Position>,
+    paused: BTreeSet<Place>,
+    heard: VecDeque<Heard>,
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscription").field("reading", &self.reading).finish_non_exhaustive()
+    }
+}
+
+impl Subscription {
+    /// Joins the group; partitions come with [`Subscription::poll`].
+    ///
+    /// # Errors
+    /// If the properties are wrong.
+    pub fn open(settings: &SubscriptionSettings) -> Result<Subscription, OwnerError> {
+        let kbytes = (settings.prefetch_bytes / 1_024).max(64).to_string();
+        let fetch_bytes = settings.prefetch_bytes.clamp(65_536, 1_048_576).to_string();
+        let session_timeout = settings.session_timeout_ms.to_string();
+        let mut ours = vec![
+            ("group.id", settings.group_id.as_str()),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("enable.partition.eof", "true"),
+            ("isolation.level", "read_committed"),
+            ("auto.offset.reset", "earliest"),
+            ("queued.max.messages.kbytes", &kbytes),
+            ("fetch.message.max.bytes", &fetch_bytes),
+            ("fetch.wait.max.ms", "100"),
+            ("fetch.queue.backoff.ms", "10"),
+            ("session.timeout.ms", &session_timeout),
+            ("topic.metadata.refresh.interval.ms", "30000"),
+            ("max.poll.interval.ms", "300000"),
+            ("partition.assignment.strategy", "range"),
+        ];
+        if let Some(instance) = &settings.group_instance_id {
+            ours.push(("group.instance.id", instance));
+        }
+        let wrong = |error: KafkaError| OwnerError::Config(error.to_string());
+        let consumer: BaseConsumer<Context> =
+            settings.connection.config(&ours).create_with_context(Context::new("subscription")).map_err(wrong)?;
+        let consumer = Arc::new(consumer);
+        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics).map_err(wrong)?;
+        Ok(Subscription {
+            events: EventQueue::new(Arc::clone(&consumer)),
+            consumer,
+            reading: BTreeMap::new(),
+            paused: BTreeSet::new(),
+            heard: VecDeque::new(),
+        })
+    }
+
+    /// What happens next, if something does within `timeout`.
+    ///
+    /// # Errors
+    /// What must stop the process: a namesake in the group, a refusal by the brokers. Being without a broker is no error.
+    pub fn poll(&mut self, timeout: Duration) -> Result<Option<Heard>, OwnerError> {
+        if let Some(heard) = self.heard.pop_front() {
+            return Ok(Some(heard));
+        }
+        let Subscription { events, consumer, reading, paused, heard } = self;
+        let mut trouble = None;
+        events.poll(timeout, &mut |event| match event {
+            Event::Message(message) => {
+                let place = Place { topic: message.topic.to_owned(), partition: message.partition };
+                if paused.contains(&place) {
+                    return;
+                }
+                // What was fetched before a partition went, or before its position was set anew, is not to be shown.
+                let Some(position) = reading.get_mut(&place).filter(|position| message.offset >= **position) else {
+                    return;
+                };
+                *position = message.offset + 1;
+                heard.push_back(Heard::Record(Received {
+                    place,
+                    offset: message.offset,
+                    timestamp: message.timestamp,
+                    key: message.key.map(<[u8]>::to_vec),
+                    value: message.value.map(<[u8]>::to_vec),
+                }));
+            }
+            Event::End { topic, partition, .. } => {
+                let place = Place { topic: topic.to_owned(), partition };
+                if reading.contains_key(&place) {
+                    heard.push_back(Heard::End(place));
+                }
+            }
+            Event::Assign(partitions) => heard.push_back(Heard::Assigned(places(partitions))),
+            Event::Revoke(_) => heard.push_back(Heard::Revoked { lost: consumer.assignment_lost() }),
+            Event::Error { code, reason } => trouble = judge(code, reason, consumer).or(trouble.take()),
+        });
+        match trouble {
+            Some(error) => Err(error),
+            None => Ok(self.heard.pop_front()),
+        }
+    }
+
+    /// How these partitions stand.
+    ///
+    /// # Errors
+    /// If the brokers do not tell.
+    pub fn standing(&self, places: &[Place]) -> Result<Vec<Standing>, String> {
+        let mut list = TopicPartitionList::new();
+        for place in places {
+            list.add_partition(&place.topic, place.partition);
+        }
+        let committed = self.consumer.committed_offsets(list, ASK_TIMEOUT).map_err(|error| error.to_string())?;
+        let mut standing = Vec::new();
+        for element in committed.elements() {
+            element.error().map_err(|error| error.to_string())?;
+            let place = Place { topic: element.topic().to_owned(), partition: element.partition() };
+            let (first, next) = self
+                .consumer
+                .fetch_watermarks(&place.topic, place.partition, ASK_TIMEOUT)
+                .map_err(|error| error.to_string())?;
+            let committed = match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            };
+            standing.push(Standing { place, committed, first, next });
+        }
+        Ok(standing)
+    }
+
+    /// Reads these partitions from these offsets on, and no other.
+    ///
+    /// # Errors
+    /// If the client refuses.
+    pub fn read_from(&mut self, positions: &[(Place, Position)]) -> Result<(), String> {
+        let mut list = TopicPartitionList::new();
+        for (place, position) in positions {
+            list.add_partition_offset(&place.topic, place.partition, Offset::Offset(*position))
+                .map_err(|error| error.to_string())?;
+        }
+        // What was heard of before is read again.
+        self.heard.retain(|heard| matches!(heard, Heard::Assigned(_) | Heard::Revoked { .. }));
+        self.consumer.assign(&list).map_err(|error| error.to_string())?;
+        // A partition may stay paused over an assignment (librdkafka #5591).
+        self.consumer.resume(&list).map_err(|error| error.to_string())?;
+        self.paused.clear();
+        self.reading = positions.iter().cloned().collect();
+        Ok(())
+    }
+
+    /// Hears no more of these partitions until [`Subscription::resume`].
+    ///
+    /// # Errors
+    /// If the client refuses.
+    pub fn pause(&mut self, places: &[Place]) -> Result<(), String> {
+        self.consumer.pause(&self.positions(places)?).map_err(|error| error.to_string())?;
+        self.paused.extend(places.iter().cloned());
+        Ok(())
+    }
+
+    /// Goes on with them where they were paused.
+    ///
+    /// # Errors
+    /// If the client refuses; they are paused still.
+    pub fn resume(&mut self, places: &[Place]) -> Result<(), String> {
+        let list = self.positions(places)?;
+        // What came after the last record that was heard is to be heard, whatever the client had handed out when it was paused.
+        let sought = self.consumer.seek_partitions(list.clone(), ASK_TIMEOUT).map_err(|error| error.to_string())?;
+        for element in sought.elements() {
+            element.error().map_err(|error| error.to_string())?;
+        }
+        self.consumer.resume(&list).map_err(|error| error.to_string())?;
+        places.iter().for_each(|place| {
+            self.paused.remove(place);
+        });
+        Ok(())
+    }
+
+    /// Those of the partitions that are read, with the offsets that come next.
+    fn positions(&self, places: &[Place]) -> Result<TopicPartitionList, String> {
+        let mut list = TopicPartitionList::new();
+        for (place, position) in places.iter().filter_map(|place| self.reading.get_key_value(place)) {
+            list.add_partition_offset(&place.topic, place.partition, Offset::Offset(*position))
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(list)
+    }
+
+    /// Answers a revocation.
+    ///
+    /// # Errors
+    /// If the client refuses.
+    pub fn let_go(&mut self) -> Result<(), String> {
+        self.reading.clear();
+        self.paused.clear();
+        self.heard.retain(|heard| matches!(heard, Heard::Assigned(_) | Heard::Revoked { .. }));
+        self.consumer.unassign().map_err(|error| error.to_string())
+    }
+
+    /// Commits positions: the next offset to read of each; with `wait` only once the brokers have them.
+    ///
+    /// # Errors
+    /// If they do not take it.
+    pub fn commit(&self, positions: &[(Place, Position)], wait: bool) -> Result<(), String> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for (place, position) in positions {
+            list.add_partition_offset(&place.topic, place.partition, Offset::Offset(*position))
+                .map_err(|error| error.to_string())?;
+        }
+        let mode = if wait { CommitMode::Sync } else { CommitMode::Async };
+        self.consumer.commit(&list, mode).map_err(|error| error.to_string())
+    }
+
+    /// Leaves the group, in bounded time: the consumer's drop may hang (rust-rdkafka #453), and nothing depends on it.
+    pub fn close(self) {
+        let Subscription { events, consumer, .. } = self;
+        drop(events);
+        let _ = close_beside(consumer).recv_timeout(Duration::from_secs(5));
+    }
+
+    /// False if a broker could not be reached within the last while, and none answers now.
+    pub fn reaches_brokers(&self, within: Duration) -> bool {
+        // That one of several is away is told too, and does no harm.
+        !self.consumer.client().context().was_unreachable(within)
+            || self.consumer.fetch_metadata(None, PROBE_TIMEOUT).is_ok()
+    }
+}
+
+fn places(partitions: Vec<(String, i32)>) -> Vec<Place> {
+    partitions.into_iter().map(|(topic, partition)| Place { topic, partition }).collect()
+}
+
+/// What must stop the process, if this does.
+fn judge(code: RDKafkaErrorCode, reason: String, consumer: &BaseConsumer<Context>) -> Option<OwnerError> {
+    if is_unreachable(Some(code)) {
+        consumer.client().context().note_outage();
+    }
+    // What is fatal to the client is so from then on, whatever it tells of afterwards.
+    let fatal = consumer.client().fatal_error();
+    let is_fatal = fatal.is_some();
+    let (code, reason) = fatal.unwrap_or((code, reason));
+    match code {
+        code if is_unauthorized(code) => Some(OwnerError::Unauthorized(reason)),
+        RDKafkaErrorCode::FencedInstanceId if !consumer.client().context().was_unreachable(OUTAGE_REMEMBERED) => {
+            Some(OwnerError::Fenced { id: "group.instance.id".to_owned(), detail: reason })
+        }
+        code if is_fatal => Some(OwnerError::Fatal(format!("the consumer cannot go on: {code}: {reason}"))),
+        _ => None,
+    }
+}

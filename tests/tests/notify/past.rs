@@ -1,0 +1,96 @@
+//! After being behind, while silenced, while blind: who is told what, and who is not.
+
+use std::time::Duration;
+
+use sinyal_tests::Receiver;
+
+use crate::bench::{Bench, HOUR, encoded, id, metric, now, row, rule_id, rule_row, until, webhook};
+
+/// Long enough for whatever would be sent wrongly to be sent.
+fn let_pass() {
+    std::thread::sleep(Duration::from_millis(1_200));
+}
+
+#[test]
+fn after_three_hours_what_is_on_is_told_once_and_the_past_is_not() {
+    let receiver = Receiver::start().unwrap();
+    let bench = Bench::new("notify-past", &[webhook("hook", &receiver.url(), "")], "");
+    let began = now() - 3 * HOUR;
+    // One was told before it went down, and ended meanwhile.
+    let running = bench.start();
+    bench.write(&[row(5, "firing", 2, now())]);
+    until("what was told before", &running, || receiver.taken() == [id(5, 2)]);
+    assert_eq!(running.terminate().unwrap(), Some(0));
+    bench.write(&[
+        row(1, "pending", 1, began),
+        row(1, "firing", 2, began + HOUR),
+        row(2, "firing", 2, began + HOUR),
+        row(2, "resolved", 3, began + 2 * HOUR),
+        row(3, "firing", 2, began + HOUR),
+        row(3, "acknowledged", 3, began + 2 * HOUR),
+        row(4, "firing", 2, began + HOUR),
+        row(4, "resolved", 3, now() - 1_000),
+        row(5, "resolved", 3, began + HOUR),
+    ]);
+    // An alert whose transaction was aborted never was.
+    let aborted = row(6, "firing", 2, now());
+    let topic = bench.sinyal.topic("social.alerts");
+    bench.reader.write(&topic, &[(aborted.id.to_string(), encoded(&aborted))], false).unwrap();
+    bench.stands(Some("lag"), &[]);
+    let running = bench.start();
+    until("the role to run", &running, || metric(&running, "notify_caught_up", &["hook"]) == 0.0);
+    let_pass();
+    assert_eq!(receiver.taken(), [id(5, 2)], "the pipeline is behind");
+    bench.stands(None, &[]);
+    until("what is on", &running, || receiver.taken().len() >= 4);
+    let_pass();
+    let mut told = receiver.taken().split_off(1);
+    told.sort();
+    assert_eq!(told, [id(1, 2), id(3, 3), id(5, 3)], "the crisis is one page, the end of what was told is told");
+    assert_eq!(metric(&running, "notify_unsent_total", &["hook", "came_and_went"]), 2.0);
+    // Nor after another start.
+    assert_eq!(running.terminate().unwrap(), Some(0));
+    let running = bench.start();
+    let committed = row(7, "firing", 2, now());
+    bench.reader.write(&topic, &[(committed.id.to_string(), encoded(&committed))], true).unwrap();
+    until("what a transaction committed", &running, || receiver.taken().len() >= 5);
+    let_pass();
+    assert_eq!(receiver.taken().split_off(4), [id(7, 2)]);
+    assert_eq!(metric(&running, "notify_unsent_total", &["hook", "came_and_went"]), 0.0, "counted once");
+    assert_eq!(running.terminate().unwrap(), Some(0));
+}
+
+#[test]
+fn silences_and_blindness_hold_back_what_nobody_should_be_told() {
+    let receiver = Receiver::start().unwrap();
+    let bench = Bench::new("notify-hold", &[webhook("hook", &receiver.url(), "")], "");
+    let since = now() - 5_000;
+    bench.stands(None, &[("silent_source", since)]);
+    let running = bench.start();
+    let blind = format!("blind|silent_source|{since}");
+    until("blindness", &running, || receiver.taken() == [format!("{blind}#1")]);
+    let mut silenced = row(1, "firing", 2, now());
+    silenced.silenced_until = Some(now() + 4_000);
+    silenced.silenced_by = Some("sari".into());
+    bench.write(&[
+        silenced.clone(),
+        rule_row("silence", 2, "firing", 2, now()),
+        rule_row("silence", 3, "firing", 2, now()),
+    ]);
+    bench.write(&[rule_row("silence", 3, "resolved", 3, now())]);
+    until("both to be held back", &running, || {
+        let held = |why: &str| metric(&running, "notify_held_total", &["hook", why]);
+        held("silenced") == 1.0 && held("inhibited") >= 1.0
+    });
+    let_pass();
+    assert_eq!(receiver.taken().len(), 1, "{:?}", receiver.taken());
+    bench.stands(None, &[]);
+    until("silence to be told of, and the end of blindness", &running, || {
+        let taken = receiver.taken();
+        taken.contains(&rule_id("silence", 2, 2)) && taken.contains(&format!("{blind}#2"))
+    });
+    until("what is on after the silence of it", &running, || receiver.taken().contains(&id(1, 2)));
+    assert!(now() >= silenced.silenced_until.unwrap());
+    assert_eq!(receiver.taken().len(), 4, "{:?}", receiver.taken());
+    assert_eq!(running.terminate().unwrap(), Some(0));
+}
