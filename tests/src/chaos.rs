@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use record::Action;
 
 use serde_json::Value;
+
+use oracle::{Identity, QueueStates};
 
 use crate::checks::{
     Origin, QUEUES, correct_every, made_up_with, make_lines, open_windows, wait_until_committed, windows,
 };
+use crate::desk::{act_on_every, check_queue_state, send_actions};
 use crate::{Build, Kafka, Oracle, Ran, Reader, Sinyal, wait_for};
 
 /// What is to be done.
@@ -42,6 +46,10 @@ pub struct Verdict {
     pub items: usize,
     /// Corrections.
     pub corrections: usize,
+    /// Actions on queue items.
+    pub actions: usize,
+    /// Rows of the queues' state.
+    pub states: QueueStates,
     /// Rows, each by its last revision.
     pub rows: usize,
     /// Panes compared.
@@ -58,7 +66,8 @@ impl fmt::Display for Verdict {
         write!(
             f,
             "{} faults ({}), {} resets; {} interactions classified once ({} with the deep tier), {} queue items once, {} \
-             corrections, {} rows and {} panes as the oracle says, none missing, none extra; ledgers balanced",
+             corrections, {} actions, {} rows of the queues' state ({} in all that is recounted), {} rows and {} panes as the \
+             oracle says, none missing, none extra; ledgers balanced",
             self.faults.values().sum::<usize>(),
             faults.join(", "),
             self.resets,
@@ -66,6 +75,9 @@ impl fmt::Display for Verdict {
             self.deep,
             self.items,
             self.corrections,
+            self.actions,
+            self.states.rows,
+            self.states.whole,
             self.rows,
             self.panes
         )
@@ -89,6 +101,8 @@ const PARTITIONS: usize = 4;
 const DISORDER_MS: i64 = 10_000;
 /// Every so many'th interaction is corrected.
 const CORRECTED_OF: usize = 25;
+/// Something is done with every so many'th queue item.
+const ACTED_ON_OF: usize = 40;
 
 /// What can be done to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +146,7 @@ impl Chaos {
         let reader = Reader::new(sinyal.bootstrap())?;
         let mut oracle = self.make_up(&sinyal)?;
         let corrections = correct_every(&mut oracle, CORRECTED_OF);
+        let actions = act_on_every(&mut oracle, ACTED_ON_OF)?;
         let mut fleet = Fleet {
             kafka,
             sinyal: &sinyal,
@@ -141,7 +156,7 @@ impl Chaos {
             started: Instant::now(),
             say,
         };
-        fleet.feed(self.rate, &corrections)?;
+        fleet.feed(self.rate, &corrections, &actions)?;
         fleet.heal()?;
         wait_until_committed(&sinyal, &fleet.kafka, &reader)?;
         // All sources are idle then: event time stands at the latest event but for the disorder, and goes on with the clock.
@@ -158,6 +173,7 @@ impl Chaos {
             ensure!(deep > 0, "the deep tier had no part in any decision");
         }
         let (items, rows, panes) = compare(&sinyal, &reader, &oracle, until)?;
+        let states = check_queue_state(&sinyal, &reader, &oracle)?;
         let resets = sinyal.log().lines().filter(|line| line.contains("giving up what is not committed")).count();
         ensure!(resets > 0, "nothing was ever given up and read again: the faults were none");
         Ok(Verdict {
@@ -165,6 +181,8 @@ impl Chaos {
             interactions: oracle.lines(),
             items,
             corrections: corrections.lines().count(),
+            actions: actions.len(),
+            states,
             rows,
             panes,
             resets,
@@ -228,11 +246,13 @@ struct Fleet<'a> {
 
 impl Fleet<'_> {
     /// Feeds the whole input, with faults all the time.
-    fn feed(&mut self, rate: u32, corrections: &str) -> Result<()> {
-        // Half of the corrections come before what they correct: those wait.
+    fn feed(&mut self, rate: u32, corrections: &str, actions: &[(Identity, Action<'_>)]) -> Result<()> {
+        // Half of the corrections and actions come before what they are about: those wait.
         let lines: Vec<&str> = corrections.lines().collect();
         let (early, late) = lines.split_at(lines.len() / 2);
         self.correct("early.jsonl", early)?;
+        let (acted_early, acted_late) = actions.split_at(actions.len() / 2);
+        self.act(acted_early)?;
         for (name, _) in REPLICAS {
             self.start(name)?;
         }
@@ -245,6 +265,7 @@ impl Fleet<'_> {
                 && let Some(late) = late.take()
             {
                 self.correct("late.jsonl", late)?;
+                self.act(acted_late)?;
             }
             let fault = self.next_fault(round);
             self.inflict(fault)?;
@@ -256,6 +277,7 @@ impl Fleet<'_> {
         }
         if let Some(late) = late.take() {
             self.correct("late.jsonl", late)?;
+            self.act(acted_late)?;
         }
         ensure!(feeding.wait(Duration::from_secs(1))? == Some(0), "the feed failed: {}", self.end_of_log());
         self.tell("the feed has ended");
@@ -266,6 +288,12 @@ impl Fleet<'_> {
         std::fs::write(self.sinyal.file(file), lines.join("\n"))?;
         self.sinyal.succeed(&["corrections", "import", file])?;
         self.tell(&format!("{} corrections", lines.len()));
+        Ok(())
+    }
+
+    fn act(&mut self, actions: &[(Identity, Action<'_>)]) -> Result<()> {
+        send_actions(self.sinyal, actions)?;
+        self.tell(&format!("{} actions", actions.len()));
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use oracle::Window;
 
+use crate::desk::check_queue_state;
 use crate::{Kafka, Oracle, Reader, Sinyal, wait_for};
 
 /// The standard windows.
@@ -133,7 +134,7 @@ pub(crate) fn origin(value: &Value) -> Result<Option<Origin>> {
     Ok(Some((topic.to_owned(), number("origin_partition")?, number("origin_offset")?)))
 }
 
-/// Every raw record is classified once, the queues hold what a recount says, and so does every pane.
+/// Every raw record is classified once, the queues hold what a recount says, and so do their state and every pane.
 ///
 /// # Errors
 /// What is not so.
@@ -147,6 +148,7 @@ pub fn check_exactly_once(sinyal: &Sinyal, reader: &Reader, oracle: &Oracle) -> 
         ensure!(by_origin(&items)?.values().all(|&times| times == 1), "queue {queue}: an item is there twice");
         oracle.check_queue(queue, items.iter().map(|item| &item["value"]))?;
     }
+    check_queue_state(sinyal, reader, oracle)?;
     check_rows(sinyal, reader, oracle)
 }
 
@@ -216,6 +218,7 @@ pub fn wait_until_committed(sinyal: &Sinyal, kafka: &Kafka, reader: &Reader) -> 
         ("classify", "social.comments.raw"),
         ("community", "social.interactions.classified"),
         ("community", "social.corrections"),
+        ("community", "social.actions"),
     ];
     for (role, topic) in topics {
         let topic = sinyal.topic(topic);

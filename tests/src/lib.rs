@@ -7,6 +7,7 @@
 mod alertmanager;
 pub mod chaos;
 pub mod checks;
+pub mod desk;
 mod kafka;
 mod reader;
 mod receiver;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::Identity;
+use crate::items::Said;
 
 /// The newest wins; on a tie a retraction does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +65,27 @@ pub(crate) fn counted(line: &Value, label: &str, abstained: bool) -> Result<Opti
         own: (kind, id),
         answers: answers(line),
     }))
+}
+
+/// A version of an interaction, as it bears on queue items.
+pub(crate) fn said(line: &Value, version: Version, label: &str, abstained: bool) -> Result<Said> {
+    let deleted = line["deleted"] == true;
+    let by_brand = line["author"]["role"] == "brand";
+    let queue = if abstained { "review" } else { label };
+    let queued = !deleted && !by_brand && queue != "other";
+    let thread = if line["kind"] == "post" { &line["id"] } else { &line["post_id"] };
+    Ok(Said {
+        version,
+        at: line["created_at"].as_i64().context("created_at")?,
+        deleted,
+        by_brand,
+        author: line["author"]["id"].as_str().map(str::to_owned),
+        thread: thread.as_str().map(str::to_owned),
+        answers: answers(line),
+        label: label.to_owned(),
+        queue: queued.then(|| queue.to_owned()),
+        text: line["text"].as_str().unwrap_or_default().to_owned(),
+    })
 }
 
 /// What a comment answers: its parent, else its post.

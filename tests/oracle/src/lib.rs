@@ -1,11 +1,14 @@
-//! The oracle: a slow and obvious recount of what was ingested, which the rows of the metrics topic are compared with.
+//! The oracle: a slow and obvious recount of what was ingested, which the rows of the metrics topic and of the queues' state are compared
+//! with.
 //!
 //! It shares no code with the product. It keeps every interaction in a list, in its newest version, and sums the list up anew for
 //! each pane; it knows nothing of watermarks, slices, lateness or crashes. What it says is what is true of an input whose
 //! disorder stays within the allowed lateness.
 
 mod interaction;
+pub mod items;
 mod pane;
+mod queue_state;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +17,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::interaction::{Counted, Version};
+use crate::items::{Deeds, Message};
+
+pub use queue_state::QueueStates;
 
 /// A window: its name, and its length and slide in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +60,12 @@ pub struct Oracle {
     times: BTreeMap<String, BTreeSet<i64>>,
     /// When somebody said which label is right.
     corrections: BTreeMap<Identity, (i64, String)>,
+    /// All that was said of each, also what others did away with.
+    words: BTreeMap<Identity, Vec<(i64, String)>>,
+    /// What responders did with queue items.
+    deeds: BTreeMap<Identity, Deeds>,
+    /// Each interaction with its versions, as they came.
+    messages: BTreeMap<Identity, Message>,
     /// How many items of each queue each interaction gives rise to, re-crawls included.
     queued: BTreeMap<(String, Identity), usize>,
     lines: usize,
@@ -80,6 +92,9 @@ impl Oracle {
         match self.newest.get(&identity) {
             Some((known, _)) if *known > version => {}
             _ => {
+                let message = Message { came: self.lines, versions: Vec::new() };
+                let message = self.messages.entry(identity.clone()).or_insert(message);
+                message.versions.push(interaction::said(line, version, label, abstained)?);
                 self.newest.insert(identity, (version, counted));
             }
         }
@@ -105,6 +120,7 @@ impl Oracle {
     /// Somebody said at `at` that the label of an interaction is another one. The latest word counts, and stands above every
     /// version that was written up to then, in whichever order they come.
     pub fn correct(&mut self, identity: Identity, label: &str, at: i64) {
+        self.words.entry(identity.clone()).or_default().push((at, label.to_owned()));
         match self.corrections.get(&identity) {
             Some((known, _)) if *known > at => {}
             _ => {
@@ -113,9 +129,18 @@ impl Oracle {
         }
     }
 
-    /// One that knows of the same corrections, and of no interaction.
+    /// Somebody claims, releases or acknowledges a queue item: an action as the schema has it, in the order of its topic.
+    ///
+    /// # Errors
+    /// That it is no action on an item.
+    pub fn act(&mut self, identity: Identity, action: &Value) -> Result<()> {
+        self.deeds.entry(identity).or_default().take(action)
+    }
+
+    /// One that knows of the same corrections and actions, and of no interaction.
     pub fn without_interactions(self) -> Oracle {
-        Oracle { corrections: self.corrections, ..Oracle::default() }
+        let Oracle { corrections, words, deeds, .. } = self;
+        Oracle { corrections, words, deeds, ..Oracle::default() }
     }
 
     /// How many raw interactions were taken in.
@@ -131,6 +156,12 @@ impl Oracle {
     /// The interactions that count, with their labels as the model has them.
     pub fn labels(&self) -> impl Iterator<Item = (&Identity, &str)> {
         self.newest.iter().filter_map(|(identity, (_, counted))| Some((identity, counted.as_ref()?.label.as_str())))
+    }
+
+    /// The interactions that were ever routed to a queue, and when each was made.
+    pub fn queued(&self) -> impl Iterator<Item = (&Identity, i64)> {
+        let queued = |message: &&Message| message.versions.iter().any(|said| said.queue.is_some());
+        self.messages.iter().filter(move |(_, message)| queued(message)).map(|(of, message)| (of, message.newest().at))
     }
 
     /// Checks the items of one queue's topic: one for each raw interaction that is routed there.

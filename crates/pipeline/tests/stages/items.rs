@@ -1,7 +1,7 @@
 //! The life of queue items: who is answered, who waits again, what responders did, and that nothing of it comes undone.
 
 use proptest::prelude::*;
-use record::{Action, Author, EpochMs, Interaction, Kind, Outcome, Role};
+use record::{Action, Author, Correction, EpochMs, Interaction, Kind, Label, Outcome, Role};
 use serde_json::Value;
 use window::WindowSet;
 
@@ -221,29 +221,71 @@ fn repeated_contact_raises_a_priority_in_whichever_order_it_is_heard_of() {
     assert_eq!(desk.row("first")["priority"].as_i64(), before);
 }
 
+/// Somebody corrects comment `k`.
+fn correct_k(desk: &mut Desk, label: Option<Label>, queue: Option<&'static str>, at: EpochMs) {
+    desk.whole.side.correct(&Correction {
+        community_id: "c".into(),
+        kind: Kind::Comment,
+        id: "k".into(),
+        label,
+        queue: queue.map(Into::into),
+        by: "sari".into(),
+        at,
+        reason: None,
+    });
+    desk.now += 1_000;
+    desk.whole.settle(desk.now);
+}
+
+/// What a correction takes out of all queues has gone as what its author takes out, and comes again by another.
+#[test]
+fn what_a_correction_takes_out_another_brings_back() {
+    for first in [true, false] {
+        let mut desk = Desk::new();
+        if first {
+            correct_k(&mut desk, Some(Label::Other), None, NOW + 3_000);
+        }
+        desk.says(&comment("k", "m", None, NOW, COMPLAINT));
+        desk.says(&comment("a", "brand", Some("k"), NOW + 1_000, "Sudah kami cek ya Kak"));
+        desk.does(&action("acknowledge", "c|comment|k", "sari", NOW + 2_000, None));
+        if !first {
+            correct_k(&mut desk, Some(Label::Other), None, NOW + 3_000);
+        }
+        assert_eq!((desk.status("k"), &desk.row("k")["queue"]), ("moved", &Value::from("none")));
+        assert_eq!((&desk.row("k")["answered_at"], &desk.row("k")["acknowledged_by"]), (&Value::Null, &Value::Null));
+        correct_k(&mut desk, Some(Label::Tip), None, NOW + 4_000);
+        assert_eq!((desk.status("k"), &desk.row("k")["queue"]), ("answered", &Value::from("tip")));
+        assert_eq!(desk.row("k")["acknowledged_by"], "sari", "what was done with it stands");
+    }
+}
+
+/// In whichever order the topics are read.
+#[test]
+fn who_sends_what_was_answered_elsewhere_opens_it_also_before_it_is_read() {
+    for first in [true, false] {
+        let mut desk = Desk::new();
+        if first {
+            correct_k(&mut desk, None, Some("tip"), NOW + 2_000);
+        }
+        desk.says(&comment("k", "m", None, NOW, COMPLAINT));
+        desk.says(&comment("a", "brand", Some("k"), NOW + 1_000, "Sudah kami cek ya Kak"));
+        if !first {
+            correct_k(&mut desk, None, Some("tip"), NOW + 2_000);
+        }
+        assert_eq!((desk.status("k"), &desk.row("k")["queue"]), ("moved", &Value::from("tip")), "first: {first}");
+    }
+}
+
 #[test]
 fn corrections_show_at_once_and_move_what_waits() {
     let mut desk = Desk::new();
     desk.says(&comment("k", "m", None, NOW, COMPLAINT));
-    let correct = |desk: &mut Desk, label, queue: Option<&'static str>, at| {
-        desk.whole.side.correct(&record::Correction {
-            community_id: "c".into(),
-            kind: Kind::Comment,
-            id: "k".into(),
-            label,
-            queue: queue.map(Into::into),
-            by: "sari".into(),
-            at,
-            reason: None,
-        });
-        desk.now += 1_000;
-        desk.whole.settle(desk.now);
-    };
-    correct(&mut desk, Some(record::Label::Tip), None, NOW + 1_000);
+    let correct = correct_k;
+    correct(&mut desk, Some(Label::Tip), None, NOW + 1_000);
     assert_eq!((desk.status("k"), &desk.row("k")["queue"]), ("moved", &Value::from("tip")));
     assert_eq!(desk.row("k")["text"], COMPLAINT);
     desk.does(&action("acknowledge", "c|comment|k", "sari", NOW + 5_000, None));
-    correct(&mut desk, Some(record::Label::Praise), None, NOW + 6_000);
+    correct(&mut desk, Some(Label::Praise), None, NOW + 6_000);
     assert_eq!((desk.status("k"), &desk.row("k")["queue"]), ("acknowledged", &Value::from("praise")), "for training");
     correct(&mut desk, None, Some("complaint"), NOW + 7_000);
     assert_eq!((desk.status("k"), &desk.row("k")["queue"]), ("moved", &Value::from("complaint")), "for somebody else");

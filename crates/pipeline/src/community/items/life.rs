@@ -115,7 +115,9 @@ impl Partition {
             return;
         }
         let moved = other_queue || (old.is_none() && new.queue != model_queue);
-        let item = Item { moved, ..Item::new(content.to_bytes()) };
+        // What a responder said before this was read stands as if it had been said after it.
+        let moved_at = new.said.queue.map(|(_, at)| at).filter(|_| moved && old.is_none());
+        let item = Item { moved, moved_at, ..Item::new(content.to_bytes()) };
         self.list(slot, &interaction.community_id, &content, item);
         if ends {
             self.end_item(slot);
@@ -189,14 +191,21 @@ impl Partition {
         if !new.listed || new.deleted {
             return;
         }
-        let other_queue = new.queue != old.queue;
+        let (ends, other_queue) = (new.queue.is_none(), new.queue != old.queue);
+        if self.items.by_slot.get(&slot).is_some_and(|item| item.links.ended && !ends) {
+            // It comes again before it has gone: as it would if it had.
+            self.drop_item(slot);
+        }
         if let Some(item) = self.items.by_slot.get_mut(&slot) {
             item.moved |= other_queue;
             if other_queue && sent_at.is_some() {
                 item.moved_at = item.moved_at.max(sent_at);
             }
             self.items.touch(slot);
-        } else if !old.listed || (other_queue && sent_at.is_some()) {
+            if ends {
+                self.end_item(slot);
+            }
+        } else if !ends && (!old.listed || old.queue.is_none() || (other_queue && sent_at.is_some())) {
             // What it said is not kept of what waits nowhere: its row has no text until it is heard of again.
             let Some((community_id, ..)) = self.index.slot(slot).identity() else { return };
             let community_id = community_id.to_owned();
