@@ -46,7 +46,7 @@ pub struct Verdict {
     pub items: usize,
     /// Corrections.
     pub corrections: usize,
-    /// Actions on queue items.
+    /// Responders' actions.
     pub actions: usize,
     /// Rows of the queues' state.
     pub states: QueueStates,
@@ -101,7 +101,7 @@ const PARTITIONS: usize = 4;
 const DISORDER_MS: i64 = 10_000;
 /// Every so many'th interaction is corrected.
 const CORRECTED_OF: usize = 25;
-/// Something is done with every so many'th queue item.
+/// Something is done with every so many'th interaction.
 const ACTED_ON_OF: usize = 40;
 
 /// What can be done to it.

@@ -30,14 +30,15 @@ const DEEDS: [&[Deed]; 5] = [
     &[("claim", "sari", MINUTE_MS), ("acknowledge", "sari", 20 * MINUTE_MS)],
 ];
 
-/// Has somebody do something with every so many'th item; gives the actions, in the order in which they are to be sent.
+/// Has somebody do something with every so many'th interaction, item or not (of what is none it waits in vain); gives the actions, in
+/// the order in which they are to be sent.
 ///
 /// # Errors
 /// If the oracle does not understand one.
 pub fn act_on_every(oracle: &mut Oracle, step: usize) -> Result<Vec<(Identity, Action<'static>)>> {
-    let items: Vec<(Identity, i64)> = oracle.queued().step_by(step).map(|(of, at)| (of.clone(), at)).collect();
+    let acted_on: Vec<(Identity, i64)> = oracle.by_members().step_by(step).map(|(of, at)| (of.clone(), at)).collect();
     let mut actions = Vec::new();
-    for (number, (identity, made_at)) in items.into_iter().enumerate() {
+    for (number, (identity, made_at)) in acted_on.into_iter().enumerate() {
         let (community, kind, id) = &identity;
         for &(deed, by, after) in DEEDS[number % DEEDS.len()] {
             let at = made_at + after;

@@ -158,10 +158,10 @@ impl Oracle {
         self.newest.iter().filter_map(|(identity, (_, counted))| Some((identity, counted.as_ref()?.label.as_str())))
     }
 
-    /// The interactions that were ever routed to a queue, and when each was made.
-    pub fn queued(&self) -> impl Iterator<Item = (&Identity, i64)> {
-        let queued = |message: &&Message| message.versions.iter().any(|said| said.queue.is_some());
-        self.messages.iter().filter(move |(_, message)| queued(message)).map(|(of, message)| (of, message.newest().at))
+    /// The interactions of all but the brand that were not taken back, and when each was made.
+    pub fn by_members(&self) -> impl Iterator<Item = (&Identity, i64)> {
+        let messages = self.messages.iter().map(|(of, message)| (of, message.newest()));
+        messages.filter(|(_, newest)| !newest.by_brand && !newest.deleted).map(|(of, newest)| (of, newest.at))
     }
 
     /// Checks the items of one queue's topic: one for each raw interaction that is routed there.
