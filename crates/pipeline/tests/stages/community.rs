@@ -171,7 +171,7 @@ fn interaction_of(id: u8, community: u8, text: usize) -> Interaction<'static> {
 }
 
 /// The interaction as a line that the oracle reads.
-fn line_of(interaction: &Interaction<'_>) -> Value {
+pub(crate) fn line_of(interaction: &Interaction<'_>) -> Value {
     let author = |author: &Option<Author<'_>>| {
         author.as_ref().map(|author| json!({ "id": author.id, "role": author.role.as_str() }))
     };
@@ -182,6 +182,7 @@ fn line_of(interaction: &Interaction<'_>) -> Value {
         "author": author(&interaction.author),
         "post_author": author(&interaction.post_author),
         "post_id": interaction.post_id,
+        "parent_id": interaction.parent_id,
         "created_at": interaction.created_at,
         "observed_at": interaction.observed_at,
         "edited_at": interaction.edited_at,
@@ -272,7 +273,7 @@ fn uncorrected(whole: &Whole, arrivals: &[Arrival]) -> BTreeMap<String, Value> {
     states
 }
 
-fn decision_of(text: usize) -> (Label, bool) {
+pub(crate) fn decision_of(text: usize) -> (Label, bool) {
     let decision = ::classify::Classifier::embedded().classify(TEXTS[text]);
     (decision.label, decision.abstained)
 }

@@ -1,11 +1,14 @@
 //! The life of queue items: who is answered, who waits again, what responders did, and that nothing of it comes undone.
 
+use std::collections::BTreeMap;
+
+use oracle::Oracle;
 use proptest::prelude::*;
 use record::{Action, Author, Correction, EpochMs, Interaction, Kind, Label, Outcome, Role};
-use serde_json::Value;
+use serde_json::{Value, json};
 use window::WindowSet;
 
-use crate::community::{TEXTS, Whole};
+use crate::community::{TEXTS, Whole, decision_of, line_of};
 use crate::world::{NOW, post};
 
 const MINUTE_MS: i64 = 60_000;
@@ -39,11 +42,13 @@ fn action(kind: &'static str, target: &str, by: &'static str, at: EpochMs, until
 struct Desk {
     whole: Whole,
     now: EpochMs,
+    /// What a recount is told of; of random streams alone.
+    oracle: Oracle,
 }
 
 impl Desk {
     fn new() -> Desk {
-        Desk { whole: Whole::new(WindowSet::standard(), 1_000_000), now: NOW }
+        Desk { whole: Whole::new(WindowSet::standard(), 1_000_000), now: NOW, oracle: Oracle::default() }
     }
 
     fn says(&mut self, interaction: &Interaction<'_>) {
@@ -121,6 +126,24 @@ fn who_writes_again_waits_again_but_thanks_ask_for_nothing() {
     desk.whole.side.crash();
     desk.says(&comment("third", "m", Some("a2"), NOW + 5_000, GREETING));
     assert_eq!((desk.status("k"), desk.row("k")["reopened"].as_i64()), ("reopened", Some(2)));
+}
+
+#[test]
+fn what_is_taken_back_or_turned_into_something_else_asks_for_nothing() {
+    let mut desk = Desk::new();
+    desk.says(&comment("k", "m", None, NOW, COMPLAINT));
+    desk.says(&comment("a", "brand", Some("k"), NOW + 1_000, "Sudah kami cek ya Kak"));
+    for (number, (text, deleted)) in [(GREETING, true), (PRAISE, false), (COMPLAINT, false)].into_iter().enumerate() {
+        let mut again = comment(&format!("again {number}"), "m", Some("a"), NOW + 2_000, GREETING);
+        desk.says(&again);
+        assert_eq!((desk.status("k"), desk.row("k")["reopened"].as_i64()), ("reopened", Some(1)));
+        desk.whole.side.crash();
+        (again.observed_at, again.edited_at) = (NOW + 3_000, Some(NOW + 3_000));
+        (again.text, again.deleted) = (text.into(), deleted);
+        desk.says(&again);
+        let state = (desk.status("k"), desk.row("k")["reopened"].as_i64());
+        assert_eq!(state, ("answered", Some(0)), "{text}, taken back: {deleted}");
+    }
 }
 
 #[test]
@@ -352,6 +375,11 @@ fn desk_of(all: &[Happens], acts_first: bool, crashes: &[bool]) -> Desk {
         desk.whole.settle(desk.now);
     }
     for (place, happens) in all.iter().enumerate() {
+        if let (Some(action), Happens::Does { id, .. }) = (act(place, happens), happens) {
+            let identity = ("c".to_owned(), "comment".to_owned(), id.to_string());
+            let action = json!({ "kind": action.kind, "by": action.by, "at": action.at, "until": action.until });
+            desk.oracle.act(identity, &action).unwrap();
+        }
         desk.now = desk.now.max(at(place));
         match happens {
             Happens::Says { id, by, text, under, edited, deleted } => {
@@ -362,12 +390,15 @@ fn desk_of(all: &[Happens], acts_first: bool, crashes: &[bool]) -> Desk {
                 said.observed_at = at(place);
                 said.edited_at = edited.then(|| at(place));
                 said.deleted = *deleted;
+                let (label, abstained) = decision_of(*text);
+                desk.oracle.ingest(&line_of(&said), label.as_str(), abstained).unwrap();
                 desk.whole.raw(0, &said, desk.now);
             }
             Happens::Answers { id, under, deleted } => {
                 let mut said = comment(&id.to_string(), "brand", Some(&under.to_string()), 0, "Sudah kami cek ya Kak");
                 (said.created_at, said.observed_at) = (NOW + 10_000 * i64::from(*id), at(place));
                 said.deleted = *deleted;
+                desk.oracle.ingest(&line_of(&said), "other", false).unwrap();
                 desk.whole.raw(0, &said, desk.now);
             }
             Happens::Does { .. } => {
@@ -399,6 +430,12 @@ proptest! {
     ) {
         let plain = desk_of(&all, false, &[]);
         let crashed = desk_of(&all, false, &crashes);
+        for desk in [&plain, &crashed] {
+            let levels = BTreeMap::from([("complaint", Some(60 * MINUTE_MS))]);
+            let rows = desk.whole.side.left.queue_states.values();
+            let compared = desk.oracle.check_queue_state(rows, &levels, desk.whole.side.watermark());
+            prop_assert!(compared.is_ok(), "{}", compared.unwrap_err());
+        }
         let rows = |desk: &Desk| desk.whole.side.left.queue_states.clone();
         // Whatever order the two topics are read in.
         let acts_first = desk_of(&all, true, &crashes);

@@ -3,9 +3,9 @@
 //! Not recounted, because it follows from clocks or from the order in which independent topics were read:
 //! - `priority` and its reasons, `updated_at`, `reason`, `department`, and what the classify stage copies (`language`, `url`, origins);
 //! - items that were let go of: expired, beyond the bounds, or closed for longer than `items.keep_closed_hours`;
-//! - whether the person wrote again, where that thread's messages of theirs were edited, corrected or retracted, came out of order, or
-//!   are a post and comments, which come by different topics: a message belongs to the item that is known when it comes. Then all
-//!   that follows from it is left out (`status`, `claimed_by`, `claim_until`, `answered_at`, `reopened`, `due_at`, `breached_at`);
+//! - whether the person wrote again, where their items in that thread were edited or taken back, or anything of theirs there was
+//!   corrected, came out of order, or is a post beside comments, which come by another topic: a message belongs to the item that is
+//!   known when it comes. Then all that follows from it is left out (`status`, `claimed_by`, `claim_until`, `answered_at`, `reopened`, `due_at`, `breached_at`);
 //! - `moved` is not told from `open` where a correction met edits, a retraction or other corrections, whichever was read first;
 //!   nor, if it was closed meanwhile, whether that opened it again;
 //! - the text and the thread of what a correction alone put into a queue are null until it is heard of again: null is as good;
@@ -121,8 +121,10 @@ impl<'a> Around<'a> {
             talk.iter().map(|of| (message(of).newest().at, message(of).came)).collect();
         in_order.sort_unstable();
         let ordered = in_order.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1);
-        let plain =
-            talk.iter().all(|of| of.1 == identity.1 && message(of).is_one() && !self.oracle.words.contains_key(*of));
+        let plain = talk.iter().all(|of| {
+            let never_an_item = message(of).versions.iter().all(|said| said.queue.is_none());
+            of.1 == identity.1 && (never_an_item || message(of).is_one()) && !self.oracle.words.contains_key(*of)
+        });
         if !ordered || !plain {
             return Contacts::Uncertain;
         }

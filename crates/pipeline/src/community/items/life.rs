@@ -86,6 +86,9 @@ impl Partition {
             self.contact(slot, new, interaction);
             return;
         }
+        if old.is_some_and(|old| !old.listed) {
+            self.no_contact(slot);
+        }
         let content = Content::of(interaction);
         let old_queue = old.and_then(|old| old.queue);
         let other_queue = old_queue.is_some_and(|old| new.queue != Some(old));
@@ -159,11 +162,12 @@ impl Partition {
 
     /// A message that is no item: if the person has one in the same thread, it belongs to that. Thanks ask for nothing.
     fn contact(&mut self, slot: SlotId, entry: Entry, interaction: &ClassifiedInteraction<'_>) {
-        let Some(author) = entry.author.filter(|_| !entry.brand && !entry.deleted) else { return };
-        let (Some(thread), false) = (&interaction.thread_id, self.items.people.is_empty()) else { return };
-        if entry.label == Label::Praise {
+        if entry.deleted || entry.label == Label::Praise {
+            self.no_contact(slot);
             return;
         }
+        let Some(author) = entry.author.filter(|_| !entry.brand) else { return };
+        let (Some(thread), false) = (&interaction.thread_id, self.items.people.is_empty()) else { return };
         let person = self.items.group(&interaction.community_id, &author.0);
         let Some(slots) = self.items.people.get(&person).cloned() else { return };
         let thread = Some(self.items.group(&interaction.community_id, thread.as_bytes()));
@@ -185,11 +189,27 @@ impl Partition {
         }
     }
 
+    /// A message was taken back, turned into thanks or is an item of its own now: it asks for nothing of another item any more.
+    fn no_contact(&mut self, slot: SlotId) {
+        if self.items.contacts.is_empty() {
+            return;
+        }
+        let hash = target_hash(self.index.slot(slot).key());
+        let Some(of) = self.items.contacts.remove(&hash) else { return };
+        if let Some(item) = self.items.by_slot.get_mut(&of) {
+            item.contacts.retain(|(_, contact)| *contact != hash);
+            self.items.touch(of);
+        }
+    }
+
     /// A responder corrected what is known of an interaction.
     pub(crate) fn item_corrected(&mut self, slot: SlotId, old: &Entry, sent_at: Option<EpochMs>) {
         let new = self.index.slot(slot).entry;
         if !new.listed || new.deleted {
             return;
+        }
+        if !old.listed {
+            self.no_contact(slot);
         }
         let (ends, other_queue) = (new.queue.is_none(), new.queue != old.queue);
         if self.items.by_slot.get(&slot).is_some_and(|item| item.links.ended && !ends) {
