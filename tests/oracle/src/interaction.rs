@@ -12,7 +12,7 @@ use crate::items::Said;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version {
     pub(crate) changed_at: i64,
-    observed_at: i64,
+    pub(crate) observed_at: i64,
     deleted: bool,
 }
 

@@ -159,11 +159,9 @@ impl Partition {
         if target.replies.is_empty() {
             self.answers.0.remove(&hash);
         }
-        if let Some(of_contact) = self.items.of_contact(hash) {
-            self.items.touch(of_contact);
-        }
         let Some((slot, asked)) = asked else { return };
         self.items.touch(slot);
+        self.touch_talk_of(slot);
         if before != response {
             let watermark = self.watermark.value();
             if let Some(community) = self.community_at(slot) {

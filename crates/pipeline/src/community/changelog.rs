@@ -21,7 +21,7 @@ use super::items::Item;
 use super::watermark::Topic;
 
 /// The version of every value; a newer one cannot be read by this program, and the restore says so.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// Most entries of one segment of ids.
 pub(super) const SEGMENT_ENTRIES_MAX: usize = 512;
@@ -57,6 +57,7 @@ pub(super) struct StoredId<'a> {
     queue: Option<u8>,
     author: Option<MemberKey>,
     answers: Option<TargetHash>,
+    thread: u32,
     said: Said<u8>,
 }
 
@@ -88,6 +89,7 @@ impl<'a> StoredId<'a> {
             queue: entry.queue,
             author: entry.author,
             answers: entry.answers,
+            thread: entry.thread,
             said: entry.said,
         }
     }
@@ -110,6 +112,7 @@ impl<'a> StoredId<'a> {
             closed: self.flags & CLOSED != 0,
             author: self.author,
             answers: self.answers,
+            thread: self.thread,
             said: self.said,
         })
     }

@@ -74,6 +74,8 @@ pub(super) struct Kept {
     pub(super) acts: Acts,
     /// When the last action was.
     acted_at: Option<EpochMs>,
+    /// It is of an interaction that is known, and goes with it.
+    known: bool,
 }
 
 /// Corrections and actions that wait for their interactions, by key in the index.
@@ -82,12 +84,14 @@ pub(super) struct Parked {
     waiting: HashMap<Box<[u8]>, Kept, ahash::RandomState>,
     /// Those of which the changelog does not know what is known here.
     changed: Vec<Box<[u8]>>,
+    /// How many are of interactions that are known.
+    known: usize,
     pub(super) expired: u64,
 }
 
 impl Parked {
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() - self.known
     }
 
     /// What is kept for an interaction.
@@ -96,7 +100,7 @@ impl Parked {
     /// That there is no room for another.
     fn kept(&mut self, key: &[u8], most: usize) -> Result<&mut Kept, (Reason, String)> {
         if !self.waiting.contains_key(key) {
-            if self.waiting.len() >= most {
+            if self.len() >= most {
                 let detail =
                     format!("{most} corrections or actions of unknown interactions wait already; none more is taken");
                 return Err((Reason::LimitExceeded, detail));
@@ -118,10 +122,15 @@ impl Parked {
         at: EpochMs,
         most: usize,
     ) -> Result<Outcome, (Reason, String)> {
+        let mut acts = self.waiting.get(key).map(|kept| kept.acts.clone()).unwrap_or_default();
+        let done = act.apply(&mut acts);
+        if !done {
+            return Ok(Outcome::Stale);
+        }
         let kept = self.kept(key, most)?;
-        let done = act.apply(&mut kept.acts);
+        kept.acts = acts;
         kept.acted_at = kept.acted_at.max(Some(at));
-        Ok(if done { Outcome::Parked } else { Outcome::Stale })
+        Ok(Outcome::Parked)
     }
 
     /// Keeps what was done with an item that is gone, for when it comes again.
@@ -130,6 +139,8 @@ impl Parked {
         let kept = self.waiting.entry(key.into()).or_default();
         kept.acts = acts;
         kept.acted_at = kept.acted_at.max(acted_at);
+        self.known += usize::from(!kept.known);
+        kept.known = true;
         self.changed.push(key.into());
     }
 
@@ -149,7 +160,8 @@ impl Parked {
         let kept = self.waiting.get_mut(key)?;
         let part = part(kept);
         if kept.said == Said::default() && kept.acts.is_empty() {
-            self.waiting.remove(key);
+            let gone = self.waiting.remove(key);
+            self.known -= usize::from(gone.is_some_and(|gone| gone.known));
         }
         self.changed.push(key.into());
         Some(part)
@@ -157,12 +169,13 @@ impl Parked {
 
     /// Lets go of those that were made before this time.
     pub(super) fn expire(&mut self, before: EpochMs) {
-        let Parked { waiting, changed, expired } = self;
+        let Parked { waiting, changed, expired, known } = self;
         waiting.retain(|key, kept| {
             let keep = kept.said.last().max(kept.acted_at) >= Some(before);
             if !keep {
                 changed.push(key.clone());
-                *expired += 1;
+                *expired += u64::from(!kept.known);
+                *known -= usize::from(kept.known);
             }
             keep
         });
@@ -181,9 +194,13 @@ impl Parked {
 
     pub(super) fn restore(&mut self, key: &[u8], kept: Option<Kept>) {
         match kept {
-            Some(kept) => self.waiting.insert(key.into(), kept),
+            Some(kept) => {
+                self.known += usize::from(kept.known);
+                self.waiting.insert(key.into(), kept)
+            }
             None => self.waiting.remove(key),
-        };
+        }
+        .inspect(|before| self.known -= usize::from(before.known));
     }
 }
 

@@ -223,6 +223,7 @@ impl Partition {
             }
             self.forget_answers(id, shared);
             self.drop_item(id);
+            self.forget_message(id);
             let slot = self.index.slot(id);
             any = true;
             any_changed |= slot.changed;

@@ -26,6 +26,8 @@ pub(super) struct Entry {
     pub(super) author: Option<MemberKey>,
     /// What it answers, if it is a comment of the brand.
     pub(super) answers: Option<TargetHash>,
+    /// Stands for the thread it is in, among those of its community; 0 without one.
+    pub(super) thread: u32,
     /// It was taken back; only its version is of interest.
     pub(super) deleted: bool,
     /// What responders said of it.
@@ -43,6 +45,11 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn is_counted(&self) -> bool {
         self.counted && !self.deleted
+    }
+
+    /// Whether it may belong to an item that the person had in the thread before: it is none itself, and no thanks.
+    pub(super) fn is_message(&self) -> bool {
+        !self.brand && !self.deleted && self.queue.is_none() && self.thread != 0 && self.label != Label::Praise
     }
 
     /// Whether its item was closed, and can only be opened by what its author says anew.
@@ -218,6 +225,7 @@ mod tests {
             brand: false,
             author: None,
             answers: None,
+            thread: 0,
             deleted: false,
             said: Said::default(),
             counted: true,

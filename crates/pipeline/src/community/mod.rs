@@ -495,7 +495,7 @@ fn act(
             let number = partition.desk(&community_id, shared)?;
             let Some(community) = partition.communities[number as usize].as_mut() else { return Ok(Outcome::Stale) };
             let said = (action.at, &*action.by, reason);
-            community.alerts.silence(rule, until, said).map_err(|detail| (Reason::LimitExceeded, detail))
+            Ok(community.alerts.silence(rule, until, said))
         }
     }
 }

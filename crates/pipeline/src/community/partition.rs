@@ -24,6 +24,8 @@ pub(super) struct Community {
     pub(super) windows: CommunityWindows,
     pub(super) complaints: Complaints,
     pub(super) overdue: Overdue,
+    /// Its queue items, in the order of time.
+    pub(super) items: BTreeSet<(EpochMs, SlotId)>,
     pub(super) alerts: Alerts,
     /// Members known at the last flush.
     pub(super) members: usize,
@@ -229,10 +231,10 @@ impl Partition {
         }
         if interaction.deleted {
             // A retraction says nothing of the event time that it retracts: the known one stays.
-            let Entry { event_time, brand, author, answers, .. } = old;
-            new = Entry { event_time, brand, author, answers, counted: false, said: old.said, ..new };
+            let Entry { event_time, brand, author, answers, thread, .. } = old;
+            new = Entry { event_time, brand, author, answers, thread, counted: false, said: old.said, ..new };
             if old.deleted {
-                return self.renew(slot, old, new);
+                return self.renew(slot, old, new, interaction);
             }
             self.retract(&interaction.community_id, interaction.kind, &old, shared);
             self.set_entry(slot, new);
@@ -242,7 +244,7 @@ impl Partition {
         }
         new.counted = old.counted;
         if (Entry { version: old.version, ..new }) == old {
-            return self.renew(slot, old, new);
+            return self.renew(slot, old, new, interaction);
         }
         if !old.deleted {
             self.retract(&interaction.community_id, interaction.kind, &old, shared);
@@ -256,9 +258,10 @@ impl Partition {
     }
 
     /// The same again: only its version may be newer.
-    fn renew(&mut self, slot: SlotId, old: Entry, new: Entry) -> Outcome {
+    fn renew(&mut self, slot: SlotId, old: Entry, new: Entry, interaction: &ClassifiedInteraction<'_>) -> Outcome {
         if new.version > old.version {
             self.set_entry(slot, Entry { version: new.version, ..old });
+            self.refill_item(slot, interaction);
         }
         Outcome::Deduplicated
     }
@@ -296,6 +299,7 @@ impl Partition {
             brand,
             author: interaction.author_key.as_deref().filter(|_| !brand).map(member_of),
             answers,
+            thread: interaction.thread_id.as_deref().map_or(0, thread_of),
             deleted: interaction.deleted,
             said: Said::default(),
             counted: false,
@@ -401,6 +405,7 @@ impl Partition {
             windows: CommunityWindows::new(),
             complaints: Complaints::default(),
             overdue: Overdue::default(),
+            items: BTreeSet::new(),
             alerts: Alerts::default(),
             members: 0,
             scheduled: None,
@@ -447,6 +452,11 @@ impl Partition {
         *position = (*position).max(record.offset + 1);
         self.moved = true;
     }
+}
+
+/// What stands for a thread: 4 bytes of SHA-256 of its id. Two threads in which the same person writes will hardly ever share one.
+fn thread_of(thread_id: &str) -> u32 {
+    Sha256::digest(thread_id).first_chunk().map_or(1, |bytes| u32::from_le_bytes(*bytes).max(1))
 }
 
 /// What stands for an author: the pseudonym itself where it is one of ours, else its digest.

@@ -63,6 +63,9 @@ impl Partition {
                 self.restore_item(key.into(), value.map(read_value).transpose().map_err(named)?);
             }
             (EntryKey::Alert { community_id, piece }, value) => {
+                if value.is_none() && !self.community_ids.contains_key(&*community_id) {
+                    return Ok(());
+                }
                 let community = self.community(&community_id);
                 let Some(community) = self.communities[community as usize].as_mut() else { return Ok(()) };
                 let value = value.map(read_value).transpose().map_err(named)?;
@@ -71,6 +74,9 @@ impl Partition {
                 }
             }
             (EntryKey::Windows { community_id, key }, value) => {
+                if value.is_none() && !self.community_ids.contains_key(&*community_id) {
+                    return Ok(());
+                }
                 let community = self.community(&community_id);
                 let Some(community) = self.communities[community as usize].as_mut() else { return Ok(()) };
                 let value = value.map(read_value).transpose().map_err(named)?;

@@ -20,6 +20,7 @@ pub(crate) struct Deeds {
     pub(crate) claim: Option<Claim>,
     /// The latest: when, and by whom.
     pub(crate) acknowledged: Option<(i64, String)>,
+    pub(crate) first_acknowledged: Option<i64>,
 }
 
 impl Deeds {
@@ -40,6 +41,7 @@ impl Deeds {
             Some("acknowledge") => {
                 if self.acknowledged.as_ref().is_none_or(|(known, _)| *known < at) {
                     self.acknowledged = Some((at, by));
+                    self.first_acknowledged = Some(self.first_acknowledged.map_or(at, |first| first.min(at)));
                 }
             }
             kind => ensure!(false, "{kind:?} is no action on an item"),
@@ -68,9 +70,14 @@ pub(crate) struct Life {
     pub(crate) reopened: usize,
 }
 
-/// How an item stands that is in a queue: `answers` in order, of acknowledgements the latest.
-pub(crate) fn life(since: &Since<'_>, answers: &[i64], acknowledged: Option<i64>, claim: Option<&Claim>) -> Life {
-    let first_closed = answers.iter().copied().chain(acknowledged).min();
+/// How an item stands that is in a queue: `answers` in order, of acknowledgements the latest and the first.
+pub(crate) fn life(
+    since: &Since<'_>,
+    answers: &[i64],
+    (acknowledged, first_acknowledged): (Option<i64>, Option<i64>),
+    claim: Option<&Claim>,
+) -> Life {
+    let first_closed = answers.iter().copied().chain(first_acknowledged).min();
     let asks_again = |at: &i64| first_closed.is_some_and(|closed| *at > closed);
     let wrote: Vec<i64> = since.wrote_again.iter().copied().filter(asks_again).collect();
     let moved_at = since.moved_at.filter(asks_again);
@@ -107,7 +114,7 @@ mod tests {
     fn who_writes_again_waits_again() {
         let check = |wrote_again: &[i64], answers: &[i64], acknowledged, expected: (&str, usize)| {
             let since = Since { said_at: 100, wrote_again, moved_at: None };
-            let life = life(&since, answers, acknowledged, None);
+            let life = life(&since, answers, (acknowledged, acknowledged), None);
             assert_eq!((life.status, life.reopened), expected, "{wrote_again:?} {answers:?} {acknowledged:?}");
         };
         check(&[], &[], None, ("open", 0));

@@ -186,7 +186,8 @@ impl<'a> Around<'a> {
             row.is_gone("moved");
             return Some(row);
         };
-        let Deeds { acknowledged, claim } = self.oracle.deeds.get(identity).cloned().unwrap_or_default();
+        let Deeds { acknowledged, first_acknowledged, claim } =
+            self.oracle.deeds.get(identity).cloned().unwrap_or_default();
         row.says("acknowledged_by", json!(acknowledged.as_ref().map(|(_, by)| by)));
         row.says("acknowledged_at", json!(acknowledged.as_ref().map(|(at, _)| at)));
         let Contacts::Known(contacts) = self.contacts(identity, newest) else {
@@ -212,7 +213,7 @@ impl<'a> Around<'a> {
         let since =
             Since { said_at: newest.at, wrote_again: &wrote_again, moved_at: moved_at.filter(|_| words.is_empty()) };
         let Life { status, since, closed_at, reopened } =
-            life(&since, &answers, acknowledged.map(|(at, _)| at), claim.as_ref());
+            life(&since, &answers, (acknowledged.map(|(at, _)| at), first_acknowledged), claim.as_ref());
         row.says("reopened", json!(reopened));
         let status = match (status, &moved) {
             ("open", Moved::Known(true)) => vec![json!("moved")],
@@ -287,7 +288,9 @@ impl Message {
                 // It is an item no more: should it be one again, that is another.
                 moved = (false, None);
             } else if pair[0].queue.is_some() && pair[0].queue != pair[1].queue {
-                moved = (true, Some(pair[1].version.changed_at));
+                // Where the source does not say when it was edited, it was by the time that it was seen so.
+                let Version { changed_at, observed_at, .. } = pair[1].version;
+                moved = (true, Some(if changed_at > pair[1].at { changed_at } else { observed_at }));
             }
         }
         moved

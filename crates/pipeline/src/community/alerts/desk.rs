@@ -3,7 +3,7 @@
 use record::{EpochMs, Outcome, Reason};
 use rules::alerts::{AlertState, Rule};
 
-use super::{Alerts, DESK_MAX, Silence};
+use super::{ACKNOWLEDGED_MAX, Alerts, Silence};
 use crate::community::Shared;
 use crate::community::partition::Partition;
 
@@ -26,7 +26,7 @@ impl Alerts {
                     return Outcome::Stale;
                 }
                 self.desk.acknowledged.retain(|(.., kept_at, _)| at - kept_at < KEPT_MS);
-                if self.desk.acknowledged.len() >= DESK_MAX {
+                if self.desk.acknowledged.len() >= ACKNOWLEDGED_MAX {
                     self.desk.acknowledged.remove(0);
                 }
                 self.desk.acknowledged.push((rule, started_at, at, by.into()));
@@ -44,35 +44,32 @@ impl Alerts {
         Some((at, by))
     }
 
-    /// Silences the alerts of a rule, or of all; without an end, lifts that silence. False if there are too many.
+    /// Silences the alerts of a rule, or of all; without an end, lifts that silence. There is one a rule at most, and one of all.
     pub(crate) fn silence(
         &mut self,
         rule: Option<Rule>,
         until: Option<EpochMs>,
         (at, by, reason): (EpochMs, &str, &str),
-    ) -> Result<Outcome, String> {
+    ) -> Outcome {
         let same = |held: &Silence| held.rule == rule;
         if self.desk.silences.iter().any(|held| same(held) && held.at > at) {
-            return Ok(Outcome::Stale);
+            return Outcome::Stale;
         }
         let before = self.desk.clone();
         // Those that are over are of no use to anybody.
         self.desk.silences.retain(|held| !same(held) && held.until > at);
         if let Some(until) = until {
-            if self.desk.silences.len() >= DESK_MAX {
-                return Err(format!("{DESK_MAX} silences of one community are on already; none more is taken"));
-            }
             self.desk.silences.push(Silence { rule, by: by.into(), at, until, reason: reason.into() });
         }
         if self.desk == before {
-            return Ok(Outcome::Stale);
+            return Outcome::Stale;
         }
         self.desk_changed = true;
         for of in Rule::ALL {
             let on = self.on[of as usize].is_some() && rule.is_none_or(|rule| rule == of);
             self.touched |= u8::from(on) << of as u8;
         }
-        Ok(Outcome::Acted)
+        Outcome::Acted
     }
 
     /// Nothing is known of the community any more, nobody is there: what is on is over. True if that was anything.

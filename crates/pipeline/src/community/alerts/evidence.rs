@@ -9,12 +9,13 @@ use crate::community::partition::Partition;
 
 /// Most interactions that are looked at, the last ones.
 const LOOKED_AT_MAX: usize = 256;
+/// Most items among which they are looked for.
+const SEARCHED_MAX: usize = 20_000;
 /// Most interactions that an alert names.
 const SAMPLES_MAX: usize = 5;
 
 impl Partition {
-    /// The interactions of a community from when an episode began until now, as far as they are items. This looks at every item of
-    /// the partition: alerts are told of rarely enough for that.
+    /// The last interactions of a community from when an episode began until now, as far as they are items.
     pub(super) fn evidence(&self, number: u32, rule: Rule, started_at: EpochMs, at: EpochMs) -> Option<Backed> {
         let label = match rule {
             Rule::ComplaintSpike | Rule::ShareShift | Rule::Overdue => Label::Complaint,
@@ -25,23 +26,16 @@ impl Partition {
         let community = self.communities[number as usize].as_ref()?;
         // What is overdue was said before the episode, which begins when it is.
         let from = if rule == Rule::Overdue { EpochMs::MIN } else { started_at };
-        let mut found: Vec<(EpochMs, SlotId)> = Vec::new();
-        for (slot, item) in self.items.iter() {
-            let known = self.index.slot(slot);
-            let entry = &known.entry;
-            let waits = rule != Rule::Overdue || item.closed_at.is_none();
-            if entry.label == label
-                && waits
-                && (from..at).contains(&entry.event_time)
-                && known.identity().is_some_and(|(community_id, ..)| *community_id == *community.id)
-            {
-                found.push((entry.event_time, slot));
-            }
-        }
+        let shows = |slot: SlotId| {
+            let waits = || self.items.get(slot).is_some_and(|item| item.closed_at.is_none());
+            self.index.slot(slot).entry.label == label && (rule != Rule::Overdue || waits())
+        };
+        let range = community.items.range((from, 0)..(at, 0)).rev().copied();
+        let mut found: Vec<(EpochMs, SlotId)> =
+            range.take(SEARCHED_MAX).filter(|&(_, slot)| shows(slot)).take(LOOKED_AT_MAX).collect();
         found.sort_unstable_by(|one, two| {
             one.0.cmp(&two.0).then_with(|| self.index.slot(one.1).key().cmp(self.index.slot(two.1).key()))
         });
-        let found = &found[found.len().saturating_sub(LOOKED_AT_MAX)..];
         let items = found.iter().filter_map(|&(_, slot)| {
             let entry = self.index.slot(slot).entry;
             let author = entry.author?;
@@ -55,7 +49,7 @@ impl Partition {
         });
         let items: Vec<EvidenceItem> = items.collect();
         let evidence = evidence_of(&items, &CoordinationRule::default())?;
-        let samples = spread(found).filter_map(|&(_, slot)| {
+        let samples = spread(&found).filter_map(|&(_, slot)| {
             let (community_id, kind, id) = self.index.slot(slot).identity()?;
             Some(Identity { community_id: community_id.into(), kind, id: id.into() }.key().into())
         });

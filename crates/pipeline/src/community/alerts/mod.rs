@@ -1,7 +1,8 @@
 //! The alerts of the communities of a partition: stepped over event time before panes go out, in the order of pane ends.
 //!
 //! The rules see what came on time, once: what is late, edited or corrected after its slice was over changes rows, not episodes.
-//! What responders do (acknowledge, silence) is kept beside the episodes, and stands in whichever order the topics are read.
+//! What responders do (acknowledge, silence) is kept beside the episodes, and stands whether it is read before the episode or
+//! while that is on; once it is over, its last row stands.
 
 mod desk;
 mod evidence;
@@ -17,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::stored::{AlertPiece, AlertValue, rule_of};
 
-/// Most silences of one community, and most acknowledgements of alerts that are not there (yet).
-const DESK_MAX: usize = 64;
+/// Most acknowledgements of alerts of one community that are not there (yet).
+const ACKNOWLEDGED_MAX: usize = 1_000;
 
 /// What is known of the alerts of one community.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use record::stage::{Outputs, Stop};
-use record::{Alert, EpochMs};
+use record::{Alert, EpochMs, limits};
 use rules::Community;
 use rules::alerts::{AlertState, Evidence, Rule, Story, Transition, alert_id, summary_en, summary_id};
 
@@ -92,7 +92,9 @@ impl Partition {
         let alerts = &community.alerts;
         let Some(on) = &alerts.on[rule as usize] else { return Ok(()) };
         let known = shared.communities.get(&community.id);
-        let silence = alerts.silenced(rule, on.told.at);
+        let resolved = on.told.state == AlertState::Resolved;
+        // What was over before is not silenced by what was said later.
+        let silence = alerts.silenced(rule, on.told.at).filter(|silence| !resolved || silence.at <= on.told.at);
         let id = alert_id(rule, &community.id, on.started_at);
         let row = row(&id, rule, &community.id, on, known, silence);
         encode(&mut shared.encoders.alert, &row, CommunityStage::ALERTS, &id, outputs)?;
@@ -157,7 +159,7 @@ fn row<'a>(
         samples: on.evidence.iter().flat_map(|backed| &backed.samples).map(|key| Cow::Borrowed(&**key)).collect(),
         summary_id: Cow::Owned(summary_id(&story)),
         summary_en: Cow::Owned(summary_en(&story)),
-        links: known.links.values().take(LINKS_MAX).map(|link| Cow::Owned(filled(link, id, community_id))).collect(),
+        links: links(known, id, community_id),
         inhibited_by: None,
         acknowledged_by: acknowledged.map(|(_, by)| Cow::Borrowed(&**by)),
         fired_at: told.fired_at,
@@ -168,6 +170,12 @@ fn row<'a>(
         new_author_share: backed(|backed| backed.new_author_share),
         transition: i32::try_from(told.number.saturating_add(on.acknowledgements)).unwrap_or(i32::MAX),
     }
+}
+
+/// The links of a community, filled in; one that grows beyond what a link may be is left out.
+fn links<'a>(known: &Community, id: &str, community_id: &str) -> Vec<Cow<'a, str>> {
+    let filled = known.links.values().take(LINKS_MAX).map(|link| filled(link, id, community_id));
+    filled.filter(|link| link.len() <= 2 * limits::URL_BYTES).map(Cow::Owned).collect()
 }
 
 /// A link with what it has a place for: `{alert}` and `{community}`, percent-encoded.

@@ -77,7 +77,7 @@ impl Alerts {
         }
     }
 
-    /// Shows every piece that the changelog may hold, all of them gone.
+    /// Shows every piece of the rules that the changelog may hold. Who is forgotten has nothing else: [`Alerts::is_quiet`].
     pub(crate) fn forget(&self, see: &mut dyn FnMut(AlertPiece)) {
         self.rules.keys().for_each(|key| see(AlertPiece::Rules(key)));
     }

@@ -17,6 +17,8 @@ pub(crate) struct Acts {
     pub(crate) claim: Option<Claim>,
     /// When it was closed without an answer, and by whom.
     pub(crate) acknowledged: Option<(EpochMs, Box<str>)>,
+    /// When that was for the first time.
+    pub(crate) first_acknowledged: Option<EpochMs>,
 }
 
 impl Acts {
@@ -45,6 +47,7 @@ impl Acts {
         let later = self.acknowledged.as_ref().is_some_and(|(known, _)| *known >= at);
         if !later {
             self.acknowledged = Some((at, by.into()));
+            self.first_acknowledged = Some(self.first_acknowledged.map_or(at, |first| first.min(at)));
         }
         !later
     }

@@ -2,9 +2,10 @@
 
 use record::{ClassifiedInteraction, EpochMs, Label, Outcome};
 
-use super::{Acts, CONTACTS_MAX, Content, Item, Items, Links};
+use smallvec::SmallVec;
+
+use super::{Acts, Content, Group, Item, Items, Links, TALK_MAX};
 use crate::community::Shared;
-use crate::community::answers::target_hash;
 use crate::community::identity::{Entry, SlotId};
 use crate::community::partition::Partition;
 
@@ -32,7 +33,6 @@ impl Item {
         Item {
             content,
             acts: None,
-            contacts: Vec::new(),
             moved: false,
             moved_at: None,
             expired: false,
@@ -50,11 +50,20 @@ impl Item {
 
 impl Items {
     /// What brings an item together with others.
-    fn links(&self, community_id: &str, entry: &Entry, content: &Content<'_>) -> Links {
+    fn links(&self, community_id: &str, entry: &Entry) -> Links {
         Links {
             person: entry.author.map(|author| self.group(community_id, &author.0)),
-            thread: content.thread_id.map(|thread| self.group(community_id, thread.as_bytes())),
+            thread: (entry.thread != 0).then(|| self.group(community_id, &entry.thread.to_le_bytes())),
+            talk: self.talk_of(community_id, entry),
             ..Links::default()
+        }
+    }
+
+    /// A message of a talk.
+    fn hear(&mut self, talk: Group, slot: SlotId) {
+        let talk = self.talks.entry(talk).or_default();
+        if talk.messages.len() < TALK_MAX {
+            talk.messages.push(slot);
         }
     }
 
@@ -67,7 +76,7 @@ impl Items {
         item: Item,
         event_time: impl Fn(SlotId) -> EpochMs,
     ) {
-        let links = self.links(community_id, entry, &item.content());
+        let links = self.links(community_id, entry);
         self.insert(slot, entry.event_time, Item { links, ..item }, event_time);
     }
 }
@@ -82,17 +91,19 @@ impl Partition {
         model_queue: Option<u8>,
     ) {
         let new = self.index.slot(slot).entry;
+        self.settle_message(slot, old);
         if !new.listed {
-            self.contact(slot, new, interaction);
             return;
-        }
-        if old.is_some_and(|old| !old.listed) {
-            self.no_contact(slot);
         }
         let content = Content::of(interaction);
         let old_queue = old.and_then(|old| old.queue);
         let other_queue = old_queue.is_some_and(|old| new.queue != Some(old));
         let ends = new.deleted || new.queue.is_none();
+        // Where the source does not say when, it was by then.
+        let edited_at = interaction.edited_at.unwrap_or(interaction.observed_at);
+        if old.is_some_and(|old| old.event_time != new.event_time) {
+            self.replace_in_order(slot, old);
+        }
         if self.items.by_slot.get(&slot).is_some_and(|item| item.links.ended && !ends) {
             // It comes again before it has gone: as it would if it had.
             self.drop_item(slot);
@@ -103,7 +114,7 @@ impl Partition {
             item.moved |= other_queue;
             // Who writes something else asks for something else.
             if other_queue && edited {
-                item.moved_at = item.moved_at.max(Some(new.version.changed_at));
+                item.moved_at = item.moved_at.max(Some(edited_at));
             }
             self.items.touch(slot);
             if ends {
@@ -119,9 +130,10 @@ impl Partition {
         }
         let moved = other_queue || (old.is_none() && new.queue != model_queue);
         // What a responder said before this was read stands as if it had been said after it.
-        let moved_at = new.said.queue.map(|(_, at)| at).filter(|_| moved && old.is_none());
+        let sent_at = new.said.queue.map(|(_, at)| at).filter(|_| moved && old.is_none());
+        let moved_at = sent_at.max(Some(edited_at).filter(|_| closed && edited && other_queue));
         let item = Item { moved, moved_at, ..Item::new(content.to_bytes()) };
-        self.list(slot, &interaction.community_id, &content, item);
+        self.list(slot, &interaction.community_id, item);
         if ends {
             self.end_item(slot);
         }
@@ -131,10 +143,10 @@ impl Partition {
     fn end_item(&mut self, slot: SlotId) {
         self.items.answer(slot, false);
         self.items.unlink(slot);
+        self.put_out_of_order(slot);
         if let Some(item) = self.items.by_slot.get_mut(&slot) {
             // Its last row says the same whenever it is written.
             item.links.ended = true;
-            item.contacts.clear();
             item.repeated = false;
             // Should it come again, what was done with it stands.
             if let Some(acts) = item.acts.take() {
@@ -145,7 +157,7 @@ impl Partition {
         self.set_entry(slot, Entry { closed: true, ..entry });
     }
 
-    fn list(&mut self, slot: SlotId, community_id: &str, content: &Content<'_>, mut item: Item) {
+    fn list(&mut self, slot: SlotId, community_id: &str, mut item: Item) {
         let entry = self.index.slot(slot).entry;
         if !entry.deleted {
             item.acts =
@@ -154,62 +166,87 @@ impl Partition {
         if entry.closed {
             self.set_entry(slot, Entry { closed: false, ..entry });
         }
-        let links = self.items.links(community_id, &entry, content);
+        let links = self.items.links(community_id, &entry);
+        self.keep_in_order(slot, true);
         let index = &self.index;
         self.items.insert(slot, entry.event_time, Item { links, ..item }, |other| index.slot(other).entry.event_time);
         self.items.touch(slot);
     }
 
-    /// A message that is no item: if the person has one in the same thread, it belongs to that. Thanks ask for nothing.
-    fn contact(&mut self, slot: SlotId, entry: Entry, interaction: &ClassifiedInteraction<'_>) {
-        if entry.deleted || entry.label == Label::Praise {
-            self.no_contact(slot);
+    /// An interaction came, changed or went: it may be a message that belongs to an item of the same person and thread.
+    pub(crate) fn settle_message(&mut self, slot: SlotId, old: Option<Entry>) {
+        let known = self.index.slot(slot);
+        let (Some((community_id, ..)), new) = (known.identity(), known.entry) else { return };
+        let talk = |entry: Entry| {
+            let talk = self.items.talk_of(community_id, &entry).filter(|_| entry.is_message());
+            talk.map(|talk| (talk, entry.event_time))
+        };
+        let (before, now) = (old.and_then(talk), talk(new));
+        if before == now {
             return;
         }
-        let Some(author) = entry.author.filter(|_| !entry.brand) else { return };
-        let (Some(thread), false) = (&interaction.thread_id, self.items.people.is_empty()) else { return };
-        let person = self.items.group(&interaction.community_id, &author.0);
-        let Some(slots) = self.items.people.get(&person).cloned() else { return };
-        let thread = Some(self.items.group(&interaction.community_id, thread.as_bytes()));
-        let index = &self.index;
-        let before = |of: &SlotId| {
-            let known = index.slot(*of).entry;
-            known.event_time < entry.event_time && known.label != Label::Praise
-        };
-        let of_thread = |of: &SlotId| self.items.by_slot.get(of).is_some_and(|item| item.links.thread == thread);
-        // The last thing that they asked for before.
-        let last = slots.iter().copied().filter(|of| before(of) && of_thread(of));
-        let Some(last) = last.max_by_key(|of| index.slot(*of).entry.event_time) else { return };
-        let hash = target_hash(index.slot(slot).key());
-        if let Some(item) = self.items.by_slot.get_mut(&last)
-            && item.contact(entry.event_time, hash)
-        {
-            self.items.contacts.insert(hash, last);
-            self.items.touch(last);
+        if let Some((talk, _)) = before {
+            self.items.part_from_talk(talk, |talk| talk.messages.retain(|held| *held != slot));
+            self.items.touch_talk(Some(talk));
+        }
+        if let Some((talk, _)) = now {
+            self.items.hear(talk, slot);
+            self.items.touch_talk(Some(talk));
         }
     }
 
-    /// A message was taken back, turned into thanks or is an item of its own now: it asks for nothing of another item any more.
-    fn no_contact(&mut self, slot: SlotId) {
-        if self.items.contacts.is_empty() {
-            return;
+    /// An identity leaves the index.
+    pub(crate) fn forget_message(&mut self, slot: SlotId) {
+        let known = self.index.slot(slot);
+        if let Some((community_id, ..)) = known.identity()
+            && known.entry.is_message()
+            && let Some(talk) = self.items.talk_of(community_id, &known.entry)
+        {
+            self.items.part_from_talk(talk, |talk| talk.messages.retain(|held| *held != slot));
         }
-        let hash = target_hash(self.index.slot(slot).key());
-        let Some(of) = self.items.contacts.remove(&hash) else { return };
-        if let Some(item) = self.items.by_slot.get_mut(&of) {
-            item.contacts.retain(|(_, contact)| *contact != hash);
-            self.items.touch(of);
+    }
+
+    /// The brand answered a message: that answers the item that it belongs to.
+    pub(crate) fn touch_talk_of(&mut self, slot: SlotId) {
+        let known = self.index.slot(slot);
+        if let Some((community_id, ..)) = known.identity()
+            && known.entry.is_message()
+        {
+            let talk = self.items.talk_of(community_id, &known.entry);
+            self.items.touch_talk(talk);
         }
+    }
+
+    /// The messages that belong to an item: later than it, and later than no other of the talk. Those of praise have none.
+    pub(super) fn messages_of(&self, slot: SlotId) -> SmallVec<[(EpochMs, SlotId); 4]> {
+        let mut found = SmallVec::new();
+        let item = &self.items.by_slot[&slot];
+        let entry = &self.index.slot(slot).entry;
+        let Some(talk) = item.links.talk.and_then(|talk| self.items.talks.get(&talk)) else { return found };
+        if talk.messages.is_empty() || entry.label == Label::Praise {
+            return found;
+        }
+        let others = talk.items.iter().filter(|&&other| other != slot).map(|&other| self.index.slot(other).entry);
+        let next = others
+            .filter(|other| other.label != Label::Praise && other.event_time > entry.event_time)
+            .map(|other| other.event_time)
+            .min()
+            .unwrap_or(EpochMs::MAX);
+        for &message in &talk.messages {
+            let at = self.index.slot(message).entry.event_time;
+            if at > entry.event_time && at <= next {
+                found.push((at, message));
+            }
+        }
+        found
     }
 
     /// A responder corrected what is known of an interaction.
     pub(crate) fn item_corrected(&mut self, slot: SlotId, old: &Entry, sent_at: Option<EpochMs>) {
+        self.settle_message(slot, Some(*old));
         let new = self.index.slot(slot).entry;
         if !new.listed || new.deleted {
             return;
-        }
-        if !old.listed {
-            self.no_contact(slot);
         }
         let (ends, other_queue) = (new.queue.is_none(), new.queue != old.queue);
         if self.items.by_slot.get(&slot).is_some_and(|item| item.links.ended && !ends) {
@@ -231,8 +268,47 @@ impl Partition {
             let community_id = community_id.to_owned();
             let content = Content::unknown();
             let item = Item { moved: true, moved_at: sent_at, ..Item::new(content.to_bytes()) };
-            self.list(slot, &community_id, &content, item);
+            self.list(slot, &community_id, item);
         }
+    }
+
+    /// The same content again: an item that a correction listed gets its text by it.
+    pub(crate) fn refill_item(&mut self, slot: SlotId, interaction: &ClassifiedInteraction<'_>) {
+        let Some(item) = self.items.by_slot.get_mut(&slot) else { return };
+        if item.content().origin_partition < 0 {
+            item.content = Content::of(interaction).to_bytes();
+            self.items.touch(slot);
+        }
+    }
+
+    /// Keeps the items of the community in the order of time.
+    fn keep_in_order(&mut self, slot: SlotId, there: bool) {
+        let at = self.index.slot(slot).entry.event_time;
+        if let Some(number) = self.community_of(slot)
+            && let Some(community) = self.communities[number as usize].as_mut()
+        {
+            if there {
+                community.items.insert((at, slot))
+            } else {
+                community.items.remove(&(at, slot))
+            };
+        }
+    }
+
+    /// The source says of another time now.
+    fn replace_in_order(&mut self, slot: SlotId, old: Option<Entry>) {
+        if let Some(old) = old
+            && let Some(number) = self.community_of(slot)
+            && let Some(community) = self.communities[number as usize].as_mut()
+            && community.items.remove(&(old.event_time, slot))
+        {
+            self.keep_in_order(slot, true);
+        }
+    }
+
+    /// An item is none of its community's any more.
+    pub(super) fn put_out_of_order(&mut self, slot: SlotId) {
+        self.keep_in_order(slot, false);
     }
 
     pub(crate) fn has_item(&self, slot: SlotId) -> bool {
@@ -252,6 +328,12 @@ impl Partition {
 
     /// The index is restored: items get their places, and those without one are forgotten.
     pub(crate) fn restore_items(&mut self, shared: &Shared) {
+        let messages = self.index.iter().filter(|(_, known)| known.entry.is_message()).filter_map(|(slot, known)| {
+            let (community_id, ..) = known.identity()?;
+            Some((self.items.talk_of(community_id, &known.entry)?, slot))
+        });
+        let messages: Vec<(Group, SlotId)> = messages.collect();
+        messages.into_iter().for_each(|(talk, slot)| self.items.hear(talk, slot));
         for (key, item) in std::mem::take(&mut self.items.restored) {
             let Some(slot) = self.index.find(&key) else {
                 self.items.removed.push(key);
@@ -259,8 +341,10 @@ impl Partition {
             };
             let known = self.index.slot(slot);
             let (entry, Some((community_id, ..))) = (known.entry, known.identity()) else { continue };
+            let community_id = community_id.to_owned();
+            self.keep_in_order(slot, true);
             let index = &self.index;
-            self.items.restore(slot, community_id, &entry, item, |other| index.slot(other).entry.event_time);
+            self.items.restore(slot, &community_id, &entry, item, |other| index.slot(other).entry.event_time);
         }
         let watermark = self.watermark.value().unwrap_or(EpochMs::MIN);
         let slots: Vec<SlotId> = self.items.iter().map(|(slot, _)| slot).collect();
@@ -273,16 +357,5 @@ impl Partition {
             Some(item) => self.items.restored.insert(key, item),
             None => self.items.restored.remove(&key),
         };
-    }
-}
-
-impl Item {
-    /// The person wrote again. False if it is known, or there are too many.
-    fn contact(&mut self, at: EpochMs, hash: u64) -> bool {
-        if self.contacts.len() >= CONTACTS_MAX || self.contacts.contains(&(at, hash)) {
-            return false;
-        }
-        self.contacts.push((at, hash));
-        true
     }
 }

@@ -22,11 +22,10 @@ pub(super) use self::content::Content;
 pub(super) use self::life::Act;
 pub(super) use self::overdue::Overdue;
 pub(super) use self::standing::Standing;
-use super::answers::TargetHash;
-use super::identity::SlotId;
+use super::identity::{Entry, SlotId};
 
-/// Most messages of the same person after an item that are remembered with it.
-const CONTACTS_MAX: usize = 16;
+/// Most messages of one person in one thread that are remembered, and most items.
+const TALK_MAX: usize = 256;
 /// Most items of one person, and of one thread, that are brought together.
 const PERSON_ITEMS_MAX: usize = 64;
 const THREAD_ITEMS_MAX: usize = 1_000;
@@ -42,8 +41,6 @@ pub(super) struct Item {
     pub(super) content: Box<[u8]>,
     /// Whom responders say that it is taken or closed by.
     pub(super) acts: Option<Box<Acts>>,
-    /// When the person wrote again in the same thread, in messages that are no items, and what these may be answered by.
-    pub(super) contacts: Vec<(EpochMs, TargetHash)>,
     /// An edit or a correction took it to another queue.
     pub(super) moved: bool,
     /// When a responder sent it to another queue, or its author made it something else.
@@ -65,6 +62,9 @@ pub(super) struct Item {
 struct Links {
     person: Option<Group>,
     thread: Option<Group>,
+    talk: Option<Group>,
+    /// Since when the person waits, as of the last row.
+    since: Option<EpochMs>,
     /// The timer that is set for it.
     due_at: Option<EpochMs>,
     /// How it stands among what its community has past the service level.
@@ -85,6 +85,14 @@ struct Thread {
     answered: u32,
 }
 
+/// What one person said in one thread.
+#[derive(Debug, Default)]
+struct Talk {
+    items: SmallVec<[SlotId; 2]>,
+    /// Those that are no items: they belong to the last item before them.
+    messages: SmallVec<[SlotId; 2]>,
+}
+
 /// The items of a partition.
 #[derive(Debug, Default)]
 pub(super) struct Items {
@@ -93,8 +101,7 @@ pub(super) struct Items {
     people: HashMap<Group, SmallVec<[SlotId; 2]>, ahash::RandomState>,
     /// The items of each thread.
     threads: HashMap<Group, Thread, ahash::RandomState>,
-    /// Which item a message belongs to that is none itself.
-    contacts: HashMap<TargetHash, SlotId, ahash::RandomState>,
+    talks: HashMap<Group, Talk, ahash::RandomState>,
     /// When those that wait are due.
     timers: BTreeSet<(EpochMs, SlotId)>,
     /// Those of which a row is to be written.
@@ -200,9 +207,13 @@ impl Items {
                 others.slots.push(slot);
             }
         }
-        for &(_, hash) in &item.contacts {
-            self.contacts.insert(hash, slot);
+        if let Some(talk) = item.links.talk {
+            let talk = self.talks.entry(talk).or_default();
+            if talk.items.len() < TALK_MAX {
+                talk.items.push(slot);
+            }
         }
+        self.touch_talk(item.links.talk);
         self.waiting += usize::from(item.closed_at.is_none());
         self.by_slot.insert(slot, item);
     }
@@ -222,9 +233,10 @@ impl Items {
     /// Parts an item from the others of the person and of the thread.
     fn unlink(&mut self, slot: SlotId) {
         let Some(item) = self.by_slot.get_mut(&slot) else { return };
-        let (person, thread) = (item.links.person.take(), item.links.thread.take());
-        for (_, hash) in &item.contacts {
-            self.contacts.remove(hash);
+        let (person, thread, talk) = (item.links.person.take(), item.links.thread.take(), item.links.talk.take());
+        if let Some(talk) = talk {
+            self.part_from_talk(talk, |talk| talk.items.retain(|held| *held != slot));
+            self.touch_talk(Some(talk));
         }
         if let Some(person) = person
             && let Some(slots) = self.people.get_mut(&person)
@@ -264,9 +276,25 @@ impl Items {
         }
     }
 
-    /// The item that waits for an answer to this, if it is another message of the person.
-    pub(super) fn of_contact(&self, hash: TargetHash) -> Option<SlotId> {
-        self.contacts.get(&hash).copied()
+    /// What stands for what a person said in a thread.
+    fn talk_of(&self, community_id: &str, entry: &Entry) -> Option<Group> {
+        let author = entry.author.filter(|_| entry.thread != 0)?;
+        Some(self.hasher.hash_one((community_id, author.0, entry.thread)))
+    }
+
+    fn part_from_talk(&mut self, group: Group, part: impl FnOnce(&mut Talk)) {
+        if let Some(talk) = self.talks.get_mut(&group) {
+            part(talk);
+            if talk.items.is_empty() && talk.messages.is_empty() {
+                self.talks.remove(&group);
+            }
+        }
+    }
+
+    /// Which message belongs to which item of a talk may be otherwise now.
+    fn touch_talk(&mut self, talk: Option<Group>) {
+        let Some(talk) = talk.and_then(|talk| self.talks.get(&talk)) else { return };
+        talk.items.clone().into_iter().for_each(|slot| self.touch(slot));
     }
 
     /// An item was closed.

@@ -23,6 +23,7 @@ struct AsOf {
     standing: Standing,
     due_at: Option<EpochMs>,
     breached_at: Option<EpochMs>,
+    wrote_again: bool,
 }
 
 impl Partition {
@@ -95,7 +96,8 @@ impl Partition {
     pub(crate) fn keep_time_of_complaints(&mut self, watermark: EpochMs, shared: &Shared) {
         let waits =
             |slot: &SlotId| self.index.is_taken(*slot) && self.index.slot(*slot).entry.label == Label::Complaint;
-        let slots: Vec<SlotId> = self.items.dirty.iter().copied().filter(waits).collect();
+        let counted = |slot: &SlotId| self.items.by_slot.get(slot).is_some_and(|item| item.links.overdue.is_some());
+        let slots: Vec<SlotId> = self.items.dirty.iter().copied().filter(|slot| waits(slot) || counted(slot)).collect();
         for slot in slots {
             if self.items.by_slot.contains_key(&slot) {
                 self.keep_time_of(slot, watermark, shared);
@@ -115,18 +117,21 @@ impl Partition {
         let entry = known.entry;
         let mut answers: SmallVec<[EpochMs; 4]> = SmallVec::new();
         let item = &self.items.by_slot[&slot];
+        let messages = if item.links.ended { SmallVec::new() } else { self.messages_of(slot) };
         if !self.answers.is_empty() && !item.links.ended {
             answers.extend(self.answers.to(target_hash(known.key()), entry.event_time));
-            for &(at, hash) in &item.contacts {
-                answers.extend(self.answers.to(hash, at));
+            for &(at, message) in &messages {
+                answers.extend(self.answers.to(target_hash(self.index.slot(message).key()), at));
             }
             answers.sort_unstable();
         }
+        let times_again: SmallVec<[EpochMs; 4]> = messages.iter().map(|&(at, _)| at).collect();
         let times = Times {
             created_at: entry.event_time,
             deleted: entry.deleted,
             queued: entry.queue.is_some(),
             answers: &answers,
+            messages: &times_again,
         };
         let standing = standing(item, times);
         let due_at = self.due_at(slot, standing.since, shared);
@@ -135,7 +140,7 @@ impl Partition {
         if !item.links.ended {
             self.items.answer(slot, standing.answered_at.is_some());
         }
-        AsOf { standing, due_at, breached_at }
+        AsOf { standing, due_at, breached_at, wrote_again: !messages.is_empty() }
     }
 
     /// When an answer is due to what was said at `since`, by the service level of where the item waits.
@@ -170,6 +175,7 @@ impl Partition {
         let before = std::mem::replace(&mut item.links.overdue, overdue);
         let was_open = item.closed_at.is_none();
         item.closed_at = standing.closed_at;
+        item.links.since = Some(standing.since);
         if let Some(closed_at) = standing.closed_at
             && was_open
             && matches!(standing.status, QueueStatus::Answered | QueueStatus::Acknowledged)
@@ -191,6 +197,10 @@ impl Partition {
 
     /// An item is closed for long, or ended: only that it was, is remembered.
     fn let_go_of_item(&mut self, slot: SlotId) {
+        // What was done with it stands, should it come again.
+        if let Some(acts) = self.items.by_slot.get_mut(&slot).and_then(|item| item.acts.take()) {
+            self.parked.keep_acts(self.index.slot(slot).key(), *acts);
+        }
         self.drop_item(slot);
         let entry = self.index.slot(slot).entry;
         if !entry.closed {
@@ -201,6 +211,9 @@ impl Partition {
     /// An item leaves, with what others know of it.
     pub(crate) fn drop_item(&mut self, slot: SlotId) {
         let number = self.community_of(slot);
+        if self.items.by_slot.contains_key(&slot) {
+            self.put_out_of_order(slot);
+        }
         let Some(item) = self.items.remove(slot, self.index.slot(slot).key()) else { return };
         if let Some(number) = number
             && let Some(community) = self.communities[number as usize].as_mut()
@@ -219,12 +232,19 @@ impl Partition {
         for (slot, item) in self.items.iter().filter(|(_, item)| !item.links.dirty) {
             match item.closed_at {
                 Some(at) => closed.push((at, slot)),
-                None => open.push((index.slot(slot).entry.event_time, slot)),
+                // Since they asked, or somebody did something for them.
+                None => {
+                    let said_at = item.links.since.unwrap_or(index.slot(slot).entry.event_time);
+                    let acted_at = item.acts.as_ref().and_then(|acts| acts.last());
+                    open.push((said_at.max(acted_at.unwrap_or(said_at)), slot));
+                }
             }
         }
         closed.sort_unstable();
         open.sort_unstable();
-        let mut too_many = match self.items.len().saturating_sub(most) {
+        // Those that were told to go before go with their rows.
+        let going = self.items.iter().filter(|(_, item)| item.expired).count();
+        let mut too_many = match self.items.len().saturating_sub(going).saturating_sub(most) {
             0 => 0,
             beyond => beyond + most / 10,
         };
@@ -299,7 +319,7 @@ fn row<'a>(
     queue: Option<&'a str>,
     (routing, communities): (&'a Routing, &'a Communities),
 ) -> Option<QueueItem<'a>> {
-    let AsOf { standing, due_at, breached_at } = as_of;
+    let AsOf { standing, due_at, breached_at, wrote_again } = as_of;
     let (community_id, kind, id) = known.identity()?;
     let entry = known.entry;
     let content = item.content();
@@ -324,7 +344,7 @@ fn row<'a>(
         abstained: entry.abstained,
         created_at: standing.since,
         due_at: *due_at,
-        repeated_contact: item.repeated || !item.contacts.is_empty(),
+        repeated_contact: item.repeated || *wrote_again,
         unanswered_thread,
     };
     // Not as of the clock: a row says the same whenever it is written.

@@ -15,6 +15,8 @@ pub(super) struct Times<'a> {
     pub(super) queued: bool,
     /// When the brand answered it, or what the person wrote after it, in order.
     pub(super) answers: &'a [EpochMs],
+    /// When the person wrote again in the thread.
+    pub(super) messages: &'a [EpochMs],
 }
 
 /// How an item stands.
@@ -42,10 +44,11 @@ impl Standing {
 pub(super) fn standing(item: &Item, times: Times<'_>) -> Standing {
     let acknowledged = item.acts.as_ref().and_then(|acts| acts.acknowledged.as_ref()).map(|(at, _)| *at);
     let answered_at = times.answers.first().copied();
-    let first_close = [answered_at, acknowledged].into_iter().flatten().min();
+    let first_acknowledged = item.acts.as_ref().and_then(|acts| acts.first_acknowledged);
+    let first_close = [answered_at, first_acknowledged].into_iter().flatten().min();
     // What was written after it had been closed for the first time asks again.
     let asked_again = |at: EpochMs| first_close.is_some_and(|first_close| at > first_close);
-    let contacts = item.contacts.iter().map(|&(at, _)| at).filter(|&at| asked_again(at));
+    let contacts = times.messages.iter().copied().filter(|&at| asked_again(at));
     let reopened = i32::try_from(contacts.clone().count()).unwrap_or(i32::MAX);
     let contact = contacts.max();
     let moved_at = item.moved_at.filter(|&at| asked_again(at));
@@ -83,14 +86,20 @@ mod tests {
     }
 
     fn at(item: &Item, answers: &[EpochMs]) -> (QueueStatus, Option<EpochMs>) {
-        let times = Times { created_at: 100, deleted: false, queued: true, answers };
+        after(item, &[], answers)
+    }
+
+    fn after(item: &Item, messages: &[EpochMs], answers: &[EpochMs]) -> (QueueStatus, Option<EpochMs>) {
+        let times = Times { created_at: 100, deleted: false, queued: true, answers, messages };
         let standing = standing(item, times);
         (standing.status, standing.closed_at)
     }
 
     fn acted(claim: Option<(EpochMs, EpochMs)>, acknowledged: Option<EpochMs>) -> Option<Box<Acts>> {
         let claim = claim.map(|(at, until)| Claim { by: "sari".into(), at, until });
-        Some(Box::new(Acts { claim, acknowledged: acknowledged.map(|at| (at, "sari".into())) }))
+        let first_acknowledged = acknowledged;
+        let acknowledged = acknowledged.map(|at| (at, "sari".into()));
+        Some(Box::new(Acts { claim, acknowledged, first_acknowledged }))
     }
 
     #[test]
@@ -108,14 +117,20 @@ mod tests {
 
     #[test]
     fn who_writes_again_waits_again_until_the_next_answer() {
-        let again = Item { contacts: vec![(130, 7), (110, 8)], ..item() };
-        assert_eq!(at(&again, &[]), (QueueStatus::Open, None), "it waited anyway");
-        assert_eq!(at(&again, &[120]), (QueueStatus::Reopened, None));
-        assert_eq!(at(&again, &[120, 140]), (QueueStatus::Answered, Some(140)));
-        let acknowledged = Item { acts: acted(None, Some(120)), ..again.clone() };
-        assert_eq!(at(&acknowledged, &[]), (QueueStatus::Reopened, None));
-        let later = Item { acts: acted(None, Some(135)), ..again };
-        assert_eq!(at(&later, &[120]), (QueueStatus::Acknowledged, Some(135)));
+        let messages = &[130, 110];
+        assert_eq!(after(&item(), messages, &[]), (QueueStatus::Open, None), "it waited anyway");
+        assert_eq!(after(&item(), messages, &[120]), (QueueStatus::Reopened, None));
+        assert_eq!(after(&item(), messages, &[120, 140]), (QueueStatus::Answered, Some(140)));
+        let acknowledged = Item { acts: acted(None, Some(120)), ..item() };
+        assert_eq!(after(&acknowledged, messages, &[]), (QueueStatus::Reopened, None));
+        let later = Item { acts: acted(None, Some(135)), ..item() };
+        assert_eq!(after(&later, messages, &[120]), (QueueStatus::Acknowledged, Some(135)));
+        // Acknowledged twice: what was written in between still counts.
+        let mut twice = acted(None, Some(120));
+        if let Some(acts) = &mut twice {
+            acts.acknowledged = Some((140, "sari".into()));
+        }
+        assert_eq!(after(&Item { acts: twice, ..item() }, messages, &[]), (QueueStatus::Acknowledged, Some(140)));
     }
 
     #[test]
@@ -123,8 +138,7 @@ mod tests {
         let claimed = Item { acts: acted(Some((105, 200)), None), ..item() };
         assert_eq!(at(&claimed, &[]), (QueueStatus::Claimed, None));
         assert_eq!(at(&claimed, &[120]), (QueueStatus::Answered, Some(120)));
-        let again = Item { contacts: vec![(130, 7)], ..claimed };
-        assert_eq!(at(&again, &[120]), (QueueStatus::Reopened, None));
+        assert_eq!(after(&claimed, &[130], &[120]), (QueueStatus::Reopened, None));
     }
 
     #[test]
