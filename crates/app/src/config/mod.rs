@@ -86,8 +86,10 @@ pub(crate) struct Config {
     pub(crate) routing: Routing,
     /// The registry of communities as it is when the configuration is read.
     pub(crate) communities: Communities,
-    /// Where it stands; `None`: nowhere, and none is listed.
+    /// The file where it stands.
     pub(crate) communities_file: Option<PathBuf>,
+    /// The topic where it stands, and then nothing of it is in `communities`. Without a file and a topic none is listed.
+    pub(crate) communities_topic: Option<String>,
 }
 
 /// Where Kafka is and what its clients may hold.
