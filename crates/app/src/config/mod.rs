@@ -258,6 +258,27 @@ mod tests {
     }
 
     #[test]
+    fn the_registry_is_a_file_or_a_topic() {
+        let config =
+            load("[topics]\nprefix = \"uji.\"\ngeneration = \"g2\"\n[communities]\ntopic = \"a.b\"\n", &[]).unwrap();
+        assert_eq!(config.communities_topic.as_deref(), Some("uji.a.b"), "no generation has another");
+        assert!(config.communities_file.is_none() && config.communities.is_empty());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let both = format!("[communities]\nfile = {:?}\ntopic = \"a\"\n", file.path().display().to_string());
+        assert_eq!(
+            load(&both, &[]).unwrap_err().0,
+            ["communities.topic is \"a\" and communities.file names a file; one of the two, or neither, is right"]
+        );
+        let taken = load("[communities]\ntopic = \"social.actions\"\n", &[]).unwrap_err().0;
+        assert!(
+            taken[0].starts_with("communities.topic gives topic \"social.actions\", as topics.actions does"),
+            "{taken:?}"
+        );
+        let letters = load("[communities]\ntopic = \"a b\"\n", &[]).unwrap_err().0;
+        assert!(letters[0].starts_with("communities.topic is \"a b\"; up to 249 letters"), "{letters:?}");
+    }
+
+    #[test]
     fn layers_win_one_over_the_other() {
         let config = load(
             "[kafka]\nbootstrap = \"a:1\"\n[kafka.properties]\n\"security.protocol\" = \"SSL\"\n[topics]\nprefix = \"uji.\"\n",

@@ -136,8 +136,8 @@ fn plan(typed: &Typed, there: &BTreeMap<Vec<u8>, There>, prune: bool, encoder: &
         // The default is not counted as a community, one more or less.
         if count > spec_limits::COMMUNITIES + 1 || bytes as u64 > BYTES_MAX {
             bail!(
-                "nothing was put: with {} communities that the file does not have the registry would list {count}, in {bytes} bytes; \
-                 at most {} in {BYTES_MAX} bytes are right (--prune takes the others out)",
+                "nothing was put: with {} that the file does not have there would be {count}, in {bytes} bytes; at most {} in \
+                 {BYTES_MAX} bytes are right (--prune takes the others out)",
                 others.len(),
                 spec_limits::COMMUNITIES
             );
@@ -192,9 +192,10 @@ mod tests {
         let mut encoder = Encoder::single_object(SchemaName::Community);
         let file = typed("[[communities]]\nid = \"a\"\n");
         let mut before = there(&file);
+        assert_eq!(before.len(), 2, "the default is there");
         before.insert(b"large".to_vec(), There { bytes: BYTES_MAX as usize, entry: None });
         let refused = plan(&file, &before, false, &mut encoder).unwrap_err().to_string();
-        assert!(refused.contains("with 1 communities that the file does not have"), "{refused}");
-        assert_eq!(keys(&plan(&file, &before, true, &mut encoder).unwrap()).1, [b"large"]);
+        assert!(refused.contains("with 2 that the file does not have there would be 3, in 671088"), "{refused}");
+        assert_eq!(keys(&plan(&file, &before, true, &mut encoder).unwrap()).1, [&b"*"[..], b"large"]);
     }
 }
