@@ -77,9 +77,10 @@ fn a_fault_at_any_step_loses_nothing_and_counts_nothing_twice() {
         for point in AT_REVOCATION {
             let mut ran = bench.start(role, &[(point, 0)], "crash");
             // It has to have everything: the group remembers the one before for as long as a session lasts.
-            let all = if role == "classify" { RAW_PARTITIONS } else { PARTITIONS } * 2;
+            // Posts and comments; what is classified, corrections, actions.
+            let all = if role == "classify" { RAW_PARTITIONS * 2 } else { PARTITIONS * 3 };
             // Where all partitions are let go to be dealt out anew, that may be the revocation already.
-            wait_for("it to work on all partitions", Duration::from_secs(60), || {
+            wait_for(&format!("{role} to work on all partitions"), Duration::from_secs(60), || {
                 Ok(ran.partitions(role).is_ok_and(|partitions| partitions == all) || !ran.is_running())
             })
             .unwrap();
