@@ -62,7 +62,7 @@ fn a_fault_at_any_step_loses_nothing_and_counts_nothing_twice() {
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
     let oracle = made_up(&sinyal, 31, 16_000).unwrap();
     let bench = Bench { sinyal };
-    let mut feeding = bench.sinyal.start(&["ingest", "input.jsonl", "--rate", "150"]).unwrap();
+    let mut feeding = bench.sinyal.start(&["ingest", "input.jsonl", "--rate", "90"]).unwrap();
     for (role, other) in [("classify", "community"), ("community", "classify")] {
         let mut beside = bench.start(other, &[], "fail");
         wait_for("the other role to work", Duration::from_secs(60), || Ok(beside.committed(other)? > 0)).unwrap();
