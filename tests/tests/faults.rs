@@ -62,7 +62,7 @@ fn a_fault_at_any_step_loses_nothing_and_counts_nothing_twice() {
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
     let oracle = made_up(&sinyal, 31, 16_000).unwrap();
     let bench = Bench { sinyal };
-    let mut feeding = bench.sinyal.start(&["ingest", "input.jsonl", "--rate", "150"]).unwrap();
+    let mut feeding = bench.sinyal.start(&["ingest", "input.jsonl", "--rate", "90"]).unwrap();
     for (role, other) in [("classify", "community"), ("community", "classify")] {
         let mut beside = bench.start(other, &[], "fail");
         wait_for("the other role to work", Duration::from_secs(60), || Ok(beside.committed(other)? > 0)).unwrap();
@@ -77,9 +77,10 @@ fn a_fault_at_any_step_loses_nothing_and_counts_nothing_twice() {
         for point in AT_REVOCATION {
             let mut ran = bench.start(role, &[(point, 0)], "crash");
             // It has to have everything: the group remembers the one before for as long as a session lasts.
-            let all = if role == "classify" { RAW_PARTITIONS } else { PARTITIONS } * 2;
+            // Posts and comments; what is classified, corrections, actions.
+            let all = if role == "classify" { RAW_PARTITIONS * 2 } else { PARTITIONS * 3 };
             // Where all partitions are let go to be dealt out anew, that may be the revocation already.
-            wait_for("it to work on all partitions", Duration::from_secs(60), || {
+            wait_for(&format!("{role} to work on all partitions"), Duration::from_secs(60), || {
                 Ok(ran.partitions(role).is_ok_and(|partitions| partitions == all) || !ran.is_running())
             })
             .unwrap();

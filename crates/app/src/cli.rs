@@ -177,7 +177,8 @@ Examples:
 Examples:
   sinyal communities check communities.toml     ok, or everything that is wrong with it
   sinyal communities list --config sinyal.toml
-  sinyal communities list --json --config sinyal.toml")]
+  sinyal communities list --json --config sinyal.toml
+  sinyal communities put communities.toml --prune --config sinyal.toml")]
     Communities(communities::CommunitiesArgs),
     /// Records of a topic, decoded, as JSON Lines.
     #[command(after_help = "\
@@ -241,9 +242,15 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
         Ok(config)
     };
     let load = || load_with(None);
+    // With the community registry as it is now, also where it is a topic.
+    let load_with_registry = || -> Result<Config> {
+        let mut config = load()?;
+        config.communities = crate::communities::configured(&config)?;
+        Ok(config)
+    };
     match cli.command {
         Command::Demo(args) => demo::run(args, load()?),
-        Command::Explain(args) => explain::run(args, &load()?),
+        Command::Explain(args) => explain::run(args, &load_with_registry()?),
         Command::Run(args) => run::run(args, load()?),
         Command::Reprocess(args) => {
             let next = load_with(Some(("SINYAL__TOPICS__GENERATION", &args.generation)))?;
@@ -260,9 +267,10 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
         Command::Fairness(args) => fairness::run(&args, &load()?),
         Command::Dlq(args) => dlq::run(args, &load()?),
         Command::Classify(args) => classify::run(args, &load()?),
-        Command::Route(args) => route::run(&args, &load()?),
+        Command::Route(args) => route::run(&args, &load_with_registry()?),
         Command::Communities(args) => match args.command {
-            communities::Command::List { json } => communities::list(json, &load()?),
+            communities::Command::List { json } => communities::list(json, &load_with_registry()?),
+            communities::Command::Put(args) => communities::put(&args, &load()?),
             communities::Command::Check { file } => communities::check(&file),
         },
         Command::Tail(args) => tail::run(args, &load()?),

@@ -5,6 +5,7 @@
 
 mod borrowed;
 mod classified;
+mod community;
 mod content_kinds;
 mod dead_letter;
 mod identity;
@@ -18,6 +19,7 @@ mod response;
 pub mod stage;
 
 pub use classified::{ClassifiedInteraction, ClassifiedRecord, Progress, SourceProgress};
+pub use community::{BusinessHours, CommunityEntry, HolidayEntry};
 pub use content_kinds::ContentKinds;
 pub use dead_letter::{Disposition, Reason, StageName, header};
 pub use identity::{Identity, Kind, decode_key, encode_key, encode_part};

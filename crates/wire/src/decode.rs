@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use apache_avro::schema_compatibility::SchemaCompatibility;
 use record::stage::SchemaLookup;
-use record::{Action, Alert, ClassifiedRecord, CommunityMetrics, Correction, QueueItem, Reason};
+use record::{Action, Alert, ClassifiedRecord, CommunityEntry, CommunityMetrics, Correction, QueueItem, Reason};
 use serde::Deserialize;
 use serde_avro_fast::Schema;
 use serde_avro_fast::de::read::SliceRead;
@@ -275,6 +275,15 @@ impl Decodable for OfMetrics {
     const SCHEMA: SchemaName = SchemaName::CommunityMetrics;
 }
 
+/// Stands for [`CommunityEntry`] in [`Decoder`].
+#[derive(Debug)]
+pub enum OfCommunity {}
+
+impl Decodable for OfCommunity {
+    type Of<'a> = CommunityEntry;
+    const SCHEMA: SchemaName = SchemaName::Community;
+}
+
 /// Decodes the classified topic.
 pub type ClassifiedDecoder = Decoder<OfClassified>;
 /// Decodes corrections.
@@ -287,3 +296,5 @@ pub type AlertDecoder = Decoder<OfAlert>;
 pub type QueueItemDecoder = Decoder<OfQueueItem>;
 /// Decodes rows of the metrics topic.
 pub type MetricsDecoder = Decoder<OfMetrics>;
+/// Decodes the registry of communities.
+pub type CommunityDecoder = Decoder<OfCommunity>;

@@ -14,8 +14,9 @@ mod raw_record;
 mod schema;
 
 pub use decode::{
-    ActionDecoder, AlertDecoder, ClassifiedDecoder, CorrectionDecoder, Decodable, DecodeError, Decoder, MetricsDecoder,
-    OfAction, OfAlert, OfClassified, OfCorrection, OfMetrics, OfQueueItem, QueueItemDecoder, Rejection,
+    ActionDecoder, AlertDecoder, ClassifiedDecoder, CommunityDecoder, CorrectionDecoder, Decodable, DecodeError,
+    Decoder, MetricsDecoder, OfAction, OfAlert, OfClassified, OfCommunity, OfCorrection, OfMetrics, OfQueueItem,
+    QueueItemDecoder, Rejection,
 };
 pub use encode::{EncodeError, Encoder};
 pub use frame::{Frame, Framing};

@@ -23,6 +23,8 @@ pub enum SchemaName {
     Correction,
     /// A responder's action.
     Action,
+    /// A community of the registry.
+    Community,
 }
 
 /// One schema: its text, the texts of its released versions, and their parsed forms.
@@ -50,6 +52,7 @@ static TEXTS: [(&str, &[&str]); SchemaName::ALL.len()] = texts! {
     "Alert": ["v1"],
     "Correction": ["v1"],
     "Action": ["v1"],
+    "Community": ["v1"],
 };
 
 static PARSED: LazyLock<Vec<Parsed>> = LazyLock::new(|| {
@@ -64,7 +67,7 @@ static PARSED: LazyLock<Vec<Parsed>> = LazyLock::new(|| {
 
 impl SchemaName {
     /// Every schema.
-    pub const ALL: [SchemaName; 8] = [
+    pub const ALL: [SchemaName; 9] = [
         SchemaName::Post,
         SchemaName::Comment,
         SchemaName::Classified,
@@ -73,6 +76,7 @@ impl SchemaName {
         SchemaName::Alert,
         SchemaName::Correction,
         SchemaName::Action,
+        SchemaName::Community,
     ];
 
     /// The name of its file in `schemas/`.
@@ -86,6 +90,7 @@ impl SchemaName {
             SchemaName::Alert => "Alert",
             SchemaName::Correction => "Correction",
             SchemaName::Action => "Action",
+            SchemaName::Community => "Community",
         }
     }
 

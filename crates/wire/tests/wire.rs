@@ -287,6 +287,7 @@ fn made_up(schema: &apache_avro::Schema) -> apache_avro::types::Value {
             Schema::Double => Value::Double(0.25),
             Schema::String => Value::String("ya".to_owned()),
             Schema::TimestampMillis => Value::TimestampMillis(9),
+            Schema::Map(map) => Value::Map([("a".to_owned(), of(&map.types, names))].into()),
             Schema::Array(array) => Value::Array(vec![of(&array.items, names)]),
             Schema::Union(union) => {
                 let last = union.variants().len() - 1;
@@ -505,4 +506,30 @@ fn what_responders_send_and_read_comes_back() {
     bytes.clear();
     Encoder::single_object(SchemaName::Action).encode(&action, &mut bytes).unwrap();
     assert_eq!(wire::ActionDecoder::new(Framing::SingleObject).decode(&bytes).unwrap(), action);
+}
+
+#[test]
+fn a_community_comes_back_with_what_is_said_and_what_is_not() {
+    let full = record::CommunityEntry {
+        id: "warga depok".to_owned(),
+        name: Some("Warga Depok".to_owned()),
+        time_zone: Some("Asia/Jakarta".to_owned()),
+        language: Some("id".to_owned()),
+        business_hours: Some(record::BusinessHours {
+            monday: vec!["08:00-12:00".to_owned(), "13:00-17:00".to_owned()],
+            ..record::BusinessHours::default()
+        }),
+        holidays: Some(vec![record::HolidayEntry { date: "2026-12-25".to_owned(), name: "Natal".to_owned() }]),
+        brand_accounts: Some(vec!["178".to_owned(), "@care".to_owned()]),
+        department: Some("depok branch".to_owned()),
+        links: Some([("group".to_owned(), "https://example.org/g".to_owned())].into()),
+    };
+    assert!(!format!("{full:?}").contains("178"));
+    let bare = record::CommunityEntry { id: "b".to_owned(), ..record::CommunityEntry::default() };
+    let mut decoder = wire::CommunityDecoder::new(Framing::SingleObject);
+    for entry in [full, bare] {
+        let mut bytes = Vec::new();
+        Encoder::single_object(SchemaName::Community).encode(&entry, &mut bytes).unwrap();
+        assert_eq!(decoder.decode(&bytes).unwrap(), entry);
+    }
 }

@@ -12,6 +12,7 @@ use crate::cli::{OK, OUTSIDE, say};
 use crate::commands::communities::summary;
 use crate::commands::schemas;
 use crate::commands::topics::plan::{Change, Desired, Role, Step, plan};
+use crate::communities::read_topic;
 use crate::config::{Config, MAKE_SECRET};
 use crate::registry::Registry;
 use crate::roles::ask_target;
@@ -26,6 +27,9 @@ struct Findings {
     right: bool,
     lines: Vec<String>,
 }
+
+/// Most communities with a refused record that are shown.
+const REFUSED_SHOWN_MAX: usize = 3;
 
 impl Findings {
     fn say(&mut self, what: &str, finding: Result<String, String>) {
@@ -50,12 +54,9 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
             None => Err(format!("pseudonym.secret_file names no file; {MAKE_SECRET}")),
         },
     );
-    let registry = match &config.communities_file {
-        Some(file) => format!("{}, from {}", summary(&config.communities), file.display()),
-        None => format!("communities.file names no file: {}", summary(&config.communities)),
-    };
-    findings.say("communities", Ok(registry));
-    findings.say("routing", Ok(about_routing(&config.routing, &config.communities)));
+    let (communities, registry) = check_communities(config);
+    findings.say("communities", registry);
+    findings.say("routing", Ok(about_routing(&config.routing, &communities)));
     findings.say("model", Ok(Model::embedded().version().to_owned()));
     check_kafka(config, &mut findings)?;
     check_registry(config, &mut findings);
@@ -64,6 +65,33 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
     }
     say(findings.lines.join("\n"))?;
     Ok(if findings.right { OK } else { OUTSIDE })
+}
+
+/// The registry of communities as it is now, and how it stands.
+fn check_communities(config: &Config) -> (Communities, Result<String, String>) {
+    let communities = config.communities.clone();
+    let about = summary(&communities);
+    let finding = match (&config.communities_file, &config.communities_topic) {
+        (Some(file), _) => Ok(format!("{about}, from {}", file.display())),
+        (None, None) => Ok(format!("communities.file and communities.topic name nothing: {about}")),
+        (None, Some(topic)) => match read_topic(config, topic) {
+            Ok((communities, refused)) => {
+                let about = format!("{}, from topic {topic}", summary(&communities));
+                let told: Vec<String> = refused.iter().take(REFUSED_SHOWN_MAX).map(ToString::to_string).collect();
+                let finding = match refused.len() {
+                    0 => Ok(about),
+                    many => Err(format!(
+                        "{about}; of {many} communities the newest record is refused, and what stood there before holds as long \
+                         as it is there: {}. `sinyal communities put FILE` writes them anew",
+                        told.join("; ")
+                    )),
+                };
+                return (communities, finding);
+            }
+            Err(error) => Err(format!("{error:#}")),
+        },
+    };
+    (communities, finding)
 }
 
 /// How many queues there are, which of them say when an answer is due, and how many rules send to them. A rule may name a

@@ -22,6 +22,7 @@ use wire::SchemaName;
 use super::topics::make_topics;
 use super::waiting::wait_for_brokers;
 use crate::cli::{FAILURE, OK, OutsideError};
+use crate::communities;
 use crate::config::{Config, ConfigErrors};
 use crate::roles::{
     ClassifyReport, CommunityReport, Reached, RoleResult, Surroundings, encoder, run_classify, run_community,
@@ -224,15 +225,20 @@ fn rebuild(
     let stages = [next.topics.classified.clone(), next.topics.corrections.clone(), next.topics.actions.clone()];
     // Nothing is served: the service itself is at that address, and what is measured here is not what it does.
     let health = Health::new(Duration::from_millis(next.alive_ms));
+    let (metrics, shutdown) = (Metrics::new(), Shutdown::default());
+    let communities = LiveCommunities::new(next.communities.clone());
+    if next.communities_topic.is_some() && !communities::keep(&next, &communities, &metrics, &shutdown, ending)? {
+        return Ok(None);
+    }
     let next = Arc::new(next);
     let surroundings = Surroundings {
         connection: next.kafka.connection.clone(),
         config: Arc::clone(&next),
         clock: Arc::new(SystemClock),
         health,
-        metrics: Metrics::new(),
-        shutdown: Shutdown::default(),
-        communities: LiveCommunities::new(next.communities.clone()),
+        metrics,
+        shutdown,
+        communities,
         embedded: false,
     };
     let classified = Arc::new(Mutex::new(ClassifyReport::default()));

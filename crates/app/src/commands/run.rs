@@ -10,7 +10,7 @@ use rules::LiveCommunities;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::OK;
-use crate::communities::watch;
+use crate::communities;
 use crate::config::Config;
 use crate::registry::RegistryError;
 use crate::roles::{Door, Surroundings, needs_registry, run_classify, run_community, run_notify};
@@ -34,6 +34,8 @@ enum Role {
     Notify,
 }
 
+const ENDED_EARLY: &str = "ended before any role had started";
+
 type Work = Box<dyn FnOnce() -> Result<(), kafka_io::OwnerError> + Send>;
 
 pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
@@ -56,8 +58,9 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         tracing::info!(%bound, "http is served");
     }
     let communities = LiveCommunities::new(config.communities.clone());
-    if let Some(file) = &config.communities_file {
-        watch(file, &communities, &metrics, &shutdown)?;
+    if !communities::keep(&config, &communities, &metrics, &shutdown, &twice)? {
+        tracing::info!("{ENDED_EARLY}");
+        return Ok(OK);
     }
     let surroundings = Surroundings {
         connection: config.kafka.connection.clone(),
@@ -73,7 +76,7 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
     let mut works = Vec::new();
     for role in roles {
         let Some(work) = build(role, &surroundings, &door, &twice)? else {
-            tracing::info!("ended before any role had started");
+            tracing::info!("{ENDED_EARLY}");
             return Ok(OK);
         };
         works.push((format!("{role:?}").to_lowercase(), work));

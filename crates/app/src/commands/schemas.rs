@@ -80,6 +80,7 @@ pub(crate) fn subjects(config: &Config) -> Vec<(String, SchemaName)> {
         (topics.corrections.clone(), SchemaName::Correction),
         (topics.actions.clone(), SchemaName::Action),
     ];
+    subjects.extend(config.communities_topic.iter().map(|topic| (topic.clone(), SchemaName::Community)));
     let queues = config.routing.queues().iter();
     subjects.extend(queues.map(|queue| (config.queue_topic(&queue.spec.name), SchemaName::QueueItem)));
     subjects

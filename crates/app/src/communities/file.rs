@@ -8,8 +8,8 @@ use toml::{Table, Value};
 
 use crate::config::unknown_key;
 
-/// Largest file, in bytes.
-const BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Largest registry, in bytes.
+pub(crate) const BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// What the file holds.
 const KEYS: [&str; 2] = ["default", "communities"];
 /// What the default may say.
@@ -18,11 +18,22 @@ const DEFAULT_FIELDS: [&str; 7] =
 /// What only a community may say.
 const OWN_FIELDS: [&str; 2] = ["id", "name"];
 
+/// A registry as it is typed, and what it means. It is right.
+#[derive(Debug)]
+pub(crate) struct Typed {
+    /// What holds for communities that are not listed; nothing is said if the file does not have it.
+    pub(crate) default: CommunitySpec,
+    /// Those that are listed, in their order.
+    pub(crate) communities: Vec<CommunitySpec>,
+    /// What they mean together.
+    pub(crate) registry: Communities,
+}
+
 /// Reads a registry: JSON where the name ends in `.json`, else TOML.
 ///
 /// # Errors
 /// Every mistake, each with the file, its place, what is there and what would be right. No account is shown.
-pub(crate) fn read(path: &Path) -> Result<Communities, Vec<String>> {
+pub(crate) fn read(path: &Path) -> Result<Typed, Vec<String>> {
     let name = path.display();
     let cannot = |error: &dyn std::fmt::Display| vec![format!("{name}: cannot be read: {error}")];
     let bytes = std::fs::metadata(path).map_err(|error| cannot(&error))?.len();
@@ -34,7 +45,7 @@ pub(crate) fn read(path: &Path) -> Result<Communities, Vec<String>> {
     parse(&text, is_json).map_err(|errors| errors.into_iter().map(|error| format!("{name}: {error}")).collect())
 }
 
-fn parse(text: &str, is_json: bool) -> Result<Communities, Vec<String>> {
+pub(super) fn parse(text: &str, is_json: bool) -> Result<Typed, Vec<String>> {
     let table = if is_json { json_table(text) } else { toml_table(text) }.map_err(|error| vec![error])?;
     let mut reader = Reader::default();
     reader.check_keys(&table, &KEYS, "");
@@ -51,7 +62,7 @@ fn parse(text: &str, is_json: bool) -> Result<Communities, Vec<String>> {
     };
     let specs = reader.communities(table.get("communities"));
     match Communities::new(&default, &specs) {
-        Ok(communities) if reader.errors.is_empty() => Ok(communities),
+        Ok(registry) if reader.errors.is_empty() => Ok(Typed { default, communities: specs, registry }),
         Ok(_) => Err(reader.errors),
         Err(mistakes) => {
             // One that has no id is told of once.
@@ -293,7 +304,7 @@ mod tests {
 
     #[test]
     fn the_example_is_right() {
-        let communities = parse(EXAMPLE, false).unwrap();
+        let communities = parse(EXAMPLE, false).unwrap().registry;
         let depok = communities.listed("warga-listrik-depok").unwrap();
         assert_eq!((depok.time_zone.as_str(), depok.department.as_deref()), ("Asia/Jakarta", Some("depok branch")));
         assert_eq!(depok.brand_accounts.len(), 2);
@@ -306,7 +317,7 @@ mod tests {
                     holidays = [{ date = 2026-12-25, name = \"Natal\" }]\n";
         let json = r#"{ "default": { "language": "en", "department": null }, "communities": [ { "id": "a",
             "business_hours": { "monday": ["08:00-12:00"] }, "holidays": [{ "date": "2026-12-25", "name": "Natal" }] } ] }"#;
-        let shown = |text, is_json| format!("{:?}", parse(text, is_json).unwrap().get("a"));
+        let shown = |text, is_json| format!("{:?}", parse(text, is_json).unwrap().registry.get("a"));
         assert_eq!(shown(toml, false), shown(json, true));
     }
 

@@ -10,7 +10,7 @@ use kafka_io::Shutdown;
 use rules::LiveCommunities;
 use signal_hook::consts::SIGHUP;
 
-use super::read;
+use super::file::{Typed, read};
 use crate::telemetry::Metrics;
 
 /// How often the file is looked at.
@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked whether somebody asks.
 const LISTEN_EVERY: Duration = Duration::from_millis(100);
 /// Most mistakes of one file that are logged one by one.
-const LOGGED_MISTAKES: usize = 20;
+pub(super) const LOGGED_MISTAKES: usize = 20;
 
 /// By what a file is told from another: when it was written, how long it is, and which one it is, as when it is put in place of
 /// another. `None`: it cannot be looked at.
@@ -49,9 +49,9 @@ impl Watcher {
         }
         self.seen = stamp;
         match read(&self.file) {
-            Ok(communities) => {
-                let listed = communities.len();
-                self.live.replace(communities);
+            Ok(Typed { registry, .. }) => {
+                let listed = registry.len();
+                self.live.replace(registry);
                 Look::Taken { communities: listed }
             }
             Err(mistakes) => Look::Refused(mistakes),

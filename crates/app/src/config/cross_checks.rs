@@ -84,6 +84,7 @@ fn topics(config: &Config, errors: &mut Vec<String>) {
     ]
     .map(|(key, name)| (format!("topics.{key}"), name.clone()))
     .into();
+    names.extend(config.communities_topic.iter().map(|name| ("communities.topic".to_owned(), name.clone())));
     for (number, queue) in config.routing.queues().iter().enumerate() {
         names.push((format!("queues[{number}].name"), config.queue_topic(&queue.spec.name)));
     }

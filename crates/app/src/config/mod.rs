@@ -86,8 +86,10 @@ pub(crate) struct Config {
     pub(crate) routing: Routing,
     /// The registry of communities as it is when the configuration is read.
     pub(crate) communities: Communities,
-    /// Where it stands; `None`: nowhere, and none is listed.
+    /// The file where it stands.
     pub(crate) communities_file: Option<PathBuf>,
+    /// The topic where it stands, and then nothing of it is in `communities`. Without a file and a topic none is listed.
+    pub(crate) communities_topic: Option<String>,
 }
 
 /// Where Kafka is and what its clients may hold.
@@ -253,6 +255,27 @@ mod tests {
         assert_eq!(config.windows, WindowSet::standard());
         assert_eq!(config.routing.queues().len(), 5);
         assert!(config.registry.is_none() && !config.instance_lasts);
+    }
+
+    #[test]
+    fn the_registry_is_a_file_or_a_topic() {
+        let config =
+            load("[topics]\nprefix = \"uji.\"\ngeneration = \"g2\"\n[communities]\ntopic = \"a.b\"\n", &[]).unwrap();
+        assert_eq!(config.communities_topic.as_deref(), Some("uji.a.b"), "no generation has another");
+        assert!(config.communities_file.is_none() && config.communities.is_empty());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let both = format!("[communities]\nfile = {:?}\ntopic = \"a\"\n", file.path().display().to_string());
+        assert_eq!(
+            load(&both, &[]).unwrap_err().0,
+            ["communities.topic is \"a\" and communities.file names a file; one of the two, or neither, is right"]
+        );
+        let taken = load("[communities]\ntopic = \"social.actions\"\n", &[]).unwrap_err().0;
+        assert!(
+            taken[0].starts_with("communities.topic gives topic \"social.actions\", as topics.actions does"),
+            "{taken:?}"
+        );
+        let letters = load("[communities]\ntopic = \"a b\"\n", &[]).unwrap_err().0;
+        assert!(letters[0].starts_with("communities.topic is \"a b\"; up to 249 letters"), "{letters:?}");
     }
 
     #[test]

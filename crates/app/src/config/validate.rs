@@ -82,6 +82,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     let alerts = alerts(&mut reader, step_ms.unwrap_or(10_000));
     let routing = routing(&mut reader);
     let communities = communities(&mut reader);
+    let communities_topic = communities_topic(&mut reader);
     let instance_lasts = !instance.is_empty();
     let instance_id = if instance_lasts { instance } else { random_name() };
     match (reader.errors.is_empty(), windows, routing, communities) {
@@ -115,6 +116,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             routing,
             communities,
             communities_file,
+            communities_topic,
         }),
         _ => Err(ConfigErrors(reader.errors)),
     }
@@ -142,12 +144,8 @@ fn topics(reader: &mut Reader<'_>, generation: &str) -> Topics {
         let generation = if generation.is_empty() || raw { String::new() } else { format!("{generation}.") };
         let key = format!("topics.{key}");
         let name = reader.required(&key);
-        let name = format!("{prefix}{generation}{}", name.strip_prefix(&prefix).unwrap_or(&name));
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if name.len() > 249 || !name.bytes().all(allowed) {
-            reader.errors.push(format!("{key} is {name:?}; up to 249 letters, digits, '.', '_' and '-' are right"));
-        }
-        name
+        let name = format!("{generation}{}", name.strip_prefix(&prefix).unwrap_or(&name));
+        topic_name(reader, &key, &prefix, &name)
     };
     let posts_raw = name("posts_raw");
     let comments_raw = name("comments_raw");
@@ -308,12 +306,37 @@ fn communities(reader: &mut Reader<'_>) -> Option<(Communities, Option<PathBuf>)
     }
     let file = PathBuf::from(file);
     match crate::communities::read(&file) {
-        Ok(communities) => Some((communities, Some(file))),
+        Ok(typed) => Some((typed.registry, Some(file))),
         Err(errors) => {
             reader.errors.extend(errors.into_iter().map(|error| format!("communities.file: {error}")));
             None
         }
     }
+}
+
+/// The topic of the registry of communities. It is its writers' own: no generation has another.
+fn communities_topic(reader: &mut Reader<'_>) -> Option<String> {
+    let key = "communities.topic";
+    let typed = reader.text(key);
+    if typed.is_empty() {
+        return None;
+    }
+    if !reader.text("communities.file").is_empty() {
+        let found = format!("{typed:?} and communities.file names a file");
+        reader.wrong(key, &found, "one of the two, or neither, is right");
+    }
+    let prefix = reader.text("topics.prefix");
+    Some(topic_name(reader, key, &prefix, typed.strip_prefix(&prefix).unwrap_or(&typed)))
+}
+
+/// The full name of a topic.
+fn topic_name(reader: &mut Reader<'_>, key: &str, prefix: &str, typed: &str) -> String {
+    let name = format!("{prefix}{typed}");
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if name.len() > 249 || !name.bytes().all(allowed) {
+        reader.errors.push(format!("{key} is {name:?}; up to 249 letters, digits, '.', '_' and '-' are right"));
+    }
+    name
 }
 
 impl<'a> Reader<'a> {

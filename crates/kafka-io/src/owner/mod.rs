@@ -6,6 +6,7 @@
 mod assignment;
 mod events;
 mod faults;
+mod pace;
 mod producer;
 mod recovery;
 mod restore;
@@ -80,7 +81,10 @@ pub(crate) struct Owner<S, H> {
     /// The committed positions at which a gap was found and counted.
     gaps: BTreeMap<InputPartition, Position>,
     topology: Topology,
+    /// When the last commit began.
     last_commit: Instant,
+    /// How long it took.
+    commit_took: Duration,
     last_turn: Instant,
     last_metadata: Instant,
     last_complaint: Option<Instant>,
@@ -164,6 +168,7 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
         gaps: BTreeMap::new(),
         topology: Topology::default(),
         last_commit: now,
+        commit_took: Duration::ZERO,
         last_turn: now,
         last_metadata: now,
         last_complaint: None,
@@ -218,20 +223,26 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             self.rebalance(rebalance)?;
         }
         self.unauthorized()?;
-        let interval = Duration::from_millis(self.config.commit_interval_ms);
+        let pace = self.config.pace();
         self.step(Input::Clock(self.clock.now_ms()))?;
         self.notice_more()?;
         let mut clock_at = Instant::now();
+        let mut behind = self.is_behind();
         while self.rebalances.is_empty() {
-            let left = interval.saturating_sub(self.last_commit.elapsed());
+            let left = pace.next_commit_in(self.last_commit.elapsed(), self.commit_took, behind);
             if left.is_zero() {
                 break;
             }
             if clock_at.elapsed() > Duration::from_millis(20) {
                 self.step(Input::Clock(self.clock.now_ms()))?;
+                // Whoever asks for the end does not want to wait.
+                behind = self.is_behind() && !self.shutdown.is_requested();
+                self.tell(false);
                 clock_at = Instant::now();
             }
             let any = self.take_event(left.min(Duration::from_millis(20)))?;
+            // Beyond the last fetch there may be nothing but a transaction that is still open.
+            behind &= any;
             if (!any || self.unfinished) && self.shutdown.is_requested() {
                 break;
             }
@@ -239,12 +250,24 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 producer.poll();
             }
         }
-        if self.last_commit.elapsed() >= interval {
+        if self.last_commit.elapsed() >= pace.interval {
             self.commit()?;
+            self.commit_took = self.last_commit.elapsed();
         }
         self.refresh_metadata()?;
         self.tell(false);
         Ok(())
+    }
+
+    /// True if a partition has more than was read of it, by its last fetch.
+    fn is_behind(&self) -> bool {
+        self.owned.iter().any(|(&at, owned)| self.left_in(at, owned).is_some_and(|left| left > 0))
+    }
+
+    /// How many records of a partition are not read yet, by its last fetch.
+    fn left_in(&self, at: InputPartition, owned: &Owned) -> Option<i64> {
+        let (_, high) = self.queue.cached_watermarks(&self.config.inputs[at.input], at.partition)?;
+        Some((high - owned.position.max(owned.end)).max(0))
     }
 
     /// Tells the stage of partitions that have grown beyond the end that was reached. The consumer knows from its last fetch,
@@ -453,14 +476,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             return;
         }
         if self.last_turn.elapsed() >= TURN_EVERY || self.turn.lag.is_empty() {
-            self.turn.lag = self
-                .owned
-                .iter()
-                .filter_map(|(&at, owned)| {
-                    let (_, high) = self.queue.cached_watermarks(&self.config.inputs[at.input], at.partition)?;
-                    Some((at, (high - owned.position.max(owned.end)).max(0)))
-                })
-                .collect();
+            self.turn.lag = self.owned.iter().filter_map(|(&at, owned)| Some((at, self.left_in(at, owned)?))).collect();
             self.last_turn = Instant::now();
         }
         // It may be from before a rebalance.

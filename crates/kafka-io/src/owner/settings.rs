@@ -1,10 +1,16 @@
 //! What an owner needs to know, and the consumer that it makes of it.
 
+use std::time::Duration;
+
 use rdkafka::consumer::BaseConsumer;
 use record::StageName;
 
 use super::OwnerError;
+use super::pace::Pace;
 use crate::client::{Connection, Context};
+
+/// How long an output may be on its way where there are no transactions, in milliseconds.
+const DELIVERY_TIMEOUT_MS: u64 = 12_000;
 
 /// How outputs and positions are committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +58,7 @@ pub struct OwnerConfig {
     pub source_topics: Vec<String>,
     /// How outputs and positions are committed.
     pub delivery: Delivery,
-    /// How often to commit, in milliseconds.
+    /// How often to commit, in milliseconds. While there is more to read it is less often where commits take long.
     pub commit_interval_ms: u64,
     /// What the consumer may prefetch, in bytes.
     pub prefetch_bytes: usize,
@@ -102,6 +108,19 @@ impl OwnerConfig {
         ours
     }
 
+    /// How an owner divides its time between work and commits.
+    pub(super) fn pace(&self) -> Pace {
+        // Half of what brokers let a transaction be open for: the other half is for the commit, and for what goes wrong in it.
+        let transaction_ms = match self.delivery {
+            Delivery::ExactlyOnce { transaction_timeout_ms, .. } => u64::try_from(transaction_timeout_ms).unwrap_or(0),
+            Delivery::AtLeastOnce => DELIVERY_TIMEOUT_MS,
+        };
+        Pace {
+            interval: Duration::from_millis(self.commit_interval_ms),
+            work_max: Duration::from_millis(transaction_ms / 2),
+        }
+    }
+
     /// The same of an owner's producer.
     pub fn producer_properties(&self) -> Vec<(&'static str, String)> {
         let text = str::to_owned;
@@ -122,7 +141,7 @@ impl OwnerConfig {
                 ours.push(("transaction.timeout.ms", transaction_timeout_ms.to_string()));
                 ours.push(("message.timeout.ms", transaction_timeout_ms.to_string()));
             }
-            Delivery::AtLeastOnce => ours.push(("message.timeout.ms", text("12000"))),
+            Delivery::AtLeastOnce => ours.push(("message.timeout.ms", DELIVERY_TIMEOUT_MS.to_string())),
         }
         ours
     }

@@ -139,6 +139,7 @@ fn desired(config: &Config) -> Vec<Desired> {
         topic(&topics.notify_state, Role::Compacted, &compact),
         topic(&topics.dead_letters, Role::Appended, &dead_letters),
     ];
+    all.extend(config.communities_topic.iter().map(|name| topic(name, Role::Compacted, &compact)));
     for queue in config.routing.queues() {
         all.push(topic(&config.queue_topic(&queue.spec.name), Role::Appended, &delete(topics.retention_ms)));
     }
@@ -249,6 +250,9 @@ mod tests {
             assert_eq!((find(name).spec.partitions, find(name).role), (7, Role::ReadTogether), "{name}");
         }
         assert_eq!(all.len(), 16);
+        let all_with = desired(&config("[communities]\ntopic = \"social.communities\"\n"));
+        let registry = all_with.iter().find(|desired| desired.spec.name == "social.communities").unwrap();
+        assert_eq!((registry.role, registry.spec.config["cleanup.policy"].as_str()), (Role::Compacted, "compact"));
         assert_eq!(find("social.dead-letters").spec.config["max.message.bytes"], (1_048_576 + 65_536).to_string());
     }
 

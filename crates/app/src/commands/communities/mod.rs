@@ -1,4 +1,6 @@
-//! `sinyal communities list|check`: the community registry.
+//! `sinyal communities list|check|put`: the community registry.
+
+mod put;
 
 use std::path::PathBuf;
 
@@ -8,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::cli::{OK, say};
 use crate::communities::read;
+pub(crate) use put::{PutArgs, put};
+
 use crate::config::{Config, ConfigErrors};
 use crate::telemetry::start_logging;
 
@@ -31,6 +35,12 @@ pub(crate) enum Command {
         /// The file: TOML, or JSON where its name ends in .json.
         file: PathBuf,
     },
+    /// Write a file's communities, and its default, to the registry's topic (`communities.topic`): those that say something new.
+    #[command(after_help = "\
+Examples:
+  sinyal communities put communities.toml --config sinyal.toml
+  sinyal communities put communities.toml --prune --config sinyal.toml    and take the others out")]
+    Put(PutArgs),
 }
 
 /// `sinyal communities check`.
@@ -39,12 +49,12 @@ pub(crate) enum Command {
 /// Every mistake in the file.
 pub(crate) fn check(file: &std::path::Path) -> Result<u8> {
     start_logging("warn", "auto")?;
-    let communities = read(file).map_err(ConfigErrors)?;
+    let communities = read(file).map_err(ConfigErrors)?.registry;
     say(format_args!("ok    {}: {}", file.display(), summary(&communities)))?;
     Ok(OK)
 }
 
-/// `sinyal communities list`.
+/// `sinyal communities list`, of a configuration with the registry as it is now.
 ///
 /// # Errors
 /// If it cannot be written.
