@@ -81,6 +81,7 @@ fn item(id: &str, minutes: i64) -> QueueItem<'_> {
         acknowledged_at: None,
         breached_at: None,
         reopened: 0,
+        waiting_since: None,
     }
 }
 

@@ -1,5 +1,5 @@
 //! Replays on a real Kafka: the classify group's positions set back, and everything rebuilt from the raw topics.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

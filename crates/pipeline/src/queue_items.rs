@@ -75,5 +75,6 @@ pub(crate) fn queue_item<'a>(
         acknowledged_at: None,
         breached_at: None,
         reopened: 0,
+        waiting_since: None,
     }
 }

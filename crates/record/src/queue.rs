@@ -24,7 +24,7 @@ pub enum QueueStatus {
     Reopened,
     /// The author took the interaction back.
     Retracted,
-    /// Nobody acted within the horizon of identities.
+    /// Nobody did anything in time, or there was no room.
     Expired,
 }
 
@@ -95,4 +95,6 @@ pub struct QueueItem<'a> {
     pub breached_at: Option<EpochMs>,
     #[serde(default)]
     pub reopened: i32,
+    #[serde(default)]
+    pub waiting_since: Option<EpochMs>,
 }

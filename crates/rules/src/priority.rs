@@ -26,7 +26,7 @@ pub struct Standing {
     pub created_at: EpochMs,
     /// When an answer is due; `None` without a service level.
     pub due_at: Option<EpochMs>,
-    /// Whether the same person has other items that wait.
+    /// Whether the same person had an item before, or wrote again.
     pub repeated_contact: bool,
     /// Whether nobody of the brand has answered in the thread.
     pub unanswered_thread: bool,
@@ -117,7 +117,7 @@ pub fn priority_at<'a>(item: &'a QueueItem<'_>, now: EpochMs) -> (i32, &'a [Cow<
     let standing = Standing {
         label: item.label,
         abstained: has(UNSURE),
-        created_at: item.created_at,
+        created_at: item.waiting_since.unwrap_or(item.created_at),
         due_at: item.due_at,
         repeated_contact: has(REPEATED_CONTACT.0),
         unanswered_thread: has(UNANSWERED_THREAD.0),

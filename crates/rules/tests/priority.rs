@@ -83,6 +83,7 @@ fn item(standing: &Standing, at: i64) -> QueueItem<'static> {
         acknowledged_at: None,
         breached_at: None,
         reopened: 0,
+        waiting_since: None,
     }
 }
 

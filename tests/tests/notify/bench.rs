@@ -197,6 +197,7 @@ fn item(id: &str) -> QueueItem<'static> {
         acknowledged_at: None,
         breached_at: None,
         reopened: 0,
+        waiting_since: None,
     }
 }
 

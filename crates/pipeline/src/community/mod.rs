@@ -374,7 +374,12 @@ impl Stage for CommunityStage {
             Input::Record(record) => return self.record(record, outputs),
             Input::Clock(now) => {
                 self.shared.now = now;
-                self.shared.communities = self.shared.live_communities.current();
+                let communities = self.shared.live_communities.current();
+                if !Arc::ptr_eq(&communities, &self.shared.communities) {
+                    self.shared.communities = communities;
+                    // Other business hours make what waits due at other times.
+                    self.partitions.values_mut().for_each(|partition| partition.time_again(&self.shared));
+                }
                 for partition in self.partitions.values_mut() {
                     partition.watermark.advance(now);
                     partition.hottest.advance(now, &mut partition.communities);

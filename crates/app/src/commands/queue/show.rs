@@ -128,6 +128,7 @@ mod tests {
             thread_id: Some("t".into()),
             url: Some("https://example.org/7".into()),
             reopened: 2,
+            waiting_since: None,
             text: Some("a\u{1b}]0;b\nc".into()),
             ..item()
         };

@@ -70,6 +70,7 @@ pub(super) mod tests {
             acknowledged_at: None,
             breached_at: None,
             reopened: 0,
+            waiting_since: None,
         }
     }
 

@@ -119,6 +119,7 @@ mod tests {
             acknowledged_at: None,
             breached_at: None,
             reopened: 0,
+            waiting_since: None,
         };
         let body: Value = serde_json::from_slice(&item_body(&item, "warga|post|7@raw:0:3")).unwrap();
         let sent = body["data"].as_object().unwrap();

@@ -65,6 +65,8 @@ struct Links {
     talk: Option<Group>,
     /// Since when the person waits, as of the last row.
     since: Option<EpochMs>,
+    /// When it is due, as of the last row.
+    told_due_at: Option<EpochMs>,
     /// The timer that is set for it.
     due_at: Option<EpochMs>,
     /// How it stands among what its community has past the service level.

@@ -105,6 +105,19 @@ impl Partition {
         }
     }
 
+    /// The community registry is another: what waits with a service level may be due at another time, which its row tells.
+    pub(crate) fn time_again(&mut self, shared: &Shared) {
+        let waits = self.items.iter().filter(|(_, item)| item.closed_at.is_none());
+        let waiting: Vec<(SlotId, EpochMs)> =
+            waits.filter_map(|(slot, item)| Some((slot, item.links.since?))).collect();
+        for (slot, since) in waiting {
+            let before = self.items.by_slot.get(&slot).and_then(|item| item.links.told_due_at);
+            if self.due_at(slot, since, shared) != before {
+                self.items.touch(slot);
+            }
+        }
+    }
+
     /// An item was restored: brings back what follows from it.
     pub(super) fn keep_time_of(&mut self, slot: SlotId, watermark: EpochMs, shared: &Shared) {
         let as_of = self.as_of(slot, watermark, shared);
@@ -176,6 +189,7 @@ impl Partition {
         let was_open = item.closed_at.is_none();
         item.closed_at = standing.closed_at;
         item.links.since = Some(standing.since);
+        item.links.told_due_at = *due_at;
         if let Some(closed_at) = standing.closed_at
             && was_open
             && matches!(standing.status, QueueStatus::Answered | QueueStatus::Acknowledged)
@@ -382,5 +396,6 @@ fn row<'a>(
         acknowledged_at: acknowledged.map(|(at, _)| *at),
         breached_at: *breached_at,
         reopened: standing.reopened,
+        waiting_since: Some(standing.since),
     })
 }
