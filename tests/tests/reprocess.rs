@@ -138,19 +138,6 @@ fn compare_items(before: &Sinyal, after: &Sinyal, reader: &Reader) {
     assert!(differ.is_empty(), "{} differ: {:#?}", differ.len(), &differ[..differ.len().min(5)]);
 }
 
-/// The same episodes, in the same state. Here nothing is late; but responders corrected labels after the rules had seen them, and a
-/// rebuild knows of that before: what is told of labels is not compared, of which only the complaints' rules know.
-fn compare_alerts(before: &Sinyal, after: &Sinyal, reader: &Reader) {
-    let states = |of| {
-        let rows = last_rows(of, reader, ALERTS.0, ALERTS.1).unwrap().into_values();
-        let told = rows.map(|row| (row["id"].to_string(), row["state"].to_string(), row["rule"].to_string()));
-        told.collect::<Vec<_>>()
-    };
-    let (before, after) = (states(before), states(after));
-    println!("alerts before {before:?}, after {after:?}");
-    assert_eq!(before, after);
-}
-
 /// (B) of the design, and the way out of other partitions.
 #[test]
 fn what_is_rebuilt_says_the_same_also_with_other_partitions() {
@@ -231,7 +218,6 @@ fn what_is_rebuilt_says_the_same_also_with_other_partitions() {
     println!("{} rows; {only_before:?} only before, {only_after:?} only after", before.len());
     assert!(only_before.len() + only_after.len() < before.len() / 20, "{only_before:?} {only_after:?}");
     compare_items(&sinyal, &next, &reader);
-    compare_alerts(&sinyal, &next, &reader);
     // The cut-over: the service goes on with the new generation.
     let variables = [five[0], ("SINYAL__TOPICS__GENERATION", "g2")];
     let running = sinyal.start_with(&["run"], &variables).unwrap();
