@@ -290,7 +290,7 @@ impl Message {
             } else if pair[0].queue.is_some() && pair[0].queue != pair[1].queue {
                 // Where the source does not say when it was edited, it was by the time that it was seen so.
                 let Version { changed_at, observed_at, .. } = pair[1].version;
-                moved = (true, Some(if changed_at > pair[1].at { changed_at } else { observed_at }));
+                moved = (true, moved.1.max(Some(if changed_at > pair[1].at { changed_at } else { observed_at })));
             }
         }
         moved

@@ -36,7 +36,6 @@ impl Item {
             moved: false,
             moved_at: None,
             expired: false,
-            repeated: false,
             answered: false,
             closed_at: None,
             links: Links::default(),
@@ -65,19 +64,6 @@ impl Items {
         if talk.messages.len() < TALK_MAX {
             talk.messages.push(slot);
         }
-    }
-
-    /// The place that an item has in the index is known now.
-    fn restore(
-        &mut self,
-        slot: SlotId,
-        community_id: &str,
-        entry: &Entry,
-        item: Item,
-        event_time: impl Fn(SlotId) -> EpochMs,
-    ) {
-        let links = self.links(community_id, entry);
-        self.insert(slot, entry.event_time, Item { links, ..item }, event_time);
     }
 }
 
@@ -147,7 +133,6 @@ impl Partition {
         if let Some(item) = self.items.by_slot.get_mut(&slot) {
             // Its last row says the same whenever it is written.
             item.links.ended = true;
-            item.repeated = false;
             // Should it come again, what was done with it stands.
             if let Some(acts) = item.acts.take() {
                 self.parked.keep_acts(self.index.slot(slot).key(), *acts);
@@ -168,8 +153,7 @@ impl Partition {
         }
         let links = self.items.links(community_id, &entry);
         self.keep_in_order(slot, true);
-        let index = &self.index;
-        self.items.insert(slot, entry.event_time, Item { links, ..item }, |other| index.slot(other).entry.event_time);
+        self.items.insert(slot, Item { links, ..item });
         self.items.touch(slot);
     }
 
@@ -343,12 +327,13 @@ impl Partition {
             let (entry, Some((community_id, ..))) = (known.entry, known.identity()) else { continue };
             let community_id = community_id.to_owned();
             self.keep_in_order(slot, true);
-            let index = &self.index;
-            self.items.restore(slot, &community_id, &entry, item, |other| index.slot(other).entry.event_time);
+            let links = self.items.links(&community_id, &entry);
+            self.items.insert(slot, Item { links, ..item });
         }
         let watermark = self.watermark.value().unwrap_or(EpochMs::MIN);
         let slots: Vec<SlotId> = self.items.iter().map(|(slot, _)| slot).collect();
         slots.into_iter().for_each(|slot| self.keep_time_of(slot, watermark, shared));
+        self.items.forget_touched();
     }
 
     /// An item that the changelog holds; `None` takes it away.

@@ -47,8 +47,6 @@ pub(super) struct Item {
     pub(super) moved_at: Option<EpochMs>,
     /// Nobody acted in time, or there was no room.
     pub(super) expired: bool,
-    /// The person had an item in this community before.
-    pub(super) repeated: bool,
     /// It was answered, as of the last row: that goes for its thread.
     pub(super) answered: bool,
     /// When it stopped waiting, as of the last row.
@@ -83,7 +81,7 @@ struct Links {
 #[derive(Debug, Default)]
 struct Thread {
     slots: SmallVec<[SlotId; 2]>,
-    /// How many of them were answered, also of those that were let go of since.
+    /// How many of them were answered.
     answered: u32,
 }
 
@@ -172,36 +170,29 @@ impl Items {
         }
     }
 
+    /// What was restored is as its rows have it.
+    fn forget_touched(&mut self) {
+        for slot in std::mem::take(&mut self.dirty) {
+            if let Some(item) = self.by_slot.get_mut(&slot) {
+                item.links.dirty = false;
+            }
+        }
+    }
+
     /// What stands for a person in a community, or for a thread.
     fn group(&self, community_id: &str, part: &[u8]) -> Group {
         self.hasher.hash_one((community_id, part))
     }
 
-    /// Adds an item, and brings it together with the others of the person and of the thread. `event_time` gives theirs.
-    fn insert(&mut self, slot: SlotId, at: EpochMs, mut item: Item, event_time: impl Fn(SlotId) -> EpochMs) {
+    /// Adds an item, and brings it together with the others of the person and of the thread.
+    fn insert(&mut self, slot: SlotId, item: Item) {
         if let Some(person) = item.links.person {
             let others = self.people.entry(person).or_default();
-            let mut later = SmallVec::<[SlotId; 8]>::new();
-            for &other in others.iter() {
-                if event_time(other) < at {
-                    item.repeated = true;
-                } else if event_time(other) > at {
-                    later.push(other);
-                }
-            }
-            item.repeated |= others.len() >= PERSON_ITEMS_MAX;
             if others.len() < PERSON_ITEMS_MAX {
                 others.push(slot);
             }
-            for other in later {
-                if let Some(of_other) = self.by_slot.get_mut(&other)
-                    && !of_other.repeated
-                {
-                    of_other.repeated = true;
-                    self.touch(other);
-                }
-            }
         }
+        self.touch_person(item.links.person);
         if let Some(thread) = item.links.thread {
             let others = self.threads.entry(thread).or_default();
             others.answered += u32::from(item.answered);
@@ -247,6 +238,7 @@ impl Items {
             if slots.is_empty() {
                 self.people.remove(&person);
             }
+            self.touch_person(Some(person));
         }
         if let Some(thread) = thread
             && let Some(others) = self.threads.get_mut(&thread)
@@ -291,6 +283,18 @@ impl Items {
                 self.talks.remove(&group);
             }
         }
+    }
+
+    /// Whether somebody asked before may be otherwise now.
+    fn touch_person(&mut self, person: Option<Group>) {
+        let Some(slots) = person.and_then(|person| self.people.get(&person)) else { return };
+        slots.clone().into_iter().for_each(|slot| self.touch(slot));
+    }
+
+    /// Whether the person has an item that is older than this time, among those that are kept.
+    fn asked_before(&self, item: &Item, at: EpochMs, event_time: impl Fn(SlotId) -> EpochMs) -> bool {
+        let others = item.links.person.and_then(|person| self.people.get(&person));
+        others.is_some_and(|others| others.iter().any(|&other| event_time(other) < at))
     }
 
     /// Which message belongs to which item of a talk may be otherwise now.

@@ -23,7 +23,7 @@ struct AsOf {
     standing: Standing,
     due_at: Option<EpochMs>,
     breached_at: Option<EpochMs>,
-    wrote_again: bool,
+    repeated: bool,
 }
 
 impl Partition {
@@ -153,7 +153,10 @@ impl Partition {
         if !item.links.ended {
             self.items.answer(slot, standing.answered_at.is_some());
         }
-        AsOf { standing, due_at, breached_at, wrote_again: !messages.is_empty() }
+        let item = &self.items.by_slot[&slot];
+        let asked_before =
+            self.items.asked_before(item, entry.event_time, |other| self.index.slot(other).entry.event_time);
+        AsOf { standing, due_at, breached_at, repeated: asked_before || !messages.is_empty() }
     }
 
     /// When an answer is due to what was said at `since`, by the service level of where the item waits.
@@ -226,6 +229,7 @@ impl Partition {
     pub(crate) fn drop_item(&mut self, slot: SlotId) {
         let number = self.community_of(slot);
         if self.items.by_slot.contains_key(&slot) {
+            self.items.answer(slot, false);
             self.put_out_of_order(slot);
         }
         let Some(item) = self.items.remove(slot, self.index.slot(slot).key()) else { return };
@@ -333,7 +337,7 @@ fn row<'a>(
     queue: Option<&'a str>,
     (routing, communities): (&'a Routing, &'a Communities),
 ) -> Option<QueueItem<'a>> {
-    let AsOf { standing, due_at, breached_at, wrote_again } = as_of;
+    let AsOf { standing, due_at, breached_at, repeated } = as_of;
     let (community_id, kind, id) = known.identity()?;
     let entry = known.entry;
     let content = item.content();
@@ -358,7 +362,7 @@ fn row<'a>(
         abstained: entry.abstained,
         created_at: standing.since,
         due_at: *due_at,
-        repeated_contact: item.repeated || *wrote_again,
+        repeated_contact: *repeated,
         unanswered_thread,
     };
     // Not as of the clock: a row says the same whenever it is written.
