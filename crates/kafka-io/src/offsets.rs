@@ -15,6 +15,9 @@ use crate::admin::AdminError;
 use crate::client::Context;
 use crate::reader::{ReadError, Reader, Start};
 
+/// How long one leader may take where each is asked by itself.
+const ONE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A partition: its topic and number.
 pub type Partition = (Arc<str>, i32);
 
@@ -69,6 +72,20 @@ impl Offsets {
     pub fn ends(&self, partitions: &[Partition]) -> Result<BTreeMap<Partition, Position>, AdminError> {
         let asked = self.look_up(partitions.iter().map(|partition| (partition, Offset::End)))?;
         Ok(asked.into_iter().filter_map(|(partition, end)| Some((partition, end?))).collect())
+    }
+
+    /// The same of each by itself, for at most so long: what a leader does not tell is left out.
+    pub fn ends_one_by_one(&self, partitions: &[Partition], time: Duration) -> BTreeMap<Partition, Position> {
+        let began = std::time::Instant::now();
+        let mut ends = BTreeMap::new();
+        for partition in partitions {
+            let Some(left) = time.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else { break };
+            let left = left.min(ONE_TIMEOUT);
+            if let Ok((_, end)) = self.consumer.fetch_watermarks(&partition.0, partition.1, left) {
+                ends.insert(partition.clone(), end);
+            }
+        }
+        ends
     }
 
     /// For each partition and time the offset of the first record of that time or later by its Kafka time; `None` where there is

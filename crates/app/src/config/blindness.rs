@@ -10,7 +10,8 @@ const GAP_INTERVALS: i64 = 3;
 /// One broker that takes its time does not make such a gap.
 const GAP_MS_MIN: i64 = 30_000;
 
-pub(super) fn blindness(reader: &mut Reader<'_>) -> Blindness {
+/// `hold_ms_max`: after that the pipeline goes on without a source that holds it.
+pub(super) fn blindness(reader: &mut Reader<'_>, hold_ms_max: i64) -> Blindness {
     const DAY_MS: i64 = 86_400_000;
     let interval_ms: i64 = reader.number("blindness.interval_ms", 500, 60_000);
     let judged = Settings {
@@ -27,6 +28,8 @@ pub(super) fn blindness(reader: &mut Reader<'_>) -> Blindness {
         dead_letter_share: between(reader, "blindness.dead_letter_share", 0.0, 1.0),
         abstained_share: between(reader, "blindness.abstained_share", 0.0, 1.0),
         deep_answered_share: between(reader, "blindness.deep_answered_share", 0.0, 1.0),
+        hold_ms_max,
+        history_ms: reader.number("blindness.history_ms", 60_000, 3_650 * DAY_MS),
         gap_ms_max: (GAP_INTERVALS * interval_ms).max(GAP_MS_MIN),
     };
     Blindness { interval_ms: interval_ms.unsigned_abs(), judged }

@@ -72,7 +72,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     let notify = notify(&mut reader, &generation);
     let disorder_ms = reader.number("watermark.disorder_ms", 0, 3_600_000);
     let hold_ms_max = reader.number("watermark.max_hold_ms", 1_000, 86_400_000);
-    let blindness = blindness(&mut reader);
+    let blindness = blindness(&mut reader, hold_ms_max);
     let http_listen = http(&mut reader);
     let log = log(&mut reader);
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);

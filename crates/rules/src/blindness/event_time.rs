@@ -1,11 +1,11 @@
 //! Whether event time goes on, by what is said of the raw partitions on the classified topic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use record::{EpochMs, Position};
 
 use super::words::{duration_en, duration_id, list};
-use super::{At, Finding, Observation, Said};
+use super::{At, Finding, Observation, Said, Settings};
 
 #[derive(Debug)]
 struct Source {
@@ -23,6 +23,9 @@ pub(super) struct EventTime {
     reached: Option<EpochMs>,
     /// When that last grew, or nothing held it.
     grew_at: Option<EpochMs>,
+    /// The largest event time of any source, and when it was last seen to grow.
+    largest: Option<EpochMs>,
+    largest_grew_at: Option<EpochMs>,
 }
 
 impl EventTime {
@@ -44,7 +47,27 @@ impl EventTime {
             source.said = Some(said);
         }
         self.grow(now, was_blind);
+        let largest = self.sources.values().filter_map(|source| source.said?.largest_event_time).max();
+        if self.largest.is_some() && largest > self.largest {
+            self.largest_grew_at = Some(now);
+        }
+        self.largest = self.largest.max(largest);
         self.unheard(now, held_ms).or_else(|| self.stuck(now, held_ms)).or_else(|| self.stands(now, held_ms))
+    }
+
+    /// That what is read is of long ago, and goes on.
+    pub(super) fn history(&self, now: EpochMs, settings: &Settings) -> Option<String> {
+        let largest = self.largest.filter(|largest| now - largest > settings.history_ms)?;
+        self.largest_grew_at.filter(|at| now - at <= settings.lag_ms)?;
+        Some(format!("event time goes on and is {} behind the clock: history is read", duration_en(now - largest)))
+    }
+
+    /// The sources that have held event time for longer than that, and without which it goes on; none if that is all of them.
+    pub(super) fn left_out(&self, now: EpochMs, hold_ms_max: i64) -> BTreeSet<At> {
+        let holds = |source: &Source| now - source.heard_at.min(source.moved_at) > hold_ms_max;
+        let left_out: BTreeSet<At> =
+            self.sources.iter().filter(|(_, source)| holds(source)).map(|(at, _)| at.clone()).collect();
+        if left_out.len() < self.sources.len() { left_out } else { BTreeSet::new() }
     }
 
     fn grow(&mut self, now: EpochMs, was_blind: bool) {

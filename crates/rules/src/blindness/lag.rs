@@ -1,11 +1,11 @@
 //! Whether the stages keep up, and whether they have caught up.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use record::{EpochMs, Position, StageName};
 
 use super::words::{duration_en, duration_id};
-use super::{At, Finding, InputSeen, Observation, name_of};
+use super::{At, Finding, InputSeen, Observation, Settings, name_of};
 
 type Ends = BTreeMap<At, Position>;
 
@@ -31,6 +31,9 @@ pub(super) struct CatchUp {
     ends: VecDeque<(EpochMs, Ends)>,
     chain: Chain,
     lags_since: Option<EpochMs>,
+    /// The look before found what closes the gate.
+    found_before: bool,
+    lags: bool,
 }
 
 impl CatchUp {
@@ -47,15 +50,23 @@ impl CatchUp {
         }
     }
 
-    /// Why the pipeline is behind, and whether a stage lags.
+    /// See [`Verdict::lags`](super::Verdict::lags).
+    pub(super) fn lags(&self) -> bool {
+        self.lags
+    }
+
+    /// Why the pipeline is behind, and whether a stage lags. `left_out`: sources without which the pipeline goes on.
     pub(super) fn observe(
         &mut self,
         seen: &Observation,
-        lag_ms: i64,
+        settings: &Settings,
         held: Option<&Finding>,
+        history: Option<String>,
+        left_out: &BTreeSet<At>,
         was_blind: bool,
     ) -> (Option<String>, Option<Finding>) {
-        let now = seen.now;
+        let (now, lag_ms) = (seen.now, settings.lag_ms);
+        let held = held.filter(|held| now - held.since <= settings.hold_ms_max);
         if was_blind {
             // What came in meanwhile was never seen to come in.
             self.chain = Chain::Begins;
@@ -63,33 +74,39 @@ impl CatchUp {
         let all = || seen.classify.iter().chain(&seen.community);
         self.remember(now, all().map(|input| (input.at.clone(), input.end)).collect(), lag_ms);
         let lag = self.lag(seen, lag_ms);
-        if lag.is_some() && matches!(self.chain, Chain::CaughtUp) {
+        let closes = lag.as_ref().filter(|_| self.late(seen, lag_ms, left_out).is_some());
+        if closes.is_some() && matches!(self.chain, Chain::CaughtUp) {
             self.chain = Chain::Begins;
         }
-        let caught_up = self.advance(seen);
-        let behind = match (&lag, held) {
+        let caught_up = self.advance(seen, left_out);
+        // One look alone may take markers of transactions, or what was about to be committed, for records.
+        let found = closes.is_some() || held.is_some();
+        self.lags = history.is_some() || (found && self.found_before) || (self.lags && (found || caught_up.is_err()));
+        self.found_before = found;
+        let behind = match (closes, held) {
             (Some(lag), _) => Some(lag.en.clone()),
             (None, Some(held)) => Some(held.en.clone()),
-            (None, None) => caught_up.err(),
+            (None, None) => history.or(caught_up.err()),
         };
         (behind, lag)
     }
 
+    /// Which stage has not committed what was there `lag_ms` ago, and when exactly that was.
+    fn late(&self, seen: &Observation, lag_ms: i64, left_out: &BTreeSet<At>) -> Option<(EpochMs, StageName)> {
+        let (at, ends) = self.ends.iter().rev().find(|(at, _)| *at <= seen.now - lag_ms)?;
+        let left = |input: &InputSeen| {
+            !left_out.contains(&input.at) && ends.get(&input.at).is_some_and(|end| input.committed < *end)
+        };
+        if seen.classify.iter().any(left) {
+            Some((*at, StageName::Classify))
+        } else {
+            seen.community.iter().any(left).then_some((*at, StageName::Community))
+        }
+    }
+
     /// What was there `lag_ms` ago and is not committed.
     fn lag(&mut self, seen: &Observation, lag_ms: i64) -> Option<Finding> {
-        let reference = self.ends.iter().rev().find(|(at, _)| *at <= seen.now - lag_ms);
-        let late = reference.and_then(|(at, ends)| {
-            let left = |input: &InputSeen| ends.get(&input.at).is_some_and(|end| input.committed < *end);
-            let stage = if seen.classify.iter().any(left) {
-                StageName::Classify
-            } else if seen.community.iter().any(left) {
-                StageName::Community
-            } else {
-                return None;
-            };
-            Some((*at, stage))
-        });
-        let Some((at, stage)) = late else {
+        let Some((at, stage)) = self.late(seen, lag_ms, &BTreeSet::new()) else {
             self.lags_since = None;
             return None;
         };
@@ -110,19 +127,19 @@ impl CatchUp {
     }
 
     /// Goes on as far as can be seen; what is left if that is not all.
-    fn advance(&mut self, seen: &Observation) -> Result<(), String> {
+    fn advance(&mut self, seen: &Observation, left_out: &BTreeSet<At>) -> Result<(), String> {
         if let Chain::Begins = self.chain {
             self.chain = Chain::Raw(ends(&seen.classify));
         }
         if let Chain::Raw(target) = &self.chain {
-            let left = left(&seen.classify, target);
+            let left = left(&seen.classify, target, left_out);
             if left > 0 {
                 return Err(format!("the classify stage has yet to read {left} records that were there before"));
             }
             self.chain = Chain::Classified(ends(&seen.community));
         }
         if let Chain::Classified(target) = &self.chain {
-            let left = left(&seen.community, target);
+            let left = left(&seen.community, target, left_out);
             if left > 0 {
                 return Err(format!("the community stage has yet to read {left} records that were there before"));
             }
@@ -146,9 +163,9 @@ fn ends(inputs: &[InputSeen]) -> Ends {
 }
 
 /// Records, and markers of transactions among them, up to these ends.
-fn left(inputs: &[InputSeen], target: &Ends) -> Position {
+fn left(inputs: &[InputSeen], target: &Ends, left_out: &BTreeSet<At>) -> Position {
     let left = |input: &InputSeen| target.get(&input.at).map_or(0, |end| (end - input.committed).max(0));
-    inputs.iter().map(left).sum()
+    inputs.iter().filter(|input| !left_out.contains(&input.at)).map(left).sum()
 }
 
 fn unread(inputs: &[InputSeen]) -> Position {

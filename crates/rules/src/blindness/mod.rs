@@ -25,7 +25,8 @@
 //! hours by day much. That is a silence rescaled by its own rhythm (Brown et al. 2002, "The time-rescaling theorem", Neural
 //! Computation 14:325), with a robust quantile in the place of a fitted rate: the spacing of crawls is anything but Poisson. For
 //! arrivals at random, once an hour, four times the upper quartile of the longest is some eleven hours: once in 60,000 silences.
-//! No source is told of before `silent_ms`; where less than three days are known of an hour, after `silent_unlearned_ms`.
+//! No source is told of before `silent_ms`; where less than three days are known of an hour, after `silent_unlearned_ms`. One of which
+//! nothing has come for [`RETIRED_MS`] is retired: that is no silence any more.
 
 mod event_time;
 mod hysteresis;
@@ -48,7 +49,7 @@ use lag::CatchUp;
 use shares::Shares;
 use silence::Silences;
 
-pub use silence::DAYS as SILENCE_DAYS;
+pub use silence::{DAYS as SILENCE_DAYS, RETIRED_MS};
 
 /// What is judged and when. Times in milliseconds, shares from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +80,10 @@ pub struct Settings {
     pub abstained_share: f64,
     /// Share of the texts for the deep tier that it answered.
     pub deep_answered_share: f64,
+    /// For how long event time that is held closes the gate: then the pipeline goes on without the source.
+    pub hold_ms_max: i64,
+    /// Event time that moves and is further behind the clock than this is history: nobody is to be told of it as of now.
+    pub history_ms: i64,
     /// Where observations are further apart than this, the judge was blind itself: it begins to watch for what is behind anew.
     pub gap_ms_max: i64,
 }
@@ -223,8 +228,20 @@ pub struct Condition {
 pub struct Verdict {
     /// Why the pipeline is behind; `None` once all that lay in the raw topics has gone through both stages.
     pub behind: Option<String>,
+    /// It was found to lag, to be held or to read history, at more than one look, and has not caught up since: what it writes may be of
+    /// the past. At a start, while that is not known yet, it is false.
+    pub lags: bool,
+    /// What holds is all that holds: sources were learned, and [`Settings::begin_ms`] has passed since the first look.
+    pub settled: bool,
     /// What holds, in the order of [`Kind::ALL`].
     pub blind: Vec<Condition>,
+}
+
+impl Verdict {
+    /// It has caught up, and nothing holds.
+    pub fn is_well(&self) -> bool {
+        self.behind.is_none() && self.blind.is_empty()
+    }
 }
 
 /// Something that was found wrong in one observation.
@@ -241,7 +258,7 @@ struct Finding {
 /// use rules::blindness::{Judge, Observation, Settings};
 /// # let settings = Settings { begin_ms: 30_000, end_ms: 60_000, lag_ms: 60_000, held_ms: 60_000, silent_ms: 900_000,
 /// #     silent_factor: 4.0, silent_unlearned_ms: 21_600_000, share_window_ms: 600_000, records_min: 100, late_share: 0.1,
-/// #     dead_letter_share: 0.05, abstained_share: 0.5, deep_answered_share: 0.1, gap_ms_max: 30_000 };
+/// #     dead_letter_share: 0.05, abstained_share: 0.5, deep_answered_share: 0.1, hold_ms_max: 300_000, history_ms: 86_400_000, gap_ms_max: 30_000 };
 /// let mut judge = Judge::new(settings);
 /// let verdict = judge.observe(&Observation { now: 1_767_571_200_000, ..Observation::default() });
 /// assert!(verdict.behind.is_none() && verdict.blind.is_empty());
@@ -254,7 +271,9 @@ pub struct Judge {
     shares: Shares,
     silences: Silences,
     told: [Hysteresis; Kind::ALL.len()],
+    first_at: Option<EpochMs>,
     last_at: Option<EpochMs>,
+    has_learned: bool,
 }
 
 impl Judge {
@@ -267,7 +286,9 @@ impl Judge {
             shares: Shares::default(),
             silences: Silences::default(),
             told: Default::default(),
+            first_at: None,
             last_at: None,
+            has_learned: false,
         }
     }
 
@@ -282,6 +303,11 @@ impl Judge {
         self.silences.learn(topic, partition, arrivals);
     }
 
+    /// All that could be learned of the time before was learned.
+    pub fn has_learned(&mut self) {
+        self.has_learned = true;
+    }
+
     /// When something last came of a raw topic or partition, if that is known.
     pub fn last_arrival(&self, topic: &Arc<str>, partition: Option<i32>) -> Option<EpochMs> {
         self.silences.last_arrival(topic, partition)
@@ -293,7 +319,11 @@ impl Judge {
         let was_blind = self.last_at.is_some_and(|last| now - last > settings.gap_ms_max);
         self.last_at = Some(now);
         let held = self.event_time.observe(seen, settings.held_ms, was_blind);
-        let (behind, lag) = self.catch_up.observe(seen, settings.lag_ms, held.as_ref(), was_blind);
+        let history = self.event_time.history(now, settings);
+        let left_out = self.event_time.left_out(now, settings.hold_ms_max);
+        let (behind, lag) = self.catch_up.observe(seen, settings, held.as_ref(), history, &left_out, was_blind);
+        let begins = *self.first_at.get_or_insert(now);
+        let settled = self.has_learned && now - begins >= settings.begin_ms;
         self.shares.observe(now, seen.counts, settings.share_window_ms);
         let silent = self.silences.observe(seen, settings, was_blind);
         let found = [
@@ -311,7 +341,7 @@ impl Judge {
                 blind.push(Condition { kind, since, detail_en: en, detail_id: id });
             }
         }
-        Verdict { behind, blind }
+        Verdict { behind, lags: self.catch_up.lags(), settled, blind }
     }
 }
 

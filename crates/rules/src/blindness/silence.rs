@@ -10,6 +10,8 @@ use super::{At, Finding, Observation, Settings};
 
 /// Most days of which silences are remembered.
 pub const DAYS: usize = 14;
+/// A source of which nothing has come for so long, in milliseconds, is retired: nobody waits for it.
+pub const RETIRED_MS: i64 = DAYS as i64 * HOURS as i64 * HOUR_MS;
 /// Of fewer days nothing is concluded.
 const DAYS_MIN: usize = 3;
 const HOUR_MS: i64 = 3_600_000;
@@ -122,7 +124,9 @@ impl Silences {
         for (topic, end) in ends {
             self.topics.entry(topic).or_default().observe(now, end, was_blind);
         }
-        let is_silent = |rhythm: &Rhythm| rhythm.measure(now, settings) >= settings.silent_factor;
+        let is_retired = |rhythm: &Rhythm| rhythm.last_arrival.is_some_and(|last| now - last >= RETIRED_MS);
+        let is_silent =
+            |rhythm: &Rhythm| !is_retired(rhythm) && rhythm.measure(now, settings) >= settings.silent_factor;
         let topics: Vec<(&Arc<str>, EpochMs)> = self
             .topics
             .iter()

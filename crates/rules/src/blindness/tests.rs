@@ -24,6 +24,8 @@ pub(super) fn settings() -> Settings {
         dead_letter_share: 0.05,
         abstained_share: 0.5,
         deep_answered_share: 0.1,
+        hold_ms_max: 5 * MINUTE,
+        history_ms: DAY,
         gap_ms_max: 30 * SECOND,
     }
 }
@@ -437,4 +439,103 @@ fn silence_of_one() -> impl FnMut(EpochMs) -> bool {
         silences.observe(&seen(time, &input), &settings, false);
         silent
     }
+}
+
+#[test]
+fn a_start_is_behind_until_it_has_seen_all_go_through_but_says_nothing_of_the_past() {
+    let mut world = World::new();
+    world.seen.classify[0].committed = 4;
+    let verdict = world.go(5 * SECOND, |_| {});
+    assert!(verdict.behind.is_some() && !verdict.lags, "{verdict:#?}");
+    // What was there a minute ago is found to be unread: once may be a marker of a transaction, twice is a lag.
+    let mut lagging = World::new();
+    lagging.judge.ends_were(START - 61 * SECOND, BTreeMap::from([(at("posts", 0), 8)]));
+    lagging.seen.classify[0].committed = 4;
+    assert!(!lagging.go(5 * SECOND, |_| {}).lags);
+    assert!(lagging.go(5 * SECOND, |_| {}).lags);
+    lagging.seen.classify[0].committed = 9;
+    let verdict = lagging.go(5 * SECOND, |_| {});
+    assert!(verdict.behind.is_some() && verdict.lags, "until it has caught up: {verdict:#?}");
+    let verdict = lagging.go(5 * SECOND, all_well);
+    assert!(verdict.behind.is_none() && !verdict.lags, "{verdict:#?}");
+}
+
+#[test]
+fn it_is_settled_once_it_has_learned_and_looked_for_a_while() {
+    let mut world = World::new();
+    assert!(!world.go(5 * MINUTE, all_well).settled, "nothing was learned");
+    world.judge.has_learned();
+    assert!(world.go(5 * SECOND, all_well).settled);
+    let mut world = World::new();
+    world.judge.has_learned();
+    assert!(!world.go(30 * SECOND, all_well).settled);
+    assert!(world.go(5 * SECOND, all_well).settled);
+}
+
+#[test]
+fn history_that_is_read_in_time_is_behind_all_the_same() {
+    let mut world = World::new();
+    check(&world.go(MINUTE, all_well), &[], false);
+    let mut old = World::new();
+    let mut event_time = START - 400 * DAY;
+    let mut ingest = |world: &mut World| {
+        all_well(world);
+        event_time += HOUR;
+        world.seen.said.values_mut().for_each(|said| said.largest_event_time = Some(event_time));
+    };
+    let verdict = old.go(5 * MINUTE, &mut ingest);
+    check(&verdict, &[], true);
+    assert!(verdict.lags && verdict.behind.unwrap().contains("history is read"));
+    // It ends, a year ago: nothing moves, and nothing is behind.
+    let said = old.seen.said.clone();
+    let verdict = old.go(2 * MINUTE, |world| {
+        all_well(world);
+        let times = said.iter().map(|(at, said)| (at.clone(), said.largest_event_time));
+        for (at, time) in times.collect::<Vec<_>>() {
+            world.seen.said.get_mut(&at).unwrap().largest_event_time = time;
+        }
+    });
+    check(&verdict, &[], false);
+}
+
+#[test]
+fn a_source_that_holds_event_time_for_long_closes_the_gate_no_more() {
+    let mut world = World::new();
+    check(&world.go(5 * MINUTE, all_well), &[], false);
+    let (end, said) = (world.seen.classify[2].committed, world.seen.said[&at("comments", 1)]);
+    let without_one = |world: &mut World| {
+        all_well(world);
+        world.seen.classify[2].committed = end;
+        world.seen.said.insert(at("comments", 1), said);
+    };
+    check(&world.go(4 * MINUTE, without_one), &["lag", "held_watermark"], true);
+    check(&world.go(2 * MINUTE, without_one), &["lag", "held_watermark"], false);
+    // All of them: nothing goes on.
+    let verdict = world.go(10 * MINUTE, |world| world.crawl());
+    assert!(verdict.behind.is_some(), "{verdict:#?}");
+    // It is back, and has much to read.
+    let verdict = world.go(5 * SECOND, |world| {
+        all_well(world);
+        world.seen.classify[2].committed = end + 1;
+    });
+    assert!(verdict.behind.is_some() && verdict.lags, "{verdict:#?}");
+}
+
+#[test]
+fn a_retired_source_is_no_silence() {
+    let mut world = World::new();
+    world.judge = learned(&days(0, 14));
+    let first_only = |world: &mut World| {
+        world.seen.classify[1].end += 3;
+        world.seen.classify[2].end += 3;
+        world.classify();
+        world.aggregate();
+    };
+    world.seen.now = START + 14 * DAY;
+    check(&world.go(12 * HOUR, first_only), &["silent_source"], false);
+    // Nobody looks for days.
+    world.seen.now += 13 * DAY;
+    check(&world.go(2 * MINUTE, first_only), &["silent_source"], false);
+    world.seen.now += 18 * HOUR;
+    check(&world.go(2 * MINUTE, first_only), &[], false);
 }

@@ -66,7 +66,7 @@ fn differs(before: &Option<Standing>, now: &Option<Standing>) -> bool {
 }
 
 fn line_json(at: i64, standing: Option<&Standing>) -> String {
-    let value = match standing {
+    let value = match standing.filter(|standing| !standing.is_unobserved()) {
         None => json!({ "at": at, "observed": false }),
         Some(standing) => json!({
             "at": at,
@@ -99,7 +99,7 @@ mod tests {
     fn standing(behind: Option<&str>, since: i64, detail: &str) -> Option<Standing> {
         let blindness =
             Blindness { kind: BlindnessKind::Lag, since, detail_en: detail.to_owned(), detail_id: String::new() };
-        Some(Standing { behind: behind.map(str::to_owned), blind: vec![blindness] })
+        Some(Standing { behind: behind.map(str::to_owned), blind: vec![blindness], ..Standing::default() })
     }
 
     #[test]

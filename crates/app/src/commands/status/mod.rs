@@ -28,6 +28,8 @@ pub(crate) struct StatusArgs {
     wait: u64,
 }
 
+/// How long to learn when sources usually speak; of what is not learned by then nothing is concluded.
+const LEARN_FOR: Duration = Duration::from_secs(30);
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_millis(700);
 /// How many looks tell whether what does not move is read: the second shows what has not moved since the first.
@@ -48,13 +50,13 @@ pub(crate) fn run(args: &StatusArgs, config: Config) -> Result<u8> {
     } else {
         say(report.text())?;
     }
-    Ok(if verdict == Verdict::default() { OK } else { BLIND })
+    Ok(if verdict.is_well() { OK } else { BLIND })
 }
 
 fn look(args: &StatusArgs, config: &Config, judged: Settings, now: i64) -> Result<(Look, Verdict), LookError> {
     let mut look = Look::open(config, config.connection(), judged, now)?;
     let mut history = History::rough(now);
-    look.learn(&mut history, usize::MAX)?;
+    look.learn(&mut history, usize::MAX, LEARN_FOR);
     let until = Instant::now() + Duration::from_secs(args.wait);
     let mut looks = 0;
     loop {

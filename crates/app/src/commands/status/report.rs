@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use record::{EpochMs, Position, StageName};
-use rules::blindness::{At, Said, Verdict};
+use rules::blindness::{At, RETIRED_MS, Said, Verdict};
 use serde_json::{Value, json};
 
 use crate::commands::times::length;
@@ -23,7 +23,8 @@ pub(super) struct Report {
     /// The raw partitions: what was last said of each, and when something last came.
     sources: BTreeMap<At, (Option<Said>, Option<EpochMs>)>,
     event_time: EventTime,
-    letters: BTreeMap<String, u64>,
+    /// `None`: they cannot be read.
+    letters: Option<BTreeMap<String, u64>>,
     more_letters: bool,
 }
 
@@ -45,7 +46,8 @@ impl Report {
             (at.clone(), (look.said().get(at).copied(), look.last_arrival(at)))
         };
         let sources: BTreeMap<_, _> = raw.map(source).collect();
-        let (letters, more_letters) = look.letters();
+        let (letters, more_letters) =
+            look.letters().map_or((None, false), |(letters, more)| (Some(letters.clone()), more));
         let groups = [
             (StageName::Classify, config.classify.group_id.clone()),
             (StageName::Community, config.community.group_id.clone()),
@@ -57,7 +59,7 @@ impl Report {
             inputs,
             event_time: EventTime::of(sources.values().filter_map(|(said, _)| *said), config.disorder_ms),
             sources,
-            letters: letters.clone(),
+            letters,
             more_letters,
         }
     }
@@ -78,6 +80,7 @@ impl Report {
                 "topic": &*at.topic,
                 "partition": at.partition,
                 "last_arrival": arrived,
+                "retired": arrived.is_some_and(|arrived| self.is_retired(arrived)),
                 "heard_at": said.map(|said| said.heard_at),
                 "position": said.map(|said| said.position),
                 "largest_event_time": said.and_then(|said| said.largest_event_time),
@@ -95,7 +98,9 @@ impl Report {
                 "delay_ms": self.delay_ms(),
             },
             "sources": sources.collect::<Vec<_>>(),
-            "dead_letters": {"last_hour": self.letters.values().sum::<u64>(), "by_reason": self.letters, "more": self.more_letters},
+            "dead_letters": self.letters.as_ref().map(|letters| json!({
+                "last_hour": letters.values().sum::<u64>(), "by_reason": letters, "more": self.more_letters,
+            })),
         })
     }
 
@@ -163,13 +168,21 @@ impl Report {
         for (at, (said, arrived)) in &self.sources {
             table.add_row([
                 at.to_string(),
-                ago(*arrived),
+                match *arrived {
+                    Some(at) if self.is_retired(at) => format!("{}: retired", ago(Some(at))),
+                    other => ago(other),
+                },
                 ago(said.map(|said| said.heard_at)),
                 said.and_then(|said| said.largest_event_time).map_or_else(|| "-".to_owned(), time),
                 said.map_or("-", |said| if said.caught_up { "yes" } else { "no" }).to_owned(),
             ]);
         }
         table
+    }
+
+    /// Nothing has come for so long that nobody waits for it.
+    fn is_retired(&self, arrived: EpochMs) -> bool {
+        self.now - arrived >= RETIRED_MS
     }
 
     fn delay_ms(&self) -> Option<i64> {
@@ -188,8 +201,9 @@ impl Report {
     }
 
     fn letter_words(&self) -> String {
-        let sum: u64 = self.letters.values().sum();
-        let reasons: Vec<String> = self.letters.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        let Some(letters) = &self.letters else { return "they cannot be read".to_owned() };
+        let sum: u64 = letters.values().sum();
+        let reasons: Vec<String> = letters.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
         match (sum, self.more_letters) {
             (0, _) => "none".to_owned(),
             (_, false) => format!("{sum} ({})", reasons.join(", ")),
@@ -251,7 +265,7 @@ mod tests {
             inputs: vec![input, never],
             sources: BTreeMap::from([(at, (Some(said), Some(40_000)))]),
             event_time: EventTime::of([said].into_iter(), 10_000),
-            letters: BTreeMap::from([("malformed".to_owned(), 3), ("null_value".to_owned(), 1)]),
+            letters: Some(BTreeMap::from([("malformed".to_owned(), 3), ("null_value".to_owned(), 1)])),
             more_letters: false,
         }
     }

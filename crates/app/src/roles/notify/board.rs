@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use record::EpochMs;
 
-use self::blind::{blind_id, blind_row, inhibited_by};
+use self::blind::{blind_id, blind_row, inhibited_by, is_of_kind};
 use self::entry::{Entry, Source, Waiting};
 use super::row::{BLIND, Progress, Row, State, Told};
 use super::standing::{Blindness, Standing};
@@ -90,6 +90,10 @@ pub(super) struct Board {
     catching_up: BTreeSet<i32>,
     /// `None`: nobody has looked how the pipeline stands.
     behind: Option<bool>,
+    /// It is known to lag.
+    lags: bool,
+    /// What is known of blindness is all.
+    settled: bool,
     blind: Vec<Blindness>,
     tells_blindness: bool,
     notes: Vec<Note>,
@@ -104,6 +108,8 @@ impl Board {
             next_number: 0,
             catching_up: BTreeSet::new(),
             behind: None,
+            lags: false,
+            settled: false,
             blind: Vec::new(),
             tells_blindness: false,
             notes: Vec::new(),
@@ -146,6 +152,13 @@ impl Board {
             if !passes || row.state == State::Pending || (row.state == State::Resolved && alert.fired_at.is_none()) {
                 return;
             }
+            if row.state == State::Resolved {
+                // Nobody was told that it was on, nor ever will be.
+                if !seen {
+                    self.notes.push(Note::Unsent { notification_id: row.notification_id(), why: Why::CameAndWent });
+                }
+                return;
+            }
             if self.entries.len() >= self.rules.alerts_max && !self.make_room() {
                 self.notes.push(Note::Unsent { notification_id: row.notification_id(), why: Why::Limit });
                 return;
@@ -158,8 +171,8 @@ impl Board {
         }
         entry.source = source;
         let is_old = |at: EpochMs| now - at > self.rules.behind_ms;
-        let late = source != Source::Observer
-            && (self.behind == Some(true) || written_at.is_some_and(is_old) || is_old(row.changed_at()));
+        let late =
+            source != Source::Observer && (self.lags || written_at.is_some_and(is_old) || is_old(row.changed_at()));
         let row = Arc::new(row);
         if entry.is_news(&row) {
             let number = self.next_number;
@@ -198,25 +211,33 @@ impl Board {
     /// Takes in how the pipeline stands; `None`: nobody has looked.
     pub(super) fn observe(&mut self, standing: Option<&Standing>, now: EpochMs) {
         let Some(standing) = standing else {
-            self.behind = None;
+            (self.behind, self.lags, self.settled) = (None, false, false);
             return;
         };
-        if standing.behind.is_some() && self.behind != Some(true) {
+        if standing.lags && !self.lags {
             let others = self.entries.values_mut().filter(|entry| entry.source != Source::Observer);
             others.flat_map(|entry| &mut entry.waiting).for_each(|waiting| waiting.late = true);
         }
-        self.behind = Some(standing.behind.is_some());
+        (self.behind, self.lags, self.settled) = (Some(standing.behind.is_some()), standing.lags, standing.settled);
         if self.blind != standing.blind {
             self.blind.clone_from(&standing.blind);
         }
-        let current: BTreeMap<String, Blindness> = match self.tells_blindness {
-            true => self.blind.iter().map(|blindness| (blind_id(blindness), blindness.clone())).collect(),
-            false => BTreeMap::new(),
-        };
-        let ours = |(id, entry): (&String, &Entry)| (entry.source == Source::Observer).then(|| id.clone());
-        for id in self.entries.iter().filter_map(ours).collect::<Vec<_>>() {
-            let is_over = self.entries.get(&id).is_some_and(Entry::is_over);
-            if self.tells_blindness && !current.contains_key(&id) && !is_over {
+        if self.tells_blindness {
+            self.tell_blindness(now);
+        }
+    }
+
+    /// What is told already goes on under its id, whenever an observer that has just begun says that it began.
+    fn tell_blindness(&mut self, now: EpochMs) {
+        let lasts =
+            |(id, entry): (&String, &Entry)| (entry.source == Source::Observer && !entry.is_over()).then(|| id.clone());
+        let lasting: Vec<String> = self.entries.iter().filter_map(lasts).collect();
+        let known = |blindness: &Blindness| lasting.iter().find(|id| is_of_kind(id, blindness.kind)).cloned();
+        let id_of = |blindness: &Blindness| known(blindness).unwrap_or_else(|| blind_id(blindness));
+        let current: BTreeMap<String, Blindness> =
+            self.blind.iter().map(|blindness| (id_of(blindness), blindness.clone())).collect();
+        for id in lasting.iter().cloned() {
+            if self.settled && !current.contains_key(&id) {
                 let row = blind_row(&id, State::Resolved, None, now);
                 self.take_from(Source::Observer, row, None, false, now);
             }
@@ -244,7 +265,7 @@ impl Board {
             while entry.waiting.len() > 1 && entry.waiting[0].late {
                 entry.drop_first(entry.held.unwrap_or(Why::Superseded), &mut self.notes);
             }
-            let hold = entry.hold(!self.blind.is_empty(), now);
+            let hold = entry.hold(!self.blind.is_empty() || !self.settled, now);
             if let Some(why) = hold {
                 entry.keep_back(why, &mut self.notes);
             }

@@ -25,13 +25,16 @@ pub(crate) use look::{Look, LookError};
 
 /// How much of the history of raw topics is asked for at each look: it takes some minutes, and burdens brokers little.
 const HISTORY_ASKS_PER_LOOK: usize = 50;
+/// And no longer than this.
+const HISTORY_TIME_PER_LOOK: Duration = Duration::from_secs(2);
 /// After so many looks in vain in a row all clients are made anew.
 const FAILURES_MAX: u32 = 6;
 /// How often to see whether the end is asked for.
 const TURN: Duration = Duration::from_millis(50);
 
 /// Starts the thread. `standing` is empty until it has looked, while no broker answers, and once it has ended: nothing is known
-/// then, and whoever reads it must take the pipeline for one that is behind.
+/// then, and whoever reads it must take the pipeline for one that is behind. Where nothing was seen for longer than it may be, that
+/// itself is what it says.
 ///
 /// # Errors
 /// If there is no thread to be had.
@@ -64,16 +67,21 @@ impl Observer {
         let interval = Duration::from_millis(settings.interval_ms);
         let trusted = Duration::from_millis(settings.judged.gap_ms_max.unsigned_abs());
         let mut watching: Option<(Look, History)> = None;
+        let mut blind_since: Option<record::EpochMs> = None;
         let (mut failures, mut seen_at) = (0, Instant::now());
         while !self.surroundings.shutdown.is_requested() {
             let began = Instant::now();
             match self.look(&mut watching) {
                 Ok(verdict) => {
-                    (failures, seen_at) = (0, Instant::now());
+                    (failures, seen_at, blind_since) = (0, Instant::now(), None);
                     if self.told.swap(false, Ordering::Relaxed) {
                         tracing::info!("the pipeline is seen again");
                     }
-                    self.say(Some(&verdict));
+                    self.say(Some(standing_of(&verdict)));
+                    // What is known is said first: history takes its time.
+                    if let Some((look, history)) = &mut watching {
+                        look.learn(history, HISTORY_ASKS_PER_LOOK, HISTORY_TIME_PER_LOOK);
+                    }
                 }
                 Err(error) => {
                     failures += 1;
@@ -81,7 +89,10 @@ impl Observer {
                         tracing::warn!(%error, "the pipeline cannot be looked at; trying again");
                     }
                     if seen_at.elapsed() >= trusted {
-                        self.say(None);
+                        let now = self.surroundings.clock.now_ms();
+                        let elapsed = i64::try_from(seen_at.elapsed().as_millis()).unwrap_or(0);
+                        let since = *blind_since.get_or_insert(now - elapsed);
+                        self.say(Some(unobserved(since, &error)));
                     }
                     // What was learned is learned again; a client that has lost its way never answers.
                     if failures % FAILURES_MAX == 0 {
@@ -97,7 +108,7 @@ impl Observer {
 
     fn look(&self, watching: &mut Option<(Look, History)>) -> Result<Verdict, LookError> {
         let Surroundings { config, connection, clock, .. } = &self.surroundings;
-        let (look, history) = match watching {
+        let (look, _) = match watching {
             Some(watching) => watching,
             None => {
                 let now = clock.now_ms();
@@ -105,13 +116,10 @@ impl Observer {
                 watching.insert((look, History::whole(now)))
             }
         };
-        let verdict = look.observe(clock.now_ms())?;
-        look.learn(history, HISTORY_ASKS_PER_LOOK)?;
-        Ok(verdict)
+        look.observe(clock.now_ms())
     }
 
-    fn say(&self, verdict: Option<&Verdict>) {
-        let standing = verdict.map(standing_of);
+    fn say(&self, standing: Option<Standing>) {
         self.surroundings.metrics.standing(standing.as_ref());
         // A reader that panicked has nothing to do with what stands there.
         let mut said = self.standing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -147,7 +155,26 @@ pub(crate) fn standing_of(verdict: &Verdict) -> Standing {
         detail_en: condition.detail_en.clone(),
         detail_id: condition.detail_id.clone(),
     });
-    Standing { behind: verdict.behind.clone(), blind: blindness.collect() }
+    Standing {
+        behind: verdict.behind.clone(),
+        lags: verdict.lags,
+        settled: verdict.settled,
+        blind: blindness.collect(),
+    }
+}
+
+/// Nothing was seen since then: what else there is nobody knows, and nothing of it is over.
+fn unobserved(since: record::EpochMs, why: &LookError) -> Standing {
+    let blindness = Blindness {
+        kind: BlindnessKind::Unobserved,
+        since,
+        detail_en: format!("Nobody sees how the pipeline stands: {why}. Do brokers answer, and is every topic there?"),
+        detail_id: format!(
+            "Tidak terlihat bagaimana keadaan pipeline: {why}. Apakah broker menjawab, dan semua topik ada?"
+        ),
+    };
+    let behind = format!("it cannot be looked at: {why}");
+    Standing { behind: Some(behind), lags: false, settled: false, blind: vec![blindness] }
 }
 
 const fn kind_of(kind: Kind) -> BlindnessKind {
@@ -165,7 +192,11 @@ const fn kind_of(kind: Kind) -> BlindnessKind {
 impl Metrics {
     /// Shows how the pipeline stands; what is not known counts as behind.
     fn standing(&self, standing: Option<&Standing>) {
-        let holds = |kind| standing.map(|standing| standing.blind.iter().any(|blindness| blindness.kind == kind));
+        let is_seen = standing.is_some_and(|standing| !standing.is_unobserved());
+        let holds = |kind| {
+            let holds = standing.map(|standing| standing.blind.iter().any(|blindness| blindness.kind == kind));
+            holds.filter(|_| is_seen || kind == BlindnessKind::Unobserved)
+        };
         let blind = BlindnessKind::ALL.map(|kind| (kind.as_str(), holds(kind)));
         self.observed(standing.is_none_or(|standing| standing.behind.is_some()), &blind);
     }
@@ -203,7 +234,11 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(kind_of(kind).as_str(), kind.as_str());
         }
-        assert_eq!(BlindnessKind::ALL.map(BlindnessKind::as_str), Kind::ALL.map(Kind::as_str));
+        // One more is the observer's own.
+        assert_eq!(
+            BlindnessKind::ALL[..7].iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+            Kind::ALL.map(Kind::as_str)
+        );
     }
 
     #[test]
@@ -216,7 +251,8 @@ mod tests {
             detail_en: "en".to_owned(),
             detail_id: "id".to_owned(),
         };
-        observer.say(Some(&Verdict { behind: None, blind: vec![condition] }));
+        let verdict = Verdict { blind: vec![condition], ..Verdict::default() };
+        observer.say(Some(standing_of(&verdict)));
         let said = standing.lock().unwrap().clone().unwrap();
         assert_eq!((said.behind, said.blind[0].kind, said.blind[0].since), (None, BlindnessKind::Lag, 7));
         let text = metrics.text();
@@ -229,6 +265,19 @@ mod tests {
         assert_eq!(*standing.lock().unwrap(), None);
         let text = metrics.text();
         assert!(text.contains("sinyal_behind 1") && !text.contains("sinyal_blind{"), "{text}");
+    }
+
+    #[test]
+    fn that_nothing_is_seen_is_told_and_nothing_else_is_over_by_it() {
+        let observer = observer();
+        let error = LookError::Missing { topic: "raw".to_owned(), bootstrap: "b".to_owned() };
+        observer.say(Some(unobserved(7, &error)));
+        let said = observer.standing.lock().unwrap().clone().unwrap();
+        assert!(said.behind.as_ref().unwrap().contains("topic raw is missing") && !said.settled && !said.lags);
+        assert_eq!((said.blind[0].kind, said.blind[0].since), (BlindnessKind::Unobserved, 7));
+        let text = observer.surroundings.metrics.text();
+        assert!(text.contains("sinyal_blind{kind=\"unobserved\"} 1"), "{text}");
+        assert!(!text.contains("sinyal_blind{kind=\"lag\"}"), "of the others nothing is known: {text}");
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub(super) fn look(observed: &Observed) {
         Some(Blindness { kind, since, detail_en: format!("blind: {name}"), detail_id: format!("buta: {name}") })
     };
     let standing = pretended.map(|Pretended { behind, blind }| Standing {
+        lags: behind.is_some(),
         behind,
+        settled: true,
         blind: blind.into_iter().filter_map(blindness).collect(),
     });
     if let Ok(mut observed) = observed.lock() {

@@ -7,8 +7,19 @@ use record::EpochMs;
 pub(crate) struct Standing {
     /// Why it is behind; `None`: it has caught up.
     pub(crate) behind: Option<String>,
+    /// It is known to lag: what it writes now may be of the past.
+    pub(crate) lags: bool,
+    /// `blind` is all that there is: false for a while after a start, when not all is learned yet.
+    pub(crate) settled: bool,
     /// What it does not see, each once.
     pub(crate) blind: Vec<Blindness>,
+}
+
+impl Standing {
+    /// Nobody sees how it stands.
+    pub(crate) fn is_unobserved(&self) -> bool {
+        self.blind.iter().any(|blindness| blindness.kind == BlindnessKind::Unobserved)
+    }
 }
 
 /// Something that the pipeline does not see.
@@ -41,11 +52,13 @@ pub(crate) enum BlindnessKind {
     DegradedClassifier,
     /// Nothing comes of a whole source.
     SilentSource,
+    /// The observer itself sees nothing.
+    Unobserved,
 }
 
 impl BlindnessKind {
     /// Every kind.
-    pub(crate) const ALL: [BlindnessKind; 7] = [
+    pub(crate) const ALL: [BlindnessKind; 8] = [
         BlindnessKind::Lag,
         BlindnessKind::HeldWatermark,
         BlindnessKind::Late,
@@ -53,6 +66,7 @@ impl BlindnessKind {
         BlindnessKind::Abstention,
         BlindnessKind::DegradedClassifier,
         BlindnessKind::SilentSource,
+        BlindnessKind::Unobserved,
     ];
 
     /// The name in ids, labels and metrics.
@@ -65,6 +79,7 @@ impl BlindnessKind {
             BlindnessKind::Abstention => "abstention",
             BlindnessKind::DegradedClassifier => "degraded_classifier",
             BlindnessKind::SilentSource => "silent_source",
+            BlindnessKind::Unobserved => "unobserved",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use record::EpochMs;
 
 use super::super::row::{BLIND, Row, SILENCE, State};
-use super::super::standing::Blindness;
+use super::super::standing::{Blindness, BlindnessKind};
 
 /// Why an alert is not to be believed.
 pub(super) fn inhibited_by(row: &Row, blind: &[Blindness]) -> Option<String> {
@@ -21,6 +21,12 @@ pub(super) fn inhibited_by(row: &Row, blind: &[Blindness]) -> Option<String> {
 
 pub(super) fn blind_id(blindness: &Blindness) -> String {
     record::encode_key(&[BLIND, blindness.kind.as_str(), &blindness.since.to_string()])
+}
+
+/// Whether an id is of the system's own alerts of a kind.
+pub(super) fn is_of_kind(id: &str, kind: BlindnessKind) -> bool {
+    let rest = id.strip_prefix(BLIND).and_then(|rest| rest.strip_prefix('|'));
+    rest.and_then(|rest| rest.split('|').next()) == Some(kind.as_str())
 }
 
 /// A row of the system's own alert, by its id; its words are known while it lasts.

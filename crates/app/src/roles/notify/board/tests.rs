@@ -67,7 +67,7 @@ impl Bench {
         let rules = Rules { filter, behind_ms: BEHIND_MS, alerts_max: 100, resend_ms: 60_000 };
         let mut board = Board::new(rules);
         board.assigned(BTreeSet::from([0]), true);
-        board.observe(Some(&Standing::default()), NOW);
+        board.observe(Some(&Standing { settled: true, ..Standing::default() }), NOW);
         Bench { board, now: NOW }
     }
 
@@ -88,7 +88,11 @@ impl Bench {
     }
 
     fn see(&mut self, behind: Option<&str>, blind: &[Blindness]) {
-        let standing = Standing { behind: behind.map(str::to_owned), blind: blind.to_vec() };
+        self.see_at_first(behind, behind.is_some(), true, blind);
+    }
+
+    fn see_at_first(&mut self, behind: Option<&str>, lags: bool, settled: bool, blind: &[Blindness]) {
+        let standing = Standing { behind: behind.map(str::to_owned), lags, settled, blind: blind.to_vec() };
         self.board.observe(Some(&standing), self.now);
     }
 
@@ -279,6 +283,61 @@ fn blindness_that_was_told_ends_after_a_restart() {
     assert_eq!(over.told(), [format!("{blind}#2")]);
     over.see(None, &[]);
     assert_eq!(over.told(), [] as [String; 0]);
+}
+
+#[test]
+fn a_start_forgets_no_blindness() {
+    let mut before = Bench::new(Filter::default());
+    before.see(None, &[lag(NOW)]);
+    let due = before.board.next(NOW).unwrap();
+    let told = before.board.settle(&due.row, true, NOW);
+    let blind = format!("blind|lag|{NOW}");
+    let mut bench = Bench::restarted(Filter::default());
+    bench.board.restore(&blind, None, told);
+    bench.board.reached_end(0);
+    let mut silence = row("1", State::Firing, 2, NOW);
+    silence.alert.rule = SILENCE_RULE.into();
+    bench.see_at_first(None, false, false, &[]);
+    bench.take(silence);
+    assert_eq!(bench.told(), [] as [String; 0], "nobody knows yet whether it sees everything");
+    // It lasts, and is found anew.
+    bench.see_at_first(None, false, false, &[lag(NOW + 40_000)]);
+    bench.see(None, &[lag(NOW + 40_000)]);
+    assert_eq!(bench.told(), [] as [String; 0], "it is the same");
+    bench.see(None, &[]);
+    assert_eq!(bench.told(), [id("1", 2), format!("{blind}#2")]);
+    // Another one later is another alert.
+    bench.see(None, &[lag(NOW + HOUR)]);
+    assert_eq!(bench.told(), [format!("blind|lag|{}#1", NOW + HOUR)]);
+}
+
+#[test]
+fn while_a_start_waits_to_see_the_pipeline_through_no_change_is_given_up() {
+    let mut bench = Bench::restarted(Filter::default());
+    for (state, transition) in [(State::Firing, 2), (State::Acknowledged, 3), (State::Resolved, 4)] {
+        bench.take(row("1", state, transition, NOW));
+    }
+    bench.board.reached_end(0);
+    bench.see_at_first(Some("yet to read 3 records"), false, false, &[]);
+    assert_eq!(bench.told(), [] as [String; 0]);
+    bench.see_at_first(None, false, false, &[]);
+    assert_eq!(bench.told(), [id("1", 2), id("1", 3), id("1", 4)]);
+    assert_eq!(bench.unsent(), []);
+}
+
+#[test]
+fn what_is_over_and_was_never_told_takes_no_room() {
+    let mut bench = Bench::restarted(Filter::default());
+    for number in 0..200 {
+        bench.take(row(&format!("n{number}"), State::Resolved, 3, NOW));
+    }
+    bench.board.take(row("seen", State::Resolved, 3, NOW), 0, Some(NOW), true, NOW);
+    bench.take(row("on", State::Firing, 2, NOW));
+    bench.board.reached_end(0);
+    assert_eq!(bench.told(), [id("on", 2)]);
+    let unsent = bench.unsent();
+    assert_eq!(unsent.len(), 200);
+    assert!(unsent.iter().all(|(_, why)| *why == Why::CameAndWent));
 }
 
 #[test]

@@ -63,7 +63,8 @@ impl Group {
         self.offsets.committed(partitions)
     }
 
-    /// How it stands. What has a gap before its end that did not change since the look before is read, to see whether it is one.
+    /// How it stands. What has a gap before its end that did not change since the look before, if there was one, is read, to see
+    /// whether it is one.
     pub(super) fn inputs(
         &mut self,
         partitions: &[Partition],
@@ -77,7 +78,8 @@ impl Group {
             let Some(&end) = ends.get(partition) else { continue };
             let said = committed.get(partition).copied().flatten();
             let position = said.unwrap_or_else(|| first(partition)).min(end);
-            let stands = self.before.get(partition) == Some(&said);
+            // At the first look too: what was committed long ago is most likely followed by nothing but a marker.
+            let stands = self.before.get(partition).is_none_or(|before| *before == said);
             let mut reached = position;
             if position < end && stands && said.is_some() {
                 let probe = self.probed.get(partition).copied().filter(|probe| probe.committed == position);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kafka_io::admin::AdminError;
 use kafka_io::offsets::{Offsets, Partition};
@@ -51,10 +52,8 @@ impl History {
         self.next > self.until
     }
 
-    /// Asks some of the questions that are left, and has the judge learn from the answers.
-    ///
-    /// # Errors
-    /// If a broker does not answer; the same is asked again then.
+    /// Asks some of the questions that are left for at most so long, and has the judge learn from the answers. One that nobody answers
+    /// is stepped over: what came then counts as having come by the next.
     pub(super) fn ask(
         &mut self,
         offsets: &Offsets,
@@ -62,22 +61,40 @@ impl History {
         ends: &BTreeMap<Partition, Position>,
         judge: &mut Judge,
         questions: usize,
-    ) -> Result<(), AdminError> {
+        time: Duration,
+    ) {
+        let began = Instant::now();
+        let answers = |at| offsets.at_times(partitions.iter().map(|partition| (partition, at)));
         for _ in 0..questions {
-            if self.is_done() || partitions.is_empty() {
-                return Ok(());
+            if self.is_done() || began.elapsed() >= time {
+                break;
             }
-            let at = self.next;
-            let answers = offsets.at_times(partitions.iter().map(|partition| (partition, at)))?;
-            // A partition without a record since then has come to its end by then.
-            let come = answers.into_iter().map(|(partition, position)| {
-                let end = ends.get(&partition).copied().unwrap_or(0);
-                (partition, position.unwrap_or(end))
-            });
-            self.take(at, come, judge);
-            self.next += self.step_ms;
+            self.one_question(answers, ends, judge);
         }
-        Ok(())
+        if self.is_done() {
+            judge.has_learned();
+        }
+    }
+
+    fn one_question(
+        &mut self,
+        answers: impl Fn(EpochMs) -> Result<BTreeMap<Partition, Option<Position>>, AdminError>,
+        ends: &BTreeMap<Partition, Position>,
+        judge: &mut Judge,
+    ) {
+        let at = self.next;
+        self.next += self.step_ms;
+        match answers(at) {
+            Err(error) => tracing::debug!(%error, at, "a question about the past is stepped over"),
+            Ok(answers) => {
+                // A partition without a record since then has come to its end by then.
+                let come = answers.into_iter().map(|(partition, position)| {
+                    let end = ends.get(&partition).copied().unwrap_or(0);
+                    (partition, position.unwrap_or(end))
+                });
+                self.take(at, come, judge);
+            }
+        }
     }
 
     fn take(&mut self, at: EpochMs, come: impl Iterator<Item = (Partition, Position)>, judge: &mut Judge) {
@@ -155,6 +172,22 @@ mod tests {
         assert_eq!(judge.last_arrival(&topic, Some(0)), Some(5 * FINE_MS));
         assert_eq!(judge.last_arrival(&topic, Some(1)), None, "it came once: no silence is known");
         assert_eq!(judge.last_arrival(&topic, None), Some(5 * FINE_MS));
+    }
+
+    #[test]
+    fn a_question_that_nobody_answers_is_stepped_over() {
+        let partition: Partition = ("raw".into(), 0);
+        let mut history = History::since(0, 4 * FINE_MS, FINE_MS);
+        let mut judge = judge();
+        let ends = BTreeMap::from([(partition.clone(), 9)]);
+        while !history.is_done() {
+            let answers = |at: EpochMs| match at / FINE_MS {
+                2 => Err(AdminError::Unreachable { bootstrap: "b".to_owned(), detail: "away".to_owned() }),
+                number => Ok(BTreeMap::from([(partition.clone(), Some(number))])),
+            };
+            history.one_question(answers, &ends, &mut judge);
+        }
+        assert_eq!(judge.last_arrival(&partition.0, Some(0)), Some(4 * FINE_MS));
     }
 
     #[test]

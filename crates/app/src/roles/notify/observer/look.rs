@@ -59,13 +59,20 @@ pub(crate) struct Look {
     community: Group,
     partitions: Partitions,
     interactions: Interactions,
-    rows: Rows,
-    letters: Letters,
+    /// `None` while they cannot be read: then less is known, and all else is judged still.
+    rows: Option<Rows>,
+    letters: Option<Letters>,
+    /// That they cannot be read was told.
+    complained: bool,
+    config: Arc<Config>,
+    connection: Connection,
     judge: Judge,
     settings: Settings,
     /// What the classify group had committed at the look before; at first where the logs ended when shares begin to be taken.
     consumed_to: BTreeMap<Partition, Position>,
     inputs: Vec<InputLag>,
+    /// The ends that were seen last, of what is looked at: a partition without a leader does not hide the others.
+    ends: BTreeMap<Partition, Position>,
 }
 
 #[derive(Debug)]
@@ -122,9 +129,7 @@ impl Look {
         let end = ends.get(&(Arc::clone(&classified), 0)).copied().unwrap_or(0);
         let since = now - settings.share_window_ms;
         let interactions = Interactions::open(config, connection, offsets, end, since)?;
-        let rows = Rows::open(config, connection, offsets, since)?;
-        let letters = Letters::open(&topics.dead_letters, connection, offsets, now)?;
-        Ok(Look {
+        let mut look = Look {
             bootstrap,
             raw,
             classified,
@@ -133,13 +138,19 @@ impl Look {
             community,
             partitions,
             interactions,
-            rows,
-            letters,
+            rows: None,
+            letters: None,
+            complained: false,
+            config: Arc::new(config.clone()),
+            connection: connection.clone(),
             judge,
             settings,
             consumed_to,
             inputs: Vec::new(),
-        })
+            ends,
+        };
+        look.open_what_else_there_is(now, since);
+        Ok(look)
     }
 
     /// Looks, and judges what it sees.
@@ -152,16 +163,11 @@ impl Look {
     }
 
     /// Has the judge learn when raw topics usually speak, by some of the questions that are left to ask.
-    ///
-    /// # Errors
-    /// If brokers do not tell.
-    pub(crate) fn learn(&mut self, history: &mut History, questions: usize) -> Result<(), LookError> {
-        if history.is_done() {
-            return Ok(());
+    /// No longer than so long; what nobody answers is not learned.
+    pub(crate) fn learn(&mut self, history: &mut History, questions: usize, time: Duration) {
+        if !history.is_done() {
+            history.ask(&self.classify.offsets, &self.partitions.raw, &self.ends, &mut self.judge, questions, time);
         }
-        let offsets = &self.classify.offsets;
-        let ends = offsets.ends(&self.partitions.raw)?;
-        Ok(history.ask(offsets, &self.partitions.raw, &ends, &mut self.judge, questions)?)
     }
 
     /// How far both groups had come at the last look.
@@ -180,8 +186,52 @@ impl Look {
     }
 
     /// Dead letters of the last hour by reason; and whether there are more than were looked at.
-    pub(crate) fn letters(&self) -> (&BTreeMap<String, u64>, bool) {
-        self.letters.by_reason()
+    /// `None`: they cannot be read.
+    pub(crate) fn letters(&self) -> Option<(&BTreeMap<String, u64>, bool)> {
+        self.letters.as_ref().map(Letters::by_reason)
+    }
+
+    /// Opens what of rows and dead letters is not open.
+    fn open_what_else_there_is(&mut self, now: EpochMs, since: EpochMs) {
+        let (config, connection, offsets) = (&self.config, &self.connection, &self.classify.offsets);
+        let mut trouble = None;
+        if self.rows.is_none() {
+            let opened = Rows::open(config, connection, offsets, since);
+            self.rows = opened.map_err(|error| trouble = Some(error)).ok();
+        }
+        if self.letters.is_none() {
+            let opened = Letters::open(&config.topics.dead_letters, connection, offsets, now);
+            self.letters = opened.map_err(|error| trouble = Some(error)).ok();
+        }
+        if let Some(error) = trouble {
+            self.complain(&error);
+        }
+    }
+
+    /// Counts late interactions in rows, and dead letters, as far as they can be read.
+    fn count_what_else_there_is(&mut self, now: EpochMs, since: EpochMs, counts: &mut Counts) {
+        let rows = self.rows.as_mut().map(|rows| rows.follow(since, counts));
+        let letters = self.letters.as_mut().map(|letters| letters.follow(&self.classify.offsets, now, since));
+        match (rows, letters) {
+            (Some(Ok(())), Some(Ok(letters))) => (counts.dead_letters, self.complained) = (letters, false),
+            (rows, letters) => {
+                let mut trouble = rows.and_then(Result::err);
+                match letters {
+                    Some(Ok(letters)) => counts.dead_letters = letters,
+                    Some(Err(error)) => trouble = Some(error),
+                    None => {}
+                }
+                if let Some(error) = trouble {
+                    self.complain(&error);
+                }
+            }
+        }
+    }
+
+    fn complain(&mut self, error: &LookError) {
+        if !std::mem::replace(&mut self.complained, true) {
+            tracing::warn!(%error, "rows of metrics or dead letters cannot be looked at; all else is judged still");
+        }
     }
 
     /// The order matters: what a stage reads and has committed is asked for before the ends of what it writes, so that what it has
@@ -192,11 +242,13 @@ impl Look {
             self.partitions =
                 Partitions::ask(&self.classify, &self.raw, &self.classified, &self.also, &self.bootstrap)?;
             self.partitions.first = first;
+            self.open_what_else_there_is(now, now - self.settings.share_window_ms);
         }
-        let mut ends = self.classify.offsets.ends(&self.partitions.raw)?;
+        let mut ends = ends_of(&self.classify, &self.partitions.raw, &self.ends)?;
         let classify_committed = self.classify.committed(&self.partitions.raw)?;
         let community_committed = self.community.committed(&self.partitions.community)?;
-        ends.extend(self.community.offsets.ends(&self.partitions.community)?);
+        ends.extend(ends_of(&self.community, &self.partitions.community, &self.ends)?);
+        self.ends.clone_from(&ends);
         let reads = |topic: &Arc<str>| {
             *topic == self.classified
                 || community_committed.iter().any(|((of, _), committed)| of == topic && committed.is_some())
@@ -214,8 +266,7 @@ impl Look {
         let since = now - self.settings.share_window_ms;
         let end = ends.get(&(Arc::clone(&self.classified), 0)).copied().unwrap_or(0);
         self.interactions.follow(end, since, &mut counts)?;
-        self.rows.follow(since, &mut counts)?;
-        counts.dead_letters = self.letters.follow(&self.classify.offsets, now, since)?;
+        self.count_what_else_there_is(now, since, &mut counts);
         let observation = Observation {
             now,
             classify: classify.iter().map(seen).collect(),
@@ -237,6 +288,34 @@ impl Look {
             consumed += before.map_or(0, |before| u64::try_from(committed - before).unwrap_or(0));
         }
         consumed
+    }
+}
+
+/// The ends of these. Where the brokers do not tell all of them, each is asked by itself, and of one that has no leader the end that
+/// was seen last counts.
+fn ends_of(
+    group: &Group,
+    partitions: &[Partition],
+    before: &BTreeMap<Partition, Position>,
+) -> Result<BTreeMap<Partition, Position>, AdminError> {
+    let error = match group.offsets.ends(partitions) {
+        Ok(ends) => return Ok(ends),
+        Err(error) => error,
+    };
+    let mut ends = group.offsets.ends_one_by_one(partitions, ASK_TIMEOUT);
+    if ends.is_empty() {
+        return Err(error);
+    }
+    fill(&mut ends, partitions, before);
+    Ok(ends)
+}
+
+/// What is not known is as it was.
+fn fill(ends: &mut BTreeMap<Partition, Position>, of: &[Partition], before: &BTreeMap<Partition, Position>) {
+    for partition in of {
+        if let (false, Some(&end)) = (ends.contains_key(partition), before.get(partition)) {
+            ends.insert(partition.clone(), end);
+        }
     }
 }
 
@@ -277,5 +356,19 @@ impl Partitions {
             self.first.insert(partition, first.unwrap_or(end));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_without_a_leader_stands_where_it_was_seen_last() {
+        let at = |number| -> Partition { ("raw".into(), number) };
+        let mut ends = BTreeMap::from([(at(0), 7)]);
+        let before = BTreeMap::from([(at(0), 5), (at(1), 3), (at(3), 9)]);
+        fill(&mut ends, &[at(0), at(1), at(2)], &before);
+        assert_eq!(ends, BTreeMap::from([(at(0), 7), (at(1), 3)]));
     }
 }
