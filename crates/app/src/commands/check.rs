@@ -13,10 +13,13 @@ use crate::commands::communities::summary;
 use crate::commands::schemas;
 use crate::commands::topics::plan::{Change, Desired, Role, Step, plan};
 use crate::communities::read_topic;
-use crate::config::{Config, MAKE_SECRET};
+use crate::config::{Config, MAKE_SECRET, Target};
 use crate::registry::Registry;
 use crate::roles::ask_target;
 use crate::telemetry::start_logging;
+
+/// Most communities of a target that are named.
+const NAMED_MAX: usize = 5;
 
 /// Arguments of `sinyal check`.
 #[derive(Debug, clap::Args)]
@@ -61,7 +64,9 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
     check_kafka(config, &mut findings)?;
     check_registry(config, &mut findings);
     for target in &config.notify.targets {
-        findings.say(&format!("target {}", target.name), ask_target(target, config.notify.timeout_ms));
+        let answer = ask_target(target, config.notify.timeout_ms);
+        let about = unlisted(target, &config.communities);
+        findings.say(&format!("target {}", target.name), answer.map(|answer| answer + &about));
     }
     say(findings.lines.join("\n"))?;
     Ok(if findings.right { OK } else { OUTSIDE })
@@ -107,6 +112,17 @@ fn about_routing(routing: &Routing, communities: &Communities) -> String {
         }
     }
     about
+}
+
+/// Communities of a target that the registry does not list; they may be misspelt.
+fn unlisted(target: &Target, communities: &Communities) -> String {
+    let named = target.alerts.iter().flat_map(|filter| &filter.communities).filter(|_| !communities.is_empty());
+    let unlisted: Vec<String> =
+        named.filter(|id| communities.listed(id).is_none()).take(NAMED_MAX).map(|id| format!("{id:?}")).collect();
+    match unlisted.is_empty() {
+        true => String::new(),
+        false => format!("; it names {}, which the registry does not list", unlisted.join(", ")),
+    }
 }
 
 fn check_kafka(config: &Config, findings: &mut Findings) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rules::alerts::Rule;
 use toml::{Table, Value};
 
 use super::Secret;
@@ -27,6 +28,8 @@ pub(super) const TARGET_FIELDS: &[&str] = &[
 const TARGETS_MAX: usize = 32;
 const NAME_BYTES_MAX: usize = 64;
 const SEVERITIES: [&str; 3] = ["info", "warning", "critical"];
+/// The rule of the system's own alerts that it does not see everything.
+const BLIND: &str = "blind";
 const TOKEN_BYTES_MIN: usize = 16;
 /// What the secret of a webhook begins with, by Standard Webhooks.
 const SECRET_PREFIX: &str = "whsec_";
@@ -176,6 +179,7 @@ fn target(reader: &mut Reader<'_>, table: &Table, item: &str) -> Option<Target> 
     for severity in filter.severities.iter().filter(|severity| !SEVERITIES.contains(&severity.as_str())) {
         reader.wrong(&format!("{item}.severities"), &format!("{severity:?}"), "info, warning and critical are right");
     }
+    known_rules(reader, &filter.rules, item);
     let queues = texts(reader, table, item, "queues");
     let alerts = match table.get("alerts") {
         None => true,
@@ -200,6 +204,17 @@ fn target(reader: &mut Reader<'_>, table: &Table, item: &str) -> Option<Target> 
     };
     let url = if is_webhook { url } else { url.trim_end_matches('/').to_owned() };
     Some(Target { name, kind, url, authorization, alerts: alerts.then_some(filter), queues })
+}
+
+/// A rule that there is not would be a target that is told nothing, and nobody would notice.
+fn known_rules(reader: &mut Reader<'_>, rules: &[String], item: &str) {
+    let known: Vec<&str> = Rule::ALL.into_iter().map(Rule::as_str).chain([BLIND]).collect();
+    for rule in rules.iter().filter(|rule| !known.contains(&rule.as_str())) {
+        let likeness = |known: &&&str| (strsim::jaro_winkler(rule, known) * 1e6) as u32;
+        let nearest = known.iter().max_by_key(likeness).copied().unwrap_or(BLIND);
+        let right = format!("did you mean {nearest:?}? {} are right", known.join(", "));
+        reader.wrong(&format!("{item}.rules"), &format!("{rule:?}"), &right);
+    }
 }
 
 fn url(reader: &mut Reader<'_>, table: &Table, item: &str) -> String {
@@ -346,7 +361,7 @@ mod tests {
         let errors = load(&format!(
             "[[notify.targets]]\nname = \"a b\"\nkind = \"mail\"\nurl = \"http://me:rahasia@b/\"\n\
              [[notify.targets]]\nname = \"one\"\nkind = \"webhook\"\nurl = \"http://b/\"\nsecret_file = {:?}\n\
-             severities = [\"loud\"]\nqueues = \"tip\"\ncolour = \"red\"\n\
+             severities = [\"loud\"]\nrules = [\"blind\", \"complaints_spike\"]\nqueues = \"tip\"\ncolour = \"red\"\n\
              [[notify.targets]]\nname = \"two\"\nkind = \"alertmanager\"\nurl = \"http://c\"\nalerts = false\n\
              username = \"u\"\n",
             wrong.path()
@@ -358,6 +373,7 @@ mod tests {
             "notify.targets[0].url is no address",
             "notify.targets[1].secret_file: what ",
             "notify.targets[1].severities is \"loud\"",
+            "notify.targets[1].rules is \"complaints_spike\"; did you mean \"complaint_spike\"?",
             "notify.targets[1].queues is \"tip\"; a list of strings is right",
             "notify.targets[2].alerts is false",
             "notify.targets[2]: username and password_file",
