@@ -27,8 +27,10 @@ pub enum Answer {
 /// What came.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// The header `webhook-id`.
+    /// The notification's id, as the body says it.
     pub id: String,
+    /// The header `webhook-id`.
+    pub webhook_id: String,
     /// The header `webhook-timestamp`.
     pub timestamp: String,
     /// The header `webhook-signature`.
@@ -140,7 +142,8 @@ impl Receiver {
             // Who asks whether it is there tells nothing.
             if headers.first().is_some_and(|line| line.starts_with("POST")) {
                 state.deliveries.push(Delivery {
-                    id: text("webhook-id"),
+                    id: notification_id(&body),
+                    webhook_id: text("webhook-id"),
                     timestamp: text("webhook-timestamp"),
                     signature: text("webhook-signature"),
                     authorization: text("authorization"),
@@ -175,11 +178,20 @@ impl Receiver {
         command.arg(workspace().join("tests/independent/verify_webhooks.py")).arg(secret);
         let mut child = command.stdin(Stdio::piped()).spawn().context("Python cannot be started")?;
         let mut input = child.stdin.take().context("a pipe")?;
-        for Delivery { id, timestamp, signature, body, .. } in deliveries {
-            writeln!(input, "{}", json!({ "id": id, "timestamp": timestamp, "signature": signature, "body": body }))?;
+        for Delivery { id, webhook_id, timestamp, signature, body, .. } in deliveries {
+            writeln!(
+                input,
+                "{}",
+                json!({ "notification_id": id, "id": webhook_id, "timestamp": timestamp, "signature": signature, "body": body })
+            )?;
         }
         drop(input);
         ensure!(child.wait()?.success(), "a signature is not right; see above");
         Ok(())
     }
+}
+
+fn notification_id(body: &[u8]) -> String {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    body["data"]["notification_id"].as_str().unwrap_or_default().to_owned()
 }

@@ -6,19 +6,33 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use record::{EpochMs, QueueItem};
 use serde_json::{Value, json};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::row::Row;
 use crate::config::Secret;
 
-/// The headers of a delivery: `webhook-id` is the same of every repeat, the time and the signature are those of this attempt.
-pub(super) fn headers(secret: &Secret, id: &str, now: EpochMs, body: &[u8]) -> [(&'static str, String); 3] {
+/// The headers of a delivery of a notification: `webhook-id` is the same of every repeat, the time and the signature are those of this
+/// attempt.
+///
+/// Notification ids hold names that others chose, and dots, which separate what is signed: so the header has the SHA-256 of it, in
+/// lower hexadecimal digits. The id itself is in the body.
+pub(super) fn headers(
+    secret: &Secret,
+    notification_id: &str,
+    now: EpochMs,
+    body: &[u8],
+) -> [(&'static str, String); 3] {
+    let id = &hexadecimal(&Sha256::digest(notification_id.as_bytes()));
     let timestamp = (now / 1_000).to_string();
     [
         ("webhook-signature", format!("v1,{}", signature(secret, id, &timestamp, body))),
         ("webhook-id", id.to_owned()),
         ("webhook-timestamp", timestamp),
     ]
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// HMAC-SHA-256 over `id.timestamp.body`, in base64.
@@ -70,6 +84,20 @@ mod tests {
         let described = &schema["$defs"][kind];
         let required = described["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
         (described["properties"].as_object().unwrap().keys().cloned().collect(), required.collect())
+    }
+
+    #[test]
+    fn the_id_in_the_header_is_a_digest_of_what_the_body_says() {
+        let secret = Secret::new(b"012345678901234567890123".to_vec());
+        let [signature, id, timestamp] = headers(&secret, "abc", 1_999, b"{}");
+        // The first test vector of FIPS 180-2, B.1.
+        assert_eq!(id.1, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(timestamp.1, "1");
+        assert_eq!(
+            signature.1,
+            format!("v1,{}", super::signature(&secret, &id.1, "1", b"{}")),
+            "the header is what is signed"
+        );
     }
 
     #[test]
@@ -133,8 +161,7 @@ mod tests {
     #[test]
     fn the_signature_is_that_of_standard_webhooks() {
         let secret = Secret::new(STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap());
-        let headers = headers(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330_999, b"{\"test\": 2432232314}");
-        assert_eq!(headers[0].1, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-        assert_eq!(headers[2].1, "1614265330");
+        let signature = signature(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b"{\"test\": 2432232314}");
+        assert_eq!(signature, "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 }
