@@ -64,7 +64,7 @@ struct Filter {
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(Reason::ALL.map(Reason::as_str)))]
     reason: Vec<String>,
     /// Only those that this stage refused.
-    #[arg(long, value_parser = ["classify", "community"])]
+    #[arg(long, value_parser = ["classify", "community", "notify"])]
     stage: Option<String>,
     /// Only of these dispositions, by commas.
     #[arg(long, value_delimiter = ',', value_parser = ["redrive", "fix", "inspect"])]
@@ -98,6 +98,21 @@ impl Filter {
 mod tests {
     use super::letter::tests::{letter, record};
     use super::*;
+
+    #[test]
+    fn every_stage_can_be_asked_for() {
+        use clap::Parser;
+        use record::StageName;
+        #[derive(Debug, Parser)]
+        struct Typed {
+            #[command(flatten)]
+            filter: Filter,
+        }
+        for stage in [StageName::Classify, StageName::Community, StageName::Notify].map(StageName::as_str) {
+            let typed = Typed::try_parse_from(["dlq", "--stage", stage]).unwrap();
+            assert_eq!(typed.filter.stage.as_deref(), Some(stage));
+        }
+    }
 
     #[test]
     fn filters_take_what_they_say() {

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::super::ingest::{deliver, pace};
 use super::super::stored::each_record;
 use super::super::times::now_ms;
-use super::super::waiting::wait_for_topic;
+use super::super::waiting::{wait_for_brokers, wait_for_topic};
 use super::Filter;
 use super::letter::{Letter, receipt};
 use crate::cli::{OK, OutsideError, REFUSED, say};
@@ -72,6 +72,9 @@ impl Receipts {
     }
 }
 
+/// How many partitions each topic has.
+type Partitions = BTreeMap<String, i32>;
+
 /// What becomes of a dead letter.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
@@ -97,6 +100,8 @@ struct Sums {
 pub(super) fn run(args: &RedriveArgs, config: &Config) -> Result<u8> {
     let topic = config.topics.dead_letters.as_str();
     wait_for_topic(config, topic)?;
+    let partitions: Partitions =
+        wait_for_brokers(config)?.into_iter().map(|topic| (topic.name, topic.partitions)).collect();
     let mut receipts = Receipts::default();
     each_record(config, topic, |record| receipt(&record).map_or(Ok(()), |place| receipts.add(place)))?;
     let largest = config.raw_record_bytes_max.saturating_add(limits::DEAD_LETTER_EXTRA_BYTES);
@@ -122,7 +127,7 @@ pub(super) fn run(args: &RedriveArgs, config: &Config) -> Result<u8> {
             return Ok(());
         }
         sums.matched += 1;
-        match args.fate(&letter, &receipts, config) {
+        match args.fate(&letter, &receipts, config, &partitions) {
             Fate::Before => sums.before += 1,
             Fate::Refused(why) => {
                 if sums.refused.values().sum::<u64>() < SHOWN_MAX {
@@ -161,11 +166,11 @@ fn line(letter: &Letter, execute: bool) -> String {
 }
 
 impl RedriveArgs {
-    fn fate(&self, letter: &Letter, receipts: &Receipts, config: &Config) -> Fate {
+    fn fate(&self, letter: &Letter, receipts: &Receipts, config: &Config, partitions: &Partitions) -> Fate {
         if receipts.has(letter.place) && !self.again {
             return Fate::Before;
         }
-        let Some((topic, _)) = letter.origin_parts() else {
+        let Some((topic, partition)) = letter.origin_parts() else {
             return Fate::Refused("it names no topic of origin".to_owned());
         };
         let topics = &config.topics;
@@ -174,6 +179,14 @@ impl RedriveArgs {
         // Whoever may write dead letters must not be able to have anything written anywhere.
         if !inputs.into_iter().any(|input| input == topic) {
             return Fate::Refused(format!("{topic} is no input of this configuration"));
+        }
+        let there_are = partitions.get(topic).copied().unwrap_or(0);
+        if there_are == 0 {
+            return Fate::Refused(format!("topic {topic} is missing"));
+        }
+        // Without a key the partition is all that is known of where it belongs.
+        if letter.key_bytes.is_none() && !(0..there_are).contains(&partition) {
+            return Fate::Refused(format!("it has no key, and {topic} has no partition {partition} any more"));
         }
         if letter.is_cut {
             return Fate::Refused("it was cut to fit: what is left is not the record".to_owned());
@@ -333,7 +346,8 @@ mod tests {
         let config = Config::load(None, [("SINYAL__TOPICS__POSTS_RAW".to_owned(), "posts".to_owned())]).unwrap();
         let one = letter(&record());
         let mut receipts = Receipts::default();
-        let fate = |letter: &Letter, receipts: &Receipts| args().fate(letter, receipts, &config);
+        let partitions = Partitions::from([("posts".to_owned(), 2)]);
+        let fate = |letter: &Letter, receipts: &Receipts| args().fate(letter, receipts, &config, &partitions);
         assert_eq!(fate(&one, &receipts), Fate::Redrive);
         let refused = |letter: Letter, why: &str| match fate(&letter, &receipts) {
             Fate::Refused(told) => assert!(told.contains(why), "{told}"),
@@ -342,11 +356,20 @@ mod tests {
         refused(Letter { origin: String::new(), ..one.clone() }, "no topic of origin");
         refused(Letter { origin: "payments:0:1".to_owned(), ..one.clone() }, "payments is no input");
         refused(Letter { is_cut: true, ..one.clone() }, "cut to fit");
+        let moved = Letter { origin: "posts:2:1".to_owned(), ..one.clone() };
+        assert_eq!(
+            fate(&Letter { key_bytes: Some(3), ..moved.clone() }, &receipts),
+            Fate::Redrive,
+            "its key says where"
+        );
+        refused(Letter { key_bytes: None, ..moved }, "posts has no partition 2 any more");
+        let none = Partitions::default();
+        assert!(matches!(args().fate(&one, &receipts, &config, &none), Fate::Refused(why) if why.contains("missing")));
         refused(Letter { attempts: 3, ..one.clone() }, "3 attempts, and --max-attempts is 3");
         assert_eq!(fate(&Letter { attempts: 2, ..one.clone() }, &receipts), Fate::Redrive);
         receipts.add(one.place).unwrap();
         assert_eq!(fate(&one, &receipts), Fate::Before);
-        assert_eq!(RedriveArgs { again: true, ..args() }.fate(&one, &receipts, &config), Fate::Redrive);
+        assert_eq!(RedriveArgs { again: true, ..args() }.fate(&one, &receipts, &config, &partitions), Fate::Redrive);
     }
 
     #[test]
