@@ -19,7 +19,8 @@ use crate::telemetry::{Health, Metrics, serve, start_logging};
 /// Arguments of `sinyal run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
-    /// The roles of this process, by commas; without it classify, community and, where `notify.targets` names any, notify.
+    /// The roles of this process, by commas; without it classify, community and, where `notify.targets` names any or there is
+    /// a `notify.acknowledge_token_file`, notify.
     #[arg(long = "role", value_delimiter = ',')]
     roles: Vec<Role>,
 }
@@ -28,7 +29,7 @@ pub(crate) struct RunArgs {
 enum Role {
     /// The hot path: raw records become classified ones and queue items.
     Classify,
-    /// Identity, rolling aggregates, the state of queue items.
+    /// Identity, rolling aggregates, alerts, the state of queue items.
     Community,
     /// Notifications of alerts and queue items, to Alertmanager and webhooks.
     Notify,
@@ -92,7 +93,7 @@ fn roles(args: &RunArgs, config: &Config) -> Vec<Role> {
     let is_wanted = |role: &Role| match (args.roles.is_empty(), role) {
         (false, role) => args.roles.contains(role),
         // Who is to be notified is configured on purpose; who has nobody needs no role for it.
-        (true, Role::Notify) => !config.notify.targets.is_empty(),
+        (true, Role::Notify) => !config.notify.targets.is_empty() || config.notify.acknowledge_token.is_some(),
         (true, _) => true,
     };
     [Role::Classify, Role::Community, Role::Notify].into_iter().filter(is_wanted).collect()
@@ -195,6 +196,18 @@ mod tests {
             Ok(())
         };
         ("patient".to_owned(), Box::new(work))
+    }
+
+    #[test]
+    fn who_has_a_token_and_no_targets_has_the_role_too() {
+        let args = RunArgs { roles: Vec::new() };
+        let config = Config::load(None, []).unwrap();
+        assert_eq!(roles(&args, &config), [Role::Classify, Role::Community]);
+        let token = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(token.path(), "a-token-of-some-length").unwrap();
+        let path = token.path().display().to_string();
+        let config = Config::load(None, [("SINYAL__NOTIFY__ACKNOWLEDGE_TOKEN_FILE".to_owned(), path)]).unwrap();
+        assert_eq!(roles(&args, &config), [Role::Classify, Role::Community, Role::Notify]);
     }
 
     #[test]

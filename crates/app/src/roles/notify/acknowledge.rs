@@ -1,5 +1,6 @@
 //! `POST /v1/acknowledge`: a help desk, or whoever was notified, says that somebody has taken it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -10,9 +11,11 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use kafka_io::Clock;
+use kafka_io::admin::Admin;
 use kafka_io::feed::Feed;
-use record::{Action, Kind, decode_key, encode_key, limits};
+use kafka_io::{Clock, Connection};
+use pipeline::check_action;
+use record::{Action, EpochMs, Kind, decode_key, encode_key, limits};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -65,6 +68,10 @@ pub(super) struct Acknowledger {
     encoder: Mutex<Encoder>,
     feed: Mutex<Feed>,
     topic: String,
+    /// The topic was seen: a producer is not to make it.
+    topic_is_there: AtomicBool,
+    connection: Connection,
+    record_bytes_max: usize,
     clock: Arc<dyn Clock>,
 }
 
@@ -97,6 +104,9 @@ impl Acknowledger {
             encoder: Mutex::new(encoder),
             feed: Mutex::new(Feed::open(&surroundings.connection, config.raw_record_bytes_max)?),
             topic: config.topics.actions.clone(),
+            topic_is_there: AtomicBool::new(false),
+            connection: surroundings.connection.clone(),
+            record_bytes_max: config.raw_record_bytes_max,
             clock: Arc::clone(&surroundings.clock),
         })
     }
@@ -113,36 +123,62 @@ impl Acknowledger {
         let wrong = |detail: String| (StatusCode::UNPROCESSABLE_ENTITY, detail);
         let request: Request =
             serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
-        let target = named(&request.id, request.kind.as_deref()).map_err(wrong)?;
-        if request.by.trim().is_empty() || request.by.len() > limits::ID_BYTES {
-            return Err(wrong(format!("by: 1 to {} bytes are right", limits::ID_BYTES)));
-        }
-        if request.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
-            return Err(wrong(format!("reason: at most {REASON_BYTES_MAX} bytes are right")));
-        }
-        let action = Action {
-            kind: target.action.into(),
-            target: target.target.as_str().into(),
-            by: request.by.as_str().into(),
-            at: self.clock.now_ms(),
-            until: None,
-            reason: request.reason.as_deref().map(Into::into),
-        };
+        let (target, action) = meant(&request, self.clock.now_ms()).map_err(wrong)?;
         let failed = |detail: String| (StatusCode::SERVICE_UNAVAILABLE, detail);
         let mut value = Vec::new();
         let mut encoder = self.encoder.lock().map_err(|error| failed(error.to_string()))?;
         encoder.encode(&action, &mut value).map_err(|error| failed(error.to_string()))?;
         drop(encoder);
-        let feed = self.feed.lock().map_err(|error| failed(error.to_string()))?;
-        let failures = feed.failed();
+        let mut feed = self.feed.lock().map_err(|error| failed(error.to_string()))?;
+        self.look_for_topic().map_err(failed)?;
         let key = encode_key(&[&target.community]);
         let sent = feed.send(&self.topic, Some(key.as_bytes()), Some(&value), None);
-        sent.and_then(|()| feed.flush(WRITE_TIMEOUT)).map_err(|error| failed(error.to_string()))?;
-        if feed.failed() > failures {
-            return Err(failed(format!("the brokers did not take it: {}", feed.first_failure().unwrap_or_default())));
+        let sent = sent.and_then(|()| feed.flush(WRITE_TIMEOUT)).map_err(|error| error.to_string());
+        let sent = sent.and_then(|()| feed.first_failure().map_or(Ok(()), Err));
+        if let Err(why) = sent {
+            // A producer that failed may never work again, and what it has left is not the next one's.
+            if let Ok(new) = Feed::open(&self.connection, self.record_bytes_max) {
+                *feed = new;
+            }
+            return Err(failed(format!("the brokers did not take it: {why}")));
         }
         Ok(target)
     }
+
+    /// Whether the topic of the actions is there: brokers may be set to make what is written to, with whatever partitions.
+    fn look_for_topic(&self) -> Result<(), String> {
+        if self.topic_is_there.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let admin = Admin::new(&self.connection, WRITE_TIMEOUT).map_err(|error| error.to_string())?;
+        let (topics, _) = admin.topics().map_err(|error| error.to_string())?;
+        if !topics.iter().any(|topic| topic.name == self.topic) {
+            return Err(format!("topic {} is missing; `sinyal topics apply` makes it", self.topic));
+        }
+        self.topic_is_there.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// The action that a request asks for, such as the community stage takes it; what is wrong otherwise.
+fn meant(request: &Request, now: EpochMs) -> Result<(Target, Action<'_>), String> {
+    let target = named(&request.id, request.kind.as_deref())?;
+    if request.by.trim().is_empty() {
+        return Err("by: who has taken it is right".to_owned());
+    }
+    if request.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+        return Err(format!("reason: at most {REASON_BYTES_MAX} bytes are right"));
+    }
+    let action = Action {
+        kind: target.action.into(),
+        target: target.target.clone().into(),
+        by: request.by.as_str().into(),
+        at: now,
+        until: None,
+        reason: request.reason.as_deref().map(Into::into),
+    };
+    check_action(&action, now).map_err(|(_, detail)| detail)?;
+    Ok((target, action))
 }
 
 async fn acknowledge(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> Response {
@@ -207,6 +243,29 @@ fn named(id: &str, kind: Option<&str>) -> Result<Target, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_community_stage_would_refuse_is_refused_here() {
+        let request = |by: &str, reason: Option<&str>| Request {
+            id: "warga|post|17".to_owned(),
+            by: by.to_owned(),
+            reason: reason.map(str::to_owned),
+            kind: None,
+        };
+        let check = |by: &str, reason: Option<&str>, expected: Option<&str>| {
+            let request = request(by, reason);
+            let found = meant(&request, 1_795_482_000_000).map(|(_, action)| action.by.into_owned());
+            match expected {
+                None => assert_eq!(found.as_deref(), Ok(by)),
+                Some(why) => assert!(found.as_ref().unwrap_err().contains(why), "{found:?}"),
+            }
+        };
+        check("sari", None, None);
+        check(" ", None, Some("by: who has taken it"));
+        check(&"s".repeat(limits::ID_BYTES), None, None);
+        check(&"s".repeat(limits::ID_BYTES + 1), None, Some("by has"));
+        check("sari", Some(&"r".repeat(REASON_BYTES_MAX + 1)), Some("reason"));
+    }
 
     #[test]
     fn an_id_names_an_alert_or_an_item() {
