@@ -1,7 +1,7 @@
 //! Produces records from outside the stages: what is ingested, what the demo makes up.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::types::RDKafkaConfRes;
 
 use crate::Connection;
-use crate::client::Context;
+use crate::client::{Context, is_unauthorized};
 
 /// Why nothing more can be fed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +58,15 @@ struct FeedContext {
     delivered: AtomicU64,
     failed: AtomicU64,
     first_failure: OnceLock<String>,
+    unauthorized: AtomicBool,
+}
+
+impl FeedContext {
+    fn note(&self, code: Option<RDKafkaErrorCode>) {
+        if code.is_some_and(is_unauthorized) {
+            self.unauthorized.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl ClientContext for FeedContext {
@@ -77,6 +86,7 @@ impl ProducerContext for FeedContext {
         let count = match result {
             Ok(_) => &self.delivered,
             Err((error, record)) => {
+                self.note(error.rdkafka_error_code());
                 self.first_failure.get_or_init(|| {
                     // The code says it best: what is around it in the error says only that it is one.
                     let why = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
@@ -151,6 +161,7 @@ impl Feed {
             delivered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             first_failure: OnceLock::new(),
+            unauthorized: AtomicBool::new(false),
         };
         let producer = config.create_with_context(context).map_err(|error| FeedError::Config(error.to_string()))?;
         Ok(Feed { producer })
@@ -204,7 +215,10 @@ impl Feed {
                     record = refused;
                     self.producer.poll(Duration::from_millis(50));
                 }
-                Err((error, _)) => return Err(FeedError::Refused(error.to_string())),
+                Err((error, _)) => {
+                    self.producer.context().note(error.rdkafka_error_code());
+                    return Err(FeedError::Refused(error.to_string()));
+                }
             }
         }
         self.producer.poll(Duration::ZERO);
@@ -239,6 +253,11 @@ impl Feed {
     /// Records that the brokers did not take.
     pub fn failed(&self) -> u64 {
         self.producer.context().failed.load(Ordering::Relaxed)
+    }
+
+    /// True once the brokers have refused a record because this client may not write it: another attempt is refused too.
+    pub fn is_unauthorized(&self) -> bool {
+        self.producer.context().unauthorized.load(Ordering::Relaxed)
     }
 
     /// Why the brokers did not take the first of those, with its topic; nothing while all are taken.
@@ -284,6 +303,16 @@ mod tests {
         assert_eq!((feed.failed(), feed.delivered()), (2, 0));
         let why = feed.first_failure().unwrap();
         assert!(why.starts_with("topic one: ") && why.contains("timed out"), "{why}");
+    }
+
+    #[test]
+    fn only_a_lack_of_permission_is_one() {
+        let feed = Feed::open(&nowhere(&[]), 1_000).unwrap();
+        feed.producer.context().note(Some(RDKafkaErrorCode::MessageTimedOut));
+        feed.producer.context().note(None);
+        assert!(!feed.is_unauthorized());
+        feed.producer.context().note(Some(RDKafkaErrorCode::TopicAuthorizationFailed));
+        assert!(feed.is_unauthorized());
     }
 
     #[test]

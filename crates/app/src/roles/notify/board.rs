@@ -250,8 +250,8 @@ impl Board {
         }
     }
 
-    /// What is to be told next, if anything: the change of state that has waited longest.
-    pub(super) fn next(&mut self, now: EpochMs) -> Option<Due> {
+    /// What is to be told next, if anything: the change of state that has waited longest, of the alerts that may be told of now.
+    pub(super) fn next(&mut self, now: EpochMs, may: impl Fn(&str) -> bool) -> Option<Due> {
         let ready = self.behind == Some(false) && self.catching_up.is_empty();
         let mut first: Option<(u64, String)> = None;
         for id in self.busy.iter().cloned().collect::<Vec<_>>() {
@@ -285,6 +285,7 @@ impl Board {
                     }
                 }
                 Some(waiting) if hold.is_some() && waiting.row.state.is_on() => {}
+                Some(_) if !may(&id) => {}
                 Some(waiting) => {
                     if first.as_ref().is_none_or(|(number, _)| waiting.number < *number) {
                         first = Some((waiting.number, id));
@@ -301,6 +302,11 @@ impl Board {
             inhibited_by: inhibited_by(&row, &self.blind),
             row,
         })
+    }
+
+    /// Something of an alert waits to be told.
+    pub(super) fn waits(&self, id: &str) -> bool {
+        self.busy.contains(id)
     }
 
     /// A notification is about to be sent: what is to be kept of it before that.
@@ -333,7 +339,9 @@ impl Board {
         }
         let is_due = |entry: &&Entry| {
             let silenced = entry.latest.as_ref().is_some_and(|row| is_silenced(row, now));
-            entry.waiting.is_empty() && entry.progress.told.is_some() && entry.resend_at <= now && !silenced
+            let refused =
+                entry.refused.is_some() && entry.refused == entry.progress.told.as_ref().map(|told| told.transition);
+            entry.waiting.is_empty() && entry.progress.told.is_some() && entry.resend_at <= now && !silenced && !refused
         };
         let due = self.entries.values().filter(is_due).filter_map(|entry| {
             let row = entry.latest.clone()?;
@@ -355,6 +363,13 @@ impl Board {
         }
         entry.progress.told = Some(Told { transition: before.transition, ..told(row, true, now) });
         Some(entry.progress.clone())
+    }
+
+    /// An Alertmanager refuses this alert for good: it is not told again what is on until its state changes.
+    pub(super) fn refused(&mut self, row: &Row) {
+        if let Some(entry) = self.entries.get_mut(row.alert.id.as_ref()) {
+            entry.refused = entry.progress.told.as_ref().map(|told| told.transition);
+        }
     }
 
     /// Forgets alerts whose end was told long ago, and those whose rows are gone; gives their ids.

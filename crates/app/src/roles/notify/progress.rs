@@ -17,6 +17,15 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often nothing may come before the topic counts as unreadable; each time is 100 ms.
 const QUIET_TIMES_MAX: u32 = 100;
 
+/// Why something was not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unwritten {
+    /// This client may not: the process stops.
+    Unauthorized(String),
+    /// Brokers did not take it now: it is tried again after a pause.
+    Later(String),
+}
+
 /// Keeps what one target was told.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -94,7 +103,7 @@ impl Keeper {
     ///
     /// # Errors
     /// If the brokers do not take it now.
-    pub(super) fn keep(&mut self, id: &str, progress: Option<Progress>) -> Result<(), String> {
+    pub(super) fn keep(&mut self, id: &str, progress: Option<Progress>) -> Result<(), Unwritten> {
         self.unwritten.insert(id.to_owned(), progress);
         self.catch_up()
     }
@@ -103,7 +112,7 @@ impl Keeper {
     ///
     /// # Errors
     /// If the brokers do not take it now either.
-    pub(super) fn catch_up(&mut self) -> Result<(), String> {
+    pub(super) fn catch_up(&mut self) -> Result<(), Unwritten> {
         while let Some((id, progress)) = self.unwritten.first_key_value() {
             let id = id.clone();
             let key = format!("{}|{id}", self.target);
@@ -124,7 +133,7 @@ impl Keeper {
     ///
     /// # Errors
     /// If the brokers do not take it now.
-    pub(super) fn dead_letter(&mut self, origin: &Origin, reason: Reason, detail: &str) -> Result<(), String> {
+    pub(super) fn dead_letter(&mut self, origin: &Origin, reason: Reason, detail: &str) -> Result<(), Unwritten> {
         let place = format!("{}:{}:{}", origin.place.topic, origin.place.partition, origin.offset);
         let mut headers = vec![
             (header::ORIGIN, place),
@@ -147,18 +156,23 @@ impl Keeper {
         })
     }
 
-    fn write(&mut self, record: &FeedRecord<'_>) -> Result<(), String> {
+    fn write(&mut self, record: &FeedRecord<'_>) -> Result<(), Unwritten> {
         let sent = self.feed.send_record(record);
         let written = sent.and_then(|()| self.feed.flush(WRITE_TIMEOUT)).map_err(|error| error.to_string());
         let written = written.and_then(|()| match self.feed.first_failure() {
             None => Ok(()),
             Some(why) => Err(why),
         });
-        if written.is_err() {
-            // Whatever it has left is not to be waited for, nor its failure to be taken for that of the next.
-            self.feed = open_feed(&self.connection, self.record_bytes_max).map_err(|error| error.to_string())?;
+        let Err(detail) = written else { return Ok(()) };
+        if self.feed.is_unauthorized() {
+            return Err(Unwritten::Unauthorized(detail));
         }
-        written
+        // Whatever it has left is not to be waited for, nor its failure to be taken for that of the next.
+        match open_feed(&self.connection, self.record_bytes_max) {
+            Ok(feed) => self.feed = feed,
+            Err(error) => return Err(Unwritten::Later(error.to_string())),
+        }
+        Err(Unwritten::Later(detail))
     }
 }
 

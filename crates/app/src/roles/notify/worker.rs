@@ -4,7 +4,7 @@
 mod reading;
 mod telling;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use super::board::{Board, Note, Rules, Why};
 use super::circuit::Circuit;
 use super::http::Client;
 use super::metrics::NotifyMetrics;
-use super::progress::Keeper;
+use super::progress::{Keeper, Unwritten};
 use super::row::{Origin, Progress};
 use super::standing::Standing;
 use crate::config::{Target, TargetKind};
@@ -36,6 +36,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const UNREACHABLE_FOR: Duration = Duration::from_secs(5);
 /// After this time without a broker the consumer is made anew.
 const CONSUMER_PATIENCE: Duration = Duration::from_secs(60);
+/// After something could not be written.
+const WRITE_PAUSE: Duration = Duration::from_millis(500);
+/// Most alerts that wait for their next attempts while others are told.
+const SLOTS_MAX: usize = 64;
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is prefetched: rows and items are small, and few.
 const PREFETCH_BYTES: usize = 2 * 1_048_576;
@@ -62,7 +66,8 @@ pub(super) struct Worker {
     board: Board,
     items: VecDeque<Item>,
     items_paused: bool,
-    alert_slot: Option<Slot>,
+    /// By alert: what is under way, or waits for its next attempt.
+    alert_slots: HashMap<String, Slot>,
     item_slot: Option<Slot>,
     /// Another may follow at once.
     told_one: bool,
@@ -80,6 +85,10 @@ pub(super) struct Worker {
     committed_at: Instant,
     swept_at: Instant,
     complained_at: Option<Instant>,
+    /// What stops the process.
+    stopped: Option<OwnerError>,
+    /// The end was asked for while something could not be taken in, or not be given up: nothing after it counts as done.
+    abandoned: bool,
 }
 
 impl Worker {
@@ -110,7 +119,7 @@ impl Worker {
             }),
             items: VecDeque::new(),
             items_paused: false,
-            alert_slot: None,
+            alert_slots: HashMap::new(),
             item_slot: None,
             told_one: false,
             quiet_until: now,
@@ -123,6 +132,8 @@ impl Worker {
             committed_at: now,
             swept_at: now,
             complained_at: None,
+            stopped: None,
+            abandoned: false,
             surroundings: surroundings.clone(),
             target: target.clone(),
             metrics,
@@ -156,7 +167,13 @@ impl Worker {
             self.hear(&mut subscription)?;
             let standing = self.standing.lock().map(|standing| standing.clone()).unwrap_or_default();
             self.board.observe(standing.as_ref(), self.now());
-            self.work(&mut subscription)?;
+            if !self.abandoned {
+                self.work(&mut subscription)?;
+            }
+            if let Some(error) = self.stopped.take() {
+                subscription.close();
+                return Err(error);
+            }
             self.tell_notes();
             self.show(standing.as_ref());
             if looked_at.elapsed() < UNREACHABLE_FOR {
@@ -230,15 +247,18 @@ impl Worker {
 
     /// Takes in what there is, waiting for something no longer than until something is to be sent.
     fn hear(&mut self, subscription: &mut Subscription) -> Result<(), OwnerError> {
-        let slots = [&self.alert_slot, &self.item_slot];
-        let next = slots.into_iter().flatten().map(|slot| slot.next_at.max(self.quiet_until)).min();
         let now = Instant::now();
+        let next = self.alert_slots.values().chain(&self.item_slot).map(|slot| slot.next_at).min();
+        let next = next.filter(|_| self.may_send(now));
         let mut wait = next.map_or(IDLE_WAIT, |next| next.saturating_duration_since(now).min(IDLE_WAIT));
         let item_is_due = self.item_slot.is_none() && !self.items.is_empty() && self.may_send(now);
         if std::mem::take(&mut self.told_one) || item_is_due {
             wait = Duration::ZERO;
         }
         for _ in 0..RECORDS_PER_TURN {
+            if self.abandoned {
+                break;
+            }
             let Some(heard) = subscription.poll(wait)? else { break };
             wait = Duration::ZERO;
             match heard {
@@ -271,15 +291,18 @@ impl Worker {
 
     /// Sends what is due: an alert's change of state, one item, what Alertmanager is to be told again.
     fn work(&mut self, subscription: &mut Subscription) -> Result<(), OwnerError> {
-        if let Err(detail) = self.keeper.catch_up() {
-            self.complain(&detail);
+        if let Err(why) = self.keeper.catch_up() {
+            self.not_written(why);
             return Ok(());
         }
-        let due = self.board.next(self.now());
-        match due {
-            None => self.alert_slot = None,
-            Some(due) if self.may_send(Instant::now()) => self.tell_alert(&due),
-            Some(_) => {}
+        let instant = Instant::now();
+        self.alert_slots.retain(|id, _| self.board.waits(id));
+        // While one waits for its next attempt the others are told.
+        let slots = &self.alert_slots;
+        let may = |id: &str| slots.get(id).map_or(slots.len() < SLOTS_MAX, |slot| slot.next_at <= instant);
+        let due = self.board.next(self.surroundings.clock.now_ms(), may);
+        if let Some(due) = due.filter(|_| self.may_send(instant)) {
+            self.tell_alert(&due);
         }
         if !self.items.is_empty() && self.may_send(Instant::now()) {
             self.tell_item();
@@ -306,13 +329,24 @@ impl Worker {
     }
 
     fn keep(&mut self, id: &str, progress: Option<Progress>) {
-        if let Err(detail) = self.keeper.keep(id, progress) {
-            self.complain(&detail);
+        if let Err(why) = self.keeper.keep(id, progress) {
+            self.not_written(why);
         }
     }
 
-    /// Makes a dead letter, however long brokers take.
-    fn give_up(&mut self, origin: &Origin, reason: Reason, detail: &str) {
+    /// Something was not written: without permission there is no use in going on; else it is tried again after a pause.
+    fn not_written(&mut self, why: Unwritten) {
+        match why {
+            Unwritten::Unauthorized(detail) => self.stopped = Some(OwnerError::Unauthorized(detail)),
+            Unwritten::Later(detail) => {
+                self.complain(&detail);
+                std::thread::sleep(WRITE_PAUSE);
+            }
+        }
+    }
+
+    /// Makes a dead letter, however long brokers take; false if the end comes first, and the record is to be met again.
+    fn give_up(&mut self, origin: &Origin, reason: Reason, detail: &str) -> bool {
         let (topic, partition, offset) = (&origin.place.topic, origin.place.partition, origin.offset);
         tracing::warn!(
             target_name = self.target.name,
@@ -322,21 +356,22 @@ impl Worker {
             detail,
             "a notification becomes a dead letter"
         );
-        self.metrics.dead_letters.with_label_values(&[&self.target.name]).inc();
         while let Err(why) = self.keeper.dead_letter(origin, reason, detail) {
-            self.complain(&why);
-            if self.surroundings.shutdown.is_requested() {
-                return;
+            self.not_written(why);
+            if self.stopped.is_some() || self.surroundings.shutdown.is_requested() {
+                self.abandoned = true;
+                return false;
             }
-            std::thread::sleep(Duration::from_millis(500));
         }
+        self.metrics.dead_letters.with_label_values(&[&self.target.name]).inc();
         let _ = fault("notify.dead-lettered");
+        true
     }
 
     /// Commits up to where everything is done. What is not committed is done again.
     fn commit(&mut self, subscription: &Subscription, wait: bool) {
         self.committed_at = Instant::now();
-        if self.board.has_caught_up() && self.board.backlog().0 == 0 {
+        if !self.abandoned && self.board.has_caught_up() && self.board.backlog().0 == 0 {
             self.done.extend(self.read.iter().map(|(place, position)| (place.clone(), *position)));
         }
         let is_new = |(place, position): &(&Place, &Position)| self.committed.get(*place) != Some(*position);

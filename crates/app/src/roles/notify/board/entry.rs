@@ -36,6 +36,8 @@ pub(super) struct Entry {
     pub(super) progress: Progress,
     pub(super) held: Option<Why>,
     pub(super) resend_at: EpochMs,
+    /// The transition after which it was refused for good to be told again.
+    pub(super) refused: Option<i32>,
 }
 
 impl Entry {
@@ -47,6 +49,7 @@ impl Entry {
             progress: Progress::default(),
             held: None,
             resend_at: EpochMs::MIN,
+            refused: None,
         }
     }
 

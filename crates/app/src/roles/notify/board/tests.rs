@@ -79,7 +79,7 @@ impl Bench {
     /// Tells everything that is due; gives the ids.
     fn told(&mut self) -> Vec<String> {
         let mut told = Vec::new();
-        while let Some(due) = self.board.next(self.now) {
+        while let Some(due) = self.board.next(self.now, |_| true) {
             told.push(due.row.notification_id());
             self.board.intend(&due.row);
             self.board.settle(&due.row, true, self.now);
@@ -136,12 +136,12 @@ fn every_change_of_state_is_told_once_and_in_order() {
 fn nothing_is_told_before_everything_is_read_and_the_pipeline_has_caught_up() {
     let mut bench = Bench::restarted(Filter::default());
     bench.take(row("1", State::Firing, 2, NOW));
-    assert!(bench.board.next(NOW).is_none(), "the partition is not read to its end");
+    assert!(bench.board.next(NOW, |_| true).is_none(), "the partition is not read to its end");
     bench.board.reached_end(0);
     bench.board.observe(None, NOW);
-    assert!(bench.board.next(NOW).is_none(), "nobody has looked");
+    assert!(bench.board.next(NOW, |_| true).is_none(), "nobody has looked");
     bench.see(Some("lag"), &[]);
-    assert!(bench.board.next(NOW).is_none(), "the pipeline is behind");
+    assert!(bench.board.next(NOW, |_| true).is_none(), "the pipeline is behind");
     bench.see(None, &[]);
     assert_eq!(bench.told(), [id("1", 2)]);
 }
@@ -186,7 +186,7 @@ fn a_restart_goes_on_where_it_was() {
         [row("1", State::Firing, 2, NOW), row("1", State::Acknowledged, 3, NOW), row("1", State::Resolved, 4, NOW)];
     let mut before = Bench::new(Filter::default());
     before.take(rows[0].clone());
-    let due = before.board.next(NOW).unwrap();
+    let due = before.board.next(NOW, |_| true).unwrap();
     let intended = before.board.intend(&due.row);
     let told = before.board.settle(&due.row, true, NOW);
     let after = |progress: &Progress| {
@@ -197,7 +197,7 @@ fn a_restart_goes_on_where_it_was() {
         bench
     };
     let mut bench = after(&intended);
-    assert!(bench.board.next(NOW).unwrap().may_be_repeat, "nobody knows whether it was told");
+    assert!(bench.board.next(NOW, |_| true).unwrap().may_be_repeat, "nobody knows whether it was told");
     assert_eq!(bench.told(), [id("1", 2), id("1", 3), id("1", 4)]);
     assert_eq!(after(&told).told(), [id("1", 3), id("1", 4)]);
     let all =
@@ -268,7 +268,7 @@ const SILENCE_RULE: &str = crate::roles::notify::row::SILENCE;
 fn blindness_that_was_told_ends_after_a_restart() {
     let mut before = Bench::new(Filter::default());
     before.see(None, &[lag(NOW)]);
-    let due = before.board.next(NOW).unwrap();
+    let due = before.board.next(NOW, |_| true).unwrap();
     let told = before.board.settle(&due.row, true, NOW);
     let blind = format!("blind|lag|{NOW}");
     let mut lasting = Bench::restarted(Filter::default());
@@ -289,7 +289,7 @@ fn blindness_that_was_told_ends_after_a_restart() {
 fn a_start_forgets_no_blindness() {
     let mut before = Bench::new(Filter::default());
     before.see(None, &[lag(NOW)]);
-    let due = before.board.next(NOW).unwrap();
+    let due = before.board.next(NOW, |_| true).unwrap();
     let told = before.board.settle(&due.row, true, NOW);
     let blind = format!("blind|lag|{NOW}");
     let mut bench = Bench::restarted(Filter::default());
@@ -386,7 +386,7 @@ fn everything_is_bounded() {
 fn what_was_given_up_is_told_again_to_who_asks_for_it() {
     let mut bench = Bench::new(Filter::default());
     bench.take(row("1", State::Firing, 2, NOW));
-    let due = bench.board.next(NOW).unwrap();
+    let due = bench.board.next(NOW, |_| true).unwrap();
     bench.board.settle(&due.row, false, NOW);
     let again = bench.board.resends(NOW, 9);
     assert_eq!(again.len(), 1);
@@ -394,4 +394,33 @@ fn what_was_given_up_is_told_again_to_who_asks_for_it() {
     assert!(bench.board.resends(NOW + 59_999, 9).is_empty());
     assert_eq!(bench.board.resends(NOW + 60_000, 9).len(), 1);
     assert!(bench.board.resent(&again[0].row, NOW + 60_000).is_none(), "nothing is new");
+}
+
+#[test]
+fn one_that_waits_for_its_next_attempt_makes_no_other_wait() {
+    let mut bench = Bench::new(Filter::default());
+    bench.take(row("1", State::Firing, 2, NOW));
+    bench.take(row("2", State::Firing, 2, NOW));
+    bench.take(row("1", State::Acknowledged, 3, NOW));
+    let refused = bench.board.next(NOW, |_| true).unwrap().row;
+    bench.board.intend(&refused);
+    let due = bench.board.next(NOW, |id| id != refused.alert.id).unwrap();
+    assert_eq!(due.row.notification_id(), id("2", 2));
+    bench.board.settle(&due.row, true, NOW);
+    assert!(bench.board.next(NOW, |id| id != refused.alert.id).is_none(), "its own changes stay in order");
+    assert!(bench.board.waits(&refused.alert.id));
+    assert_eq!(bench.told(), [id("1", 2), id("1", 3)]);
+}
+
+#[test]
+fn what_is_refused_for_good_is_told_again_when_its_state_changes() {
+    let mut bench = Bench::new(Filter::default());
+    bench.take(row("1", State::Firing, 2, NOW));
+    bench.told();
+    let again = bench.board.resends(NOW + 60_000, 9);
+    bench.board.refused(&again[0].row);
+    assert!(bench.board.resends(NOW + 600_000, 9).is_empty());
+    bench.take(row("1", State::Acknowledged, 3, NOW));
+    bench.told();
+    assert_eq!(bench.board.resends(NOW + 600_000, 9).len(), 1);
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kafka_io::admin::Admin;
-use kafka_io::subscription::{Place, Received, Subscription};
+use kafka_io::admin::{Admin, TopicInfo};
+use kafka_io::subscription::{Place, Received, Standing, Subscription};
 use kafka_io::{OwnerError, OwnerState, WaitReason, fault};
-use record::{EpochMs, Reason};
+use record::{EpochMs, Position, Reason};
 use wire::DecodeError;
 
 use super::super::row::{BLIND, Origin, Row, State};
@@ -31,7 +31,8 @@ impl Worker {
         self.board.assigned(partitions, tells_blindness);
         self.items.clear();
         self.items_paused = false;
-        (self.alert_slot, self.item_slot) = (None, None);
+        self.alert_slots.clear();
+        self.item_slot = None;
         self.seen.clear();
         self.read.clear();
         self.committed.clear();
@@ -74,6 +75,7 @@ impl Worker {
                 self.board.restore(&id, partition, progress);
             }
         }
+        let first_starts = self.first_starts(places, &standing, &topics, subscription)?;
         let mut positions = Vec::new();
         for standing in standing {
             let place = standing.place;
@@ -85,11 +87,9 @@ impl Worker {
                 continue;
             }
             let position = match standing.committed {
-                None => {
-                    // From its first start on; and that is to be remembered, or a crash before the first item would begin later.
-                    subscription.commit(&[(place.clone(), standing.next)], true)?;
-                    standing.next
-                }
+                None if first_starts.contains(&place.topic) => standing.next,
+                // A partition that was added meanwhile: all that is in it is new.
+                None => standing.first,
                 Some(committed) if committed < standing.first => {
                     let lost = u64::try_from(standing.first - committed).unwrap_or(0);
                     tracing::warn!(
@@ -109,12 +109,49 @@ impl Worker {
         subscription.read_from(&positions)
     }
 
+    /// The queue topics that this target never began to read: it gets what comes from now on. That is committed at once and of all
+    /// their partitions, or a crash before the first item would begin later, and another replica would take the rest for new ones.
+    fn first_starts(
+        &self,
+        places: &[Place],
+        standing: &[Standing],
+        topics: &[TopicInfo],
+        subscription: &Subscription,
+    ) -> Result<BTreeSet<String>, String> {
+        let alerts = self.alerts_topic();
+        let new: BTreeSet<&str> = standing
+            .iter()
+            .filter(|standing| standing.place.topic != alerts && standing.committed.is_none())
+            .map(|standing| standing.place.topic.as_str())
+            .collect();
+        if new.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let known = topics.iter().filter(|topic| new.contains(topic.name.as_str()));
+        let mut all: BTreeSet<Place> = known
+            .flat_map(|topic| (0..topic.partitions).map(|partition| Place { topic: topic.name.clone(), partition }))
+            .collect();
+        all.extend(places.iter().filter(|place| new.contains(place.topic.as_str())).cloned());
+        let all = subscription.standing(&all.into_iter().collect::<Vec<_>>())?;
+        let begin = never_read(&all);
+        let ends: Vec<(Place, Position)> = all
+            .into_iter()
+            .filter(|standing| begin.contains(&standing.place.topic))
+            .map(|standing| (standing.place, standing.next))
+            .collect();
+        if !ends.is_empty() {
+            subscription.commit(&ends, true)?;
+        }
+        Ok(begin)
+    }
+
     pub(super) fn take_row(&mut self, record: Received) -> Result<(), OwnerError> {
         let now = self.now();
         let seen = self.seen.get(&record.place.partition).is_some_and(|&seen| record.offset < seen);
-        self.read.insert(record.place.clone(), record.offset + 1);
+        let (place, next) = (record.place.clone(), record.offset + 1);
         let origin = origin(record);
         let Some(value) = &origin.value else {
+            self.read.insert(place, next);
             let id = origin.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
             if self.board.forget(&id) {
                 self.keep(&id, None);
@@ -130,7 +167,10 @@ impl Worker {
                 Err(DecodeError::NeedsSchema(id)) => id,
                 Err(DecodeError::Reject(rejection)) => break Err((rejection.reason, rejection.detail)),
             };
-            let Some(lookup) = self.look_up(needed) else { return Ok(()) };
+            let Some(lookup) = self.look_up(needed) else {
+                self.abandoned = true;
+                return Ok(());
+            };
             self.alerts.add_schema(needed, &lookup);
         };
         match row {
@@ -139,9 +179,13 @@ impl Worker {
                 self.board.take(Row { alert, state, origin: Some(origin) }, partition, written_at, seen, now);
                 let _ = fault("notify.taken");
             }
-            Err((reason, detail)) if !seen => self.give_up(&origin, reason, &detail),
-            Err(_) => {}
+            Err((reason, detail)) => {
+                if !seen && !self.give_up(&origin, reason, &detail) {
+                    return Ok(());
+                }
+            }
         }
+        self.read.insert(place, next);
         Ok(())
     }
 
@@ -162,7 +206,10 @@ impl Worker {
                 Err(DecodeError::NeedsSchema(id)) => id,
                 Err(DecodeError::Reject(rejection)) => break Err(rejection),
             };
-            let Some(lookup) = self.look_up(needed) else { return Ok(()) };
+            let Some(lookup) = self.look_up(needed) else {
+                self.abandoned = true;
+                return Ok(());
+            };
             self.queue_items.add_schema(needed, &lookup);
         };
         match item {
@@ -170,7 +217,9 @@ impl Worker {
                 self.items.push_back(Item { origin, notification_id, body, since: self.now() });
             }
             Err(rejection) => {
-                self.give_up(&origin, rejection.reason, &rejection.detail);
+                if !self.give_up(&origin, rejection.reason, &rejection.detail) {
+                    return Ok(());
+                }
                 // Only if nothing of the same partition waits before it: else the next one that is sent says so.
                 if !self.items.iter().any(|item| item.origin.place == origin.place) {
                     self.done.insert(origin.place, next);
@@ -200,7 +249,98 @@ impl Worker {
     }
 }
 
+/// The topics of which nothing was committed of any partition.
+fn never_read(standing: &[Standing]) -> BTreeSet<String> {
+    let read: BTreeSet<&str> = standing
+        .iter()
+        .filter(|standing| standing.committed.is_some())
+        .map(|standing| standing.place.topic.as_str())
+        .collect();
+    let topics = standing.iter().map(|standing| standing.place.topic.as_str());
+    topics.filter(|topic| !read.contains(topic)).map(str::to_owned).collect()
+}
+
 fn origin(record: Received) -> Origin {
     let Received { place, offset, timestamp, key, value } = record;
     Origin { place, offset, timestamp, key, value }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kafka_io::subscription::SubscriptionSettings;
+    use kafka_io::{Shutdown, SystemClock};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::roles::Surroundings;
+    use crate::roles::notify::metrics::NotifyMetrics;
+    use crate::telemetry::{Health, Metrics};
+
+    /// A worker without a broker, whose process is asked to end.
+    fn ending() -> (Worker, Subscription) {
+        let text = "[kafka]\nbootstrap = \"127.0.0.1:1\"\n[kafka.properties]\n\"message.timeout.ms\" = \"50\"\n\
+                    [[notify.targets]]\nname = \"pager\"\nkind = \"alertmanager\"\nurl = \"http://127.0.0.1:1\"\n";
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let config = Config::load(Some(file.path()), []).unwrap();
+        let shutdown = Shutdown::default();
+        shutdown.request();
+        let surroundings = Surroundings {
+            connection: config.kafka.connection.clone(),
+            communities: rules::LiveCommunities::default(),
+            config: Arc::new(config),
+            clock: Arc::new(SystemClock),
+            health: Health::new(Duration::from_secs(30)),
+            metrics: Metrics::new(),
+            shutdown,
+            embedded: false,
+        };
+        let target = surroundings.config.notify.targets[0].clone();
+        let metrics = NotifyMetrics::new(surroundings.metrics.registry(), ["pager"].into_iter());
+        let (worker, _) = Worker::new(&surroundings, &target, metrics, Arc::default()).unwrap();
+        let subscription = Subscription::open(&SubscriptionSettings {
+            connection: surroundings.connection.clone(),
+            group_id: "test".to_owned(),
+            group_instance_id: None,
+            topics: vec!["items".to_owned()],
+            session_timeout_ms: 10_000,
+            prefetch_bytes: 65_536,
+        });
+        (worker, subscription.unwrap())
+    }
+
+    fn poison(topic: &str) -> Received {
+        let place = Place { topic: topic.to_owned(), partition: 0 };
+        Received { place, offset: 7, timestamp: Some(1), key: None, value: Some(b"poison".to_vec()) }
+    }
+
+    #[test]
+    fn a_dead_letter_that_is_not_written_before_the_end_leaves_its_record_undone() {
+        let (mut worker, mut subscription) = ending();
+        let alerts = worker.alerts_topic().to_owned();
+        worker.take_row(poison(&alerts)).unwrap();
+        assert!(worker.abandoned && worker.read.is_empty());
+        let (mut worker, _) = ending();
+        worker.take_item(poison("items"), &mut subscription).unwrap();
+        assert!(worker.abandoned && worker.done.is_empty());
+    }
+
+    #[test]
+    fn a_partition_that_was_added_is_read_from_its_first_record() {
+        let standing = |topic: &str, partition, committed| Standing {
+            place: Place { topic: topic.to_owned(), partition },
+            committed,
+            first: 0,
+            next: 9,
+        };
+        let all = [
+            standing("tip", 0, Some(3)),
+            standing("tip", 1, None),
+            standing("anger", 0, None),
+            standing("anger", 1, None),
+        ];
+        assert_eq!(never_read(&all), BTreeSet::from(["anger".to_owned()]));
+    }
 }

@@ -29,22 +29,19 @@ impl Worker {
     pub(super) fn tell_alert(&mut self, due: &Due) {
         let row = &due.row;
         let id = row.notification_id();
-        if self.alert_slot.as_ref().is_none_or(|slot| slot.notification_id != id) {
-            // That it is about to be told is kept first: after a crash it is known to be a repeat.
-            let progress = self.board.intend(row);
-            if let Err(detail) = self.keeper.keep(&row.alert.id, Some(progress)) {
-                return self.complain(&detail);
+        let under_way = self.alert_slots.remove(row.alert.id.as_ref()).filter(|slot| slot.notification_id == id);
+        let mut slot = match under_way {
+            Some(slot) => slot,
+            None => {
+                // That it is about to be told is kept first: after a crash it is known to be a repeat.
+                let progress = self.board.intend(row);
+                if let Err(why) = self.keeper.keep(&row.alert.id, Some(progress)) {
+                    return self.not_written(why);
+                }
+                let _ = fault("notify.intended");
+                Slot { may_have_arrived: due.may_be_repeat, ..self.slot(&id) }
             }
-            let _ = fault("notify.intended");
-            let mut slot = self.slot(&id);
-            slot.may_have_arrived = due.may_be_repeat;
-            self.alert_slot = Some(slot);
-        }
-        let Some(mut slot) = self.alert_slot.take() else { return };
-        if Instant::now() < slot.next_at {
-            self.alert_slot = Some(slot);
-            return;
-        }
+        };
         let now = self.now();
         let sent = match &self.target.kind {
             TargetKind::Alertmanager => {
@@ -62,12 +59,18 @@ impl Worker {
         let delivered = match self.judge(sent, &mut slot) {
             Judged::Delivered => true,
             Judged::Again => {
-                self.alert_slot = Some(slot);
+                self.alert_slots.insert(row.alert.id.to_string(), slot);
+                // The next one need not wait for it.
+                self.told_one = true;
                 return;
             }
             Judged::Over(detail) => {
                 match &row.origin {
-                    Some(origin) => self.give_up(origin, Reason::Undeliverable, &detail),
+                    Some(origin) => {
+                        if !self.give_up(origin, Reason::Undeliverable, &detail) {
+                            return;
+                        }
+                    }
                     None => tracing::warn!(target_name = self.target.name, detail, id, "a notification is given up"),
                 }
                 false
@@ -100,7 +103,11 @@ impl Worker {
                 self.item_slot = Some(slot);
                 return self.items.push_front(item);
             }
-            Judged::Over(detail) => self.give_up(&item.origin, Reason::Undeliverable, &detail),
+            Judged::Over(detail) => {
+                if !self.give_up(&item.origin, Reason::Undeliverable, &detail) {
+                    return self.items.push_front(item);
+                }
+            }
         }
         self.done.insert(item.origin.place, item.origin.offset + 1);
     }
@@ -167,22 +174,57 @@ impl Worker {
             self.resend_at = Instant::now() + Duration::from_millis(500);
             return;
         }
-        let body = alertmanager::body(&due, self.surroundings.config.notify.resend_ms, now);
-        match self.client.post(&format!("{}/api/v2/alerts", self.target.url), &[], &body, now) {
-            Ok(()) => {
-                self.circuit.succeeded();
-                let count = u64::try_from(due.len()).unwrap_or(0);
-                self.metrics.resent.with_label_values(&[&self.target.name]).inc_by(count);
-                for Due { row, .. } in due {
-                    if let Some(progress) = self.board.resent(&row, now) {
-                        self.keep(&row.alert.id, Some(progress));
+        match self.resend_these(&due, now) {
+            Ok(()) => {}
+            // One of them is what it does not take: each by itself the others are taken.
+            Err(failure) if failure.for_good => {
+                self.note_failure(&failure, Instant::now());
+                for due in &due {
+                    match self.resend_these(std::slice::from_ref(due), now) {
+                        Ok(()) => {}
+                        Err(failure) if failure.for_good => self.refused(due, &failure),
+                        Err(failure) => return self.resend_failed(&failure),
+                    }
+                    if self.abandoned {
+                        return;
                     }
                 }
             }
-            Err(failure) => {
-                self.note_failure(&failure, Instant::now());
-                self.resend_at = Instant::now() + RESEND_AGAIN;
+            Err(failure) => self.resend_failed(&failure),
+        }
+    }
+
+    fn resend_failed(&mut self, failure: &Failure) {
+        self.note_failure(failure, Instant::now());
+        self.resend_at = Instant::now() + RESEND_AGAIN;
+    }
+
+    fn resend_these(&mut self, due: &[Due], now: record::EpochMs) -> Result<(), Failure> {
+        let body = alertmanager::body(due, self.surroundings.config.notify.resend_ms, now);
+        self.client.post(&format!("{}/api/v2/alerts", self.target.url), &[], &body, now)?;
+        self.circuit.succeeded();
+        self.metrics.resent.with_label_values(&[&self.target.name]).inc_by(u64::try_from(due.len()).unwrap_or(0));
+        for Due { row, .. } in due {
+            if let Some(progress) = self.board.resent(row, now) {
+                self.keep(&row.alert.id, Some(progress));
             }
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, due: &Due, failure: &Failure) {
+        self.note_failure(failure, Instant::now());
+        let (name, id) = (&self.target.name, due.row.notification_id());
+        let detail = format!("target {name}: {}, when it was told again what is on", failure.detail);
+        let is_kept = match &due.row.origin {
+            Some(origin) => self.give_up(origin, Reason::Undeliverable, &detail),
+            None => {
+                tracing::warn!(target_name = name, detail, id, "a notification is given up");
+                true
+            }
+        };
+        if is_kept {
+            self.board.refused(&due.row);
         }
     }
 }
