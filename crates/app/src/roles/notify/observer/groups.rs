@@ -1,6 +1,7 @@
 //! How far the two groups have come in what they read.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use kafka_io::Connection;
 use kafka_io::admin::AdminError;
@@ -73,7 +74,7 @@ impl Group {
         first: impl Fn(&Partition) -> Position,
     ) -> Result<Vec<InputLag>, LookError> {
         let mut inputs = Vec::new();
-        let mut probes = 0;
+        let (mut probes, began) = (0, Instant::now());
         for partition in partitions {
             let Some(&end) = ends.get(partition) else { continue };
             let said = committed.get(partition).copied().flatten();
@@ -84,7 +85,7 @@ impl Group {
             if position < end && stands && said.is_some() {
                 let probe = self.probed.get(partition).copied().filter(|probe| probe.committed == position);
                 let mut probe = probe.unwrap_or(Probe { committed: position, empty_to: position, has_record: false });
-                if !probe.has_record && probe.empty_to < end && probes < PROBES_MAX {
+                if !probe.has_record && probe.empty_to < end && probes < PROBES_MAX && began.elapsed() < ASK_TIMEOUT {
                     probes += 1;
                     match self.offsets.next_record(partition, probe.empty_to) {
                         Ok(Some(at)) => probe = Probe { empty_to: at, has_record: true, ..probe },

@@ -1,6 +1,6 @@
 //! One look at the pipeline: what brokers tell of its topics and groups, judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,8 @@ pub(crate) struct Look {
     inputs: Vec<InputLag>,
     /// The ends that were seen last, of what is looked at: a partition without a leader does not hide the others.
     ends: BTreeMap<Partition, Position>,
+    /// Those of which nobody told the end.
+    silent: BTreeSet<Partition>,
 }
 
 #[derive(Debug)]
@@ -107,7 +109,9 @@ impl Look {
         let mut judge = Judge::new(settings.clone());
         let offsets = &classify.offsets;
         let all: Vec<Partition> = partitions.raw.iter().chain(&partitions.community).cloned().collect();
-        let ends = offsets.ends(&all)?;
+        let mut silent = BTreeSet::new();
+        let ends = ends_of(&classify, &all, &BTreeMap::new(), &mut silent)?;
+        let all: Vec<Partition> = ends.keys().cloned().collect();
         let ends_at = |time: EpochMs| -> Result<BTreeMap<Partition, Position>, AdminError> {
             let at = offsets.at_times(all.iter().map(|partition| (partition, time)))?;
             let end = |partition: &Partition| ends.get(partition).copied().unwrap_or(0);
@@ -148,6 +152,7 @@ impl Look {
             consumed_to,
             inputs: Vec::new(),
             ends,
+            silent,
         };
         look.open_what_else_there_is(now, since);
         Ok(look)
@@ -166,7 +171,9 @@ impl Look {
     /// No longer than so long; what nobody answers is not learned.
     pub(crate) fn learn(&mut self, history: &mut History, questions: usize, time: Duration) {
         if !history.is_done() {
-            history.ask(&self.classify.offsets, &self.partitions.raw, &self.ends, &mut self.judge, questions, time);
+            let raw = self.partitions.raw.iter().filter(|partition| !self.silent.contains(*partition));
+            let raw: Vec<Partition> = raw.cloned().collect();
+            history.ask(&self.classify.offsets, &raw, &self.ends, &mut self.judge, questions, time);
         }
     }
 
@@ -244,10 +251,10 @@ impl Look {
             self.partitions.first = first;
             self.open_what_else_there_is(now, now - self.settings.share_window_ms);
         }
-        let mut ends = ends_of(&self.classify, &self.partitions.raw, &self.ends)?;
+        let mut ends = ends_of(&self.classify, &self.partitions.raw, &self.ends, &mut self.silent)?;
         let classify_committed = self.classify.committed(&self.partitions.raw)?;
         let community_committed = self.community.committed(&self.partitions.community)?;
-        ends.extend(ends_of(&self.community, &self.partitions.community, &self.ends)?);
+        ends.extend(ends_of(&self.community, &self.partitions.community, &self.ends, &mut self.silent)?);
         self.ends.clone_from(&ends);
         let reads = |topic: &Arc<str>| {
             *topic == self.classified
@@ -257,6 +264,7 @@ impl Look {
             self.partitions.community.iter().filter(|(topic, _)| reads(topic)).cloned().collect();
         let committed = classify_committed.iter().chain(&community_committed);
         let begins = committed.filter(|(_, committed)| committed.is_none()).map(|(partition, _)| partition);
+        let begins = begins.filter(|partition| !self.silent.contains(*partition));
         self.partitions.learn_first(&self.classify, begins.cloned().collect(), &ends)?;
         let known = &self.partitions.first;
         let first = |partition: &Partition| known.get(partition).copied().unwrap_or(0);
@@ -291,20 +299,34 @@ impl Look {
     }
 }
 
-/// The ends of these. Where the brokers do not tell all of them, each is asked by itself, and of one that has no leader the end that
-/// was seen last counts.
+/// The ends of these. Where brokers do not tell all of them, each is asked by itself, and of one without a leader (`silent`) the end
+/// that was seen last counts.
 fn ends_of(
     group: &Group,
     partitions: &[Partition],
     before: &BTreeMap<Partition, Position>,
+    silent: &mut BTreeSet<Partition>,
 ) -> Result<BTreeMap<Partition, Position>, AdminError> {
-    let error = match group.offsets.ends(partitions) {
-        Ok(ends) => return Ok(ends),
-        Err(error) => error,
+    let is_away = |partition: &&Partition| silent.contains(*partition);
+    let away: Vec<Partition> = partitions.iter().filter(is_away).cloned().collect();
+    let there: Vec<Partition> = partitions.iter().filter(|partition| !is_away(partition)).cloned().collect();
+    let mut ends = match group.offsets.ends(&there) {
+        Ok(ends) => ends,
+        Err(error) => {
+            let ends = group.offsets.ends_one_by_one(&there, ASK_TIMEOUT);
+            if ends.is_empty() {
+                return Err(error);
+            }
+            ends
+        }
     };
-    let mut ends = group.offsets.ends_one_by_one(partitions, ASK_TIMEOUT);
-    if ends.is_empty() {
-        return Err(error);
+    ends.extend(group.offsets.ends_one_by_one(&away, ASK_TIMEOUT));
+    for partition in partitions {
+        if ends.contains_key(partition) {
+            silent.remove(partition)
+        } else {
+            silent.insert(partition.clone())
+        };
     }
     fill(&mut ends, partitions, before);
     Ok(ends)

@@ -266,7 +266,7 @@ fn origin(record: Received) -> Origin {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use kafka_io::subscription::SubscriptionSettings;
@@ -279,9 +279,11 @@ mod tests {
     use crate::telemetry::{Health, Metrics};
 
     /// A worker without a broker, whose process is asked to end.
-    fn ending() -> (Worker, Subscription) {
-        let text = "[kafka]\nbootstrap = \"127.0.0.1:1\"\n[kafka.properties]\n\"message.timeout.ms\" = \"50\"\n\
-                    [[notify.targets]]\nname = \"pager\"\nkind = \"alertmanager\"\nurl = \"http://127.0.0.1:1\"\n";
+    pub(in super::super) fn ending(url: &str) -> (Worker, Subscription) {
+        let text = format!(
+            "[kafka]\nbootstrap = \"127.0.0.1:1\"\n[kafka.properties]\n\"message.timeout.ms\" = \"50\"\n\
+                    [[notify.targets]]\nname = \"pager\"\nkind = \"alertmanager\"\nurl = {url:?}\n"
+        );
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let config = Config::load(Some(file.path()), []).unwrap();
@@ -318,11 +320,11 @@ mod tests {
 
     #[test]
     fn a_dead_letter_that_is_not_written_before_the_end_leaves_its_record_undone() {
-        let (mut worker, mut subscription) = ending();
+        let (mut worker, mut subscription) = ending("http://127.0.0.1:1");
         let alerts = worker.alerts_topic().to_owned();
         worker.take_row(poison(&alerts)).unwrap();
         assert!(worker.abandoned && worker.read.is_empty());
-        let (mut worker, _) = ending();
+        let (mut worker, _) = ending("http://127.0.0.1:1");
         worker.take_item(poison("items"), &mut subscription).unwrap();
         assert!(worker.abandoned && worker.done.is_empty());
     }

@@ -16,6 +16,9 @@ use crate::config::TargetKind;
 /// How long after a failed attempt Alertmanager is told again what is on.
 const RESEND_AGAIN: Duration = Duration::from_secs(10);
 
+/// How long alerts of a batch that was refused are sent one by one before something else is done.
+const SINGLY_FOR: Duration = Duration::from_secs(5);
+
 /// A notification under way.
 pub(super) struct Slot {
     notification_id: String,
@@ -179,13 +182,15 @@ impl Worker {
             // One of them is what it does not take: each by itself the others are taken.
             Err(failure) if failure.for_good => {
                 self.note_failure(&failure, Instant::now());
+                let until = Instant::now() + SINGLY_FOR;
                 for due in &due {
                     match self.resend_these(std::slice::from_ref(due), now) {
                         Ok(()) => {}
                         Err(failure) if failure.for_good => self.refused(due, &failure),
                         Err(failure) => return self.resend_failed(&failure),
                     }
-                    if self.abandoned {
+                    // The rest is due still.
+                    if self.abandoned || Instant::now() >= until {
                         return;
                     }
                 }
@@ -241,4 +246,66 @@ enum Judged {
 /// It was sent, and a fault says that the answer never came.
 fn unknown(detail: String) -> Failure {
     Failure { detail, for_good: false, may_have_arrived: true, retry_after: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+
+    use super::super::reading::tests::ending;
+    use crate::roles::notify::board::tests::row;
+    use crate::roles::notify::row::State;
+
+    /// Takes alerts whose start is not "bad", of which it says that they are wrong; gives its address.
+    fn alertmanager() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut reader = BufReader::new(stream.unwrap());
+                let mut length = 0;
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    let (name, value) = line.split_once(':').unwrap_or_default();
+                    if name.eq_ignore_ascii_case("content-length") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    if line.trim().is_empty() {
+                        break;
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                let status = if String::from_utf8(body).unwrap().contains("warga|bad#") { 400 } else { 200 };
+                let answer = format!("HTTP/1.1 {status} A\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                reader.into_inner().write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn of_a_batch_that_is_refused_only_the_one_that_is_wrong_becomes_a_dead_letter() {
+        let (mut worker, _subscription) = ending(&alertmanager());
+        let now = worker.now();
+        worker.board.assigned(BTreeSet::new(), false);
+        for start in ["a", "bad", "c"] {
+            let on = row(start, State::Firing, 2, now);
+            worker.board.take(on.clone(), 0, Some(now), false, now);
+            worker.board.settle(&on, true, now - 3_600_000);
+        }
+        worker.resend();
+        // Without a broker it cannot become one, and the process is to end: the others may have come before it or not.
+        assert!(worker.abandoned, "the wrong one was met");
+        let dead_letters = worker.metrics.dead_letters.with_label_values(&["pager"]).get();
+        assert_eq!(dead_letters, 0, "one that is not written is not counted");
+        worker.abandoned = false;
+        let left: Vec<String> = worker.board.resends(now, 9).iter().map(|due| due.row.alert.id.to_string()).collect();
+        let resent = worker.metrics.resent.with_label_values(&["pager"]).get();
+        assert!(left.iter().any(|id| id.ends_with("|bad")), "{left:?}");
+        assert_eq!(resent, 3 - left.len() as u64, "each that is well by itself");
+    }
 }
