@@ -13,7 +13,7 @@ use crate::commands::communities::summary;
 use crate::commands::schemas;
 use crate::commands::topics::plan::{Change, Desired, Role, Step, plan};
 use crate::communities::read_topic;
-use crate::config::{Config, MAKE_SECRET, Target};
+use crate::config::{Config, MAKE_SECRET};
 use crate::registry::Registry;
 use crate::roles::ask_target;
 use crate::telemetry::start_logging;
@@ -65,7 +65,7 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
     check_registry(config, &mut findings);
     for target in &config.notify.targets {
         let answer = ask_target(target, config.notify.timeout_ms);
-        let about = unlisted(target, &config.communities);
+        let about = unlisted(target.alerts.iter().flat_map(|filter| &filter.communities), &communities);
         findings.say(&format!("target {}", target.name), answer.map(|answer| answer + &about));
     }
     say(findings.lines.join("\n"))?;
@@ -115,8 +115,8 @@ fn about_routing(routing: &Routing, communities: &Communities) -> String {
 }
 
 /// Communities of a target that the registry does not list; they may be misspelt.
-fn unlisted(target: &Target, communities: &Communities) -> String {
-    let named = target.alerts.iter().flat_map(|filter| &filter.communities).filter(|_| !communities.is_empty());
+fn unlisted<'a>(named: impl Iterator<Item = &'a String>, communities: &Communities) -> String {
+    let named = named.filter(|_| !communities.is_empty());
     let unlisted: Vec<String> =
         named.filter(|id| communities.listed(id).is_none()).take(NAMED_MAX).map(|id| format!("{id:?}")).collect();
     match unlisted.is_empty() {
@@ -269,6 +269,16 @@ mod tests {
             format!("{about}; rule \"two\" names \"aa\", which the registry does not list")
         );
         assert_eq!(about_routing(&routing, &Communities::standard()), about);
+    }
+
+    #[test]
+    fn communities_of_a_target_that_are_not_listed_are_told() {
+        let listed = CommunitySpec { id: "a".to_owned(), ..CommunitySpec::default() };
+        let communities = Communities::new(&CommunitySpec::default(), &[listed]).unwrap();
+        let named = ["a".to_owned(), "aa".to_owned()];
+        assert_eq!(unlisted(named[..1].iter(), &communities), "");
+        assert_eq!(unlisted(named.iter(), &communities), "; it names \"aa\", which the registry does not list");
+        assert_eq!(unlisted(named.iter(), &Communities::standard()), "", "there is no registry");
     }
 
     #[test]

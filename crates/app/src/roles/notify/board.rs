@@ -236,9 +236,9 @@ impl Board {
         let id_of = |blindness: &Blindness| known(blindness).unwrap_or_else(|| blind_id(blindness));
         let current: BTreeMap<String, Blindness> =
             self.blind.iter().map(|blindness| (id_of(blindness), blindness.clone())).collect();
-        for id in lasting.iter().cloned() {
-            if self.settled && !current.contains_key(&id) {
-                let row = blind_row(&id, State::Resolved, None, now);
+        for id in &lasting {
+            if self.settled && !current.contains_key(id) {
+                let row = blind_row(id, State::Resolved, None, now);
                 self.take_from(Source::Observer, row, None, false, now);
             }
         }
