@@ -12,8 +12,9 @@ use rules::blindness::{At, InputSeen};
 
 use super::look::{ASK_TIMEOUT, LookError};
 
-/// Most partitions of a group that are read at one look to see whether anything but markers lies before their ends.
-const PROBES_MAX: usize = 8;
+/// Most partitions of a group that are read at one look, for [`ASK_TIMEOUT`] at most, to see whether anything but markers lies before
+/// their ends: where all stand still nobody is to take them for a lag at the second look.
+const PROBES_MAX: usize = 64;
 
 /// A partition that a group reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,8 +65,7 @@ impl Group {
         self.offsets.committed(partitions)
     }
 
-    /// How it stands. What has a gap before its end that did not change since the look before, if there was one, is read, to see
-    /// whether it is one.
+    /// How it stands. What has a gap before its end that did not change since the look before is read, to see whether it is one.
     pub(super) fn inputs(
         &mut self,
         partitions: &[Partition],
@@ -79,8 +79,7 @@ impl Group {
             let Some(&end) = ends.get(partition) else { continue };
             let said = committed.get(partition).copied().flatten();
             let position = said.unwrap_or_else(|| first(partition)).min(end);
-            // At the first look too: what was committed long ago is most likely followed by nothing but a marker.
-            let stands = self.before.get(partition).is_none_or(|before| *before == said);
+            let stands = self.before.get(partition) == Some(&said);
             let mut reached = position;
             if position < end && stands && said.is_some() {
                 let probe = self.probed.get(partition).copied().filter(|probe| probe.committed == position);
