@@ -59,13 +59,13 @@ fn from_one_replica_to_four_and_back_while_records_flow() {
     for other in &mut others {
         wait_for("a further one to work", Duration::from_secs(60), || Ok(other.partitions("community")? > 0)).unwrap();
     }
-    wait_for("the first to have a fourth of it", Duration::from_secs(60), || Ok(first.partitions("community")? == 2))
+    wait_for("the first to have a fourth of it", Duration::from_secs(60), || Ok(first.partitions("community")? == 3))
         .unwrap();
     for other in others {
         assert_eq!(other.terminate().unwrap(), Some(0), "{}", sinyal.log());
     }
     // The group remembers them for as long as a session: then all of it is the first one's again.
-    wait_for("the first to have all of it", Duration::from_secs(60), || Ok(first.partitions("community")? == 8))
+    wait_for("the first to have all of it", Duration::from_secs(60), || Ok(first.partitions("community")? == 12))
         .unwrap();
     wait_for("the feed to end", Duration::from_secs(120), || Ok(!feeding.is_running())).unwrap();
     wait_until_done(&sinyal, &reader, &oracle).unwrap();
@@ -81,14 +81,14 @@ fn a_rolling_restart_moves_no_partition() {
     let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "600"]).unwrap();
     let mut replicas: Vec<Ran> = ["rolled-a", "rolled-b"].map(|name| replica(&sinyal, name)).into();
     for replica in &mut replicas {
-        wait_for("both to work", Duration::from_secs(60), || Ok(replica.partitions("community")? == 6)).unwrap();
+        wait_for("both to work", Duration::from_secs(60), || Ok(replica.partitions("community")? == 9)).unwrap();
     }
     let moved = || sinyal.log().matches("partitions revoked").count();
     let before = moved();
     for name in ["rolled-a", "rolled-b"] {
         assert_eq!(replicas.remove(0).terminate().unwrap(), Some(0), "{}", sinyal.log());
         let mut again = replica(&sinyal, name);
-        wait_for("it to work again", Duration::from_secs(60), || Ok(again.partitions("community")? == 6)).unwrap();
+        wait_for("it to work again", Duration::from_secs(60), || Ok(again.partitions("community")? == 9)).unwrap();
         replicas.push(again);
     }
     assert_eq!(moved(), before, "{}", sinyal.log());

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::Write;
 
 use record::stage::{OutputWriter, Outputs};
-use record::{ContentKinds, Direction, EpochMs, Kind, Label, Position, Version, decode_key, encode_key};
+use record::{ContentKinds, Direction, EpochMs, Kind, Label, Position, Version, decode_key, encode_part};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use window::{MemberKey, StateKey, StateValue};
@@ -218,7 +218,14 @@ impl ChangelogWriter<'_> {
 
     fn of_identity<T: Serialize>(&mut self, what: &str, key: &[u8], value: Option<&T>) {
         let Some((community_id, kind, id)) = split_key(key) else { return };
-        let key = encode_key(&[what, community_id, kind.as_str(), id]);
+        let mut key = String::with_capacity(what.len() + community_id.len() + id.len() + 16);
+        key.push_str(what);
+        key.push('|');
+        encode_part(community_id, &mut key);
+        key.push('|');
+        key.push_str(kind.as_str());
+        key.push('|');
+        encode_part(id, &mut key);
         let writer = self.entry(format_args!("{key}"));
         if let Some(value) = value {
             writer.value_with(|bytes| write(value, bytes));

@@ -55,8 +55,10 @@ impl<'a> Content<'a> {
     }
 
     pub(crate) fn to_bytes(&self) -> Box<[u8]> {
-        // Plain data into memory: that cannot fail.
-        postcard::to_stdvec(self).unwrap_or_default().into()
+        let texts = [self.text, self.url, self.thread_id, Some(self.origin_topic)];
+        let length: usize = texts.into_iter().flatten().map(str::len).sum();
+        // Room for all of it at once; plain data into memory cannot fail.
+        postcard::to_extend(self, Vec::with_capacity(length + 64)).unwrap_or_default().into()
     }
 
     pub(crate) fn from_bytes(bytes: &'a [u8]) -> Content<'a> {
