@@ -3,10 +3,10 @@
 //! A waiting time is known in full only where the wait is over. Who still waits has waited *at least* so long: leaving them out
 //! would make a group look quick whose answers are slow, and counting them as answered now would too. Methods for censored times
 //! use both as what they are:
-//! - [`median`]: by when half are answered (Kaplan and Meier), with its confidence interval;
+//! - [`median()`]: by when half are answered (Kaplan and Meier), with its confidence interval;
 //! - [`log_rank`]: whether two groups differ at all (Mantel), stratified;
 //! - [`hazard_ratio`]: how much (Cox), stratified: at what multiple of the reference's rate those who still wait are answered;
-//! - [`report`]: several questions at once, with all the comparisons that they take in mind.
+//! - [`report()`]: several questions at once, with all the comparisons that they take in mind.
 //!
 //! Comparisons are made within strata (queues): if one group writes more complaints, and complaints are answered first, that is
 //! no gap between the groups.

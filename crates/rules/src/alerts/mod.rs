@@ -1,7 +1,7 @@
 //! Alert rules of a community, over event time: what is unusual, since when, and when it is over.
 //!
 //! One [`CommunityAlerts`] per community is stepped over intervals of event time, in order. It learns what is usual for each hour
-//! of the week ([`baseline`]), accumulates evidence against it ([`cusum`]) and keeps the episodes ([`Transition`]). It reads no
+//! of the week (`baseline`), accumulates evidence against it (`cusum`) and keeps the episodes ([`Transition`]). It reads no
 //! clock: the same intervals give the same transitions, whether or not it was written down and restored in between.
 //!
 //! | rule | observed, expected | score | method |
