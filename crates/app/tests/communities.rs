@@ -52,9 +52,12 @@ fn start(folder: &Path) -> (Running, Receiver<Value>) {
 /// The next line of the log that says this.
 fn said(log: &Receiver<Value>, message: &str) -> Value {
     let until = Instant::now() + PATIENCE;
+    let mut seen = Vec::new();
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        let line = log.recv_timeout(left).unwrap_or_else(|_| panic!("the log does not say: {message}"));
+        let line =
+            log.recv_timeout(left).unwrap_or_else(|_| panic!("the log does not say: {message}; it says {seen:?}"));
+        seen.push(line.clone());
         if line["message"].as_str().is_some_and(|said| said.starts_with(message)) {
             return line;
         }
