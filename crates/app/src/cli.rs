@@ -223,6 +223,8 @@ struct ConfigArgs {
 enum ConfigCommand {
     /// Print every key with its default and what it means.
     Default,
+    /// Print a JSON schema (draft-07) of the configuration, for editors and for checks in a pipeline of one's own.
+    Schema,
 }
 
 /// Carries out a command.
@@ -279,6 +281,10 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
         Command::Config(ConfigArgs { command: ConfigCommand::Default }) => {
             use std::io::Write;
             std::io::stdout().write_all(config::DEFAULT.as_bytes())?;
+            Ok(OK)
+        }
+        Command::Config(ConfigArgs { command: ConfigCommand::Schema }) => {
+            say(serde_json::to_string_pretty(&config::schema()?)?)?;
             Ok(OK)
         }
         Command::Completions { shell } => {

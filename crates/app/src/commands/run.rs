@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use kafka_io::{Shutdown, SystemClock};
-use rules::LiveCommunities;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::OK;
 use crate::communities;
 use crate::config::Config;
 use crate::registry::RegistryError;
+use crate::reload::{self, LiveRules};
 use crate::roles::{Door, Surroundings, needs_registry, run_classify, run_community, run_notify};
 use crate::telemetry::{Health, Metrics, serve, start_logging};
 
@@ -58,8 +58,9 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         let bound = serve(address, health.clone(), metrics.clone(), door.router())?;
         tracing::info!(%bound, "http is served");
     }
-    let communities = LiveCommunities::new(config.communities.clone());
-    if !communities::keep(&config, &communities, &metrics, &shutdown, &twice)? {
+    let rules = LiveRules::new(&config);
+    reload::watch(&config, &rules, &metrics, &shutdown)?;
+    if !communities::keep(&config, &rules.communities, &metrics, &shutdown, &twice)? {
         tracing::info!("{ENDED_EARLY}");
         return Ok(OK);
     }
@@ -70,7 +71,7 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         health,
         metrics,
         shutdown: shutdown.clone(),
-        communities,
+        rules,
         embedded: false,
     };
     // All are built before any of them runs: a role must not work while nobody attends to it.

@@ -13,7 +13,6 @@ use anyhow::Result;
 use kafka_io::{Clock, Connection, OwnerError, Shutdown, Turn};
 use record::Position;
 use record::stage::{InputPartition, SchemaLookup};
-use rules::LiveCommunities;
 use wire::{Encoder, Framing, SchemaName};
 
 pub(crate) use classify::{ClassifyReport, run_classify};
@@ -23,6 +22,7 @@ pub(crate) use notify::{Door, ask_target, run_notify};
 use crate::cli::OutsideError;
 use crate::config::Config;
 use crate::registry::Registry;
+use crate::reload::LiveRules;
 use crate::telemetry::{Health, Metrics};
 
 /// What every role needs.
@@ -34,8 +34,8 @@ pub(crate) struct Surroundings {
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
-    /// The community registry that is in use.
-    pub(crate) communities: LiveCommunities,
+    /// What can be replaced while it is in use.
+    pub(crate) rules: LiveRules,
     /// True on the embedded broker, which has no transactions worth the name: outputs first, state in memory.
     pub(crate) embedded: bool,
 }

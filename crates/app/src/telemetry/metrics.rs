@@ -68,6 +68,8 @@ pub(crate) struct Metrics {
     communities_listed: IntGaugeVec,
     communities_reloads: IntCounterVec,
     communities_reload_failed: IntCounterVec,
+    rules_reloads: IntCounterVec,
+    rules_reload_failed: IntCounterVec,
     blind: IntGaugeVec,
     behind: IntGaugeVec,
     /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
@@ -234,6 +236,16 @@ impl Metrics {
                 "Records of the partition's busiest community, a second, over 10 seconds; one thread works on a community.",
                 &["partition"],
             ),
+            rules_reloads: counter(
+                "rules_reloads_total",
+                "Times that the rules of the configuration file were read anew and taken.",
+                &[],
+            ),
+            rules_reload_failed: counter(
+                "rules_reload_failed_total",
+                "Times that they were refused for a mistake in the file; those before stay.",
+                &[],
+            ),
             communities_listed: gauge("communities_listed", "Communities that the registry lists.", &[]),
             communities_reloads: counter(
                 "communities_reloads_total",
@@ -377,6 +389,19 @@ impl Metrics {
     /// The community registry was read anew, or could not be.
     pub(crate) fn communities_reloaded(&self, taken: bool) {
         let counter = if taken { &self.communities_reloads } else { &self.communities_reload_failed };
+        counter.with_label_values(&[] as &[&str]).inc();
+    }
+
+    /// The configuration file is watched for other rules.
+    pub(crate) fn rules_watched(&self) {
+        // Shown from the beginning, so that the first failure is a growth.
+        self.rules_reloads.with_label_values(&[] as &[&str]).inc_by(0);
+        self.rules_reload_failed.with_label_values(&[] as &[&str]).inc_by(0);
+    }
+
+    /// The rules were read anew, or could not be.
+    pub(crate) fn rules_reloaded(&self, taken: bool) {
+        let counter = if taken { &self.rules_reloads } else { &self.rules_reload_failed };
         counter.with_label_values(&[] as &[&str]).inc();
     }
 

@@ -10,7 +10,7 @@ use pipeline::{
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 use record::{Action, Author, Correction, EpochMs, Interaction, Kind, Ledger, Role, partition_for_key};
 use rules::alerts::AlertRules;
-use rules::{LiveCommunities, QueueSpec, Routing, Sla, SlaClock};
+use rules::{Live, LiveCommunities, QueueSpec, Routing, Sla, SlaClock};
 use serde_json::Value;
 use window::WindowSet;
 use wire::{
@@ -76,7 +76,7 @@ pub(crate) fn classify_settings(
         },
         classifier: Classifier::embedded(),
         cascade,
-        routing: Routing::standard(),
+        routing: Live::new(Routing::standard()),
         communities: LiveCommunities::default(),
         pseudonym: Pseudonym::new(b"a secret for the tests", 1).unwrap(),
         key_format,
@@ -100,9 +100,9 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunitySt
             alert: Encoder::single_object(SchemaName::Alert),
         },
         windows,
-        routing: routing(),
+        routing: Live::new(routing()),
         communities: LiveCommunities::default(),
-        alert_rules: alert_rules(),
+        alert_rules: Live::new(alert_rules()),
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max,
