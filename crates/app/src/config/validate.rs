@@ -15,6 +15,7 @@ use super::blindness::blindness;
 use super::cross_checks::cross_checks;
 use super::notify::notify;
 use super::properties::properties;
+use super::redact::redact;
 use super::routing::routing;
 use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics};
 
@@ -52,6 +53,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
         commit_interval_ms: reader.number("classify.commit_interval_ms", 10, 10_000),
         threshold: threshold(&mut reader, "classify.threshold"),
         keep_text: reader.boolean("classify.keep_text"),
+        redact: redact(&mut reader),
     };
     let deep = deep(&mut reader);
     let community = Community {
@@ -365,7 +367,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of strings that are not empty, at most so many.
-    fn texts(&mut self, key: &str, most: usize) -> Vec<String> {
+    pub(super) fn texts(&mut self, key: &str, most: usize) -> Vec<String> {
         let Some(Value::Array(items)) = self.find(key) else {
             let found = shown(self.find(key));
             self.wrong(key, &found, "a list of strings is right");
