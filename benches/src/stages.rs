@@ -108,6 +108,7 @@ pub(crate) fn classify_stage_with(cascade: Option<Cascade>) -> ClassifyStage {
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: 1_048_576,
         keep_text: true,
+        redactor: pipeline::Redactor::new(pipeline::Personal::ALL),
     });
     let mut outputs = Outputs::default();
     let assigned = [0, 1].map(|input| (InputPartition { input, partition: 0 }, 0));

@@ -13,7 +13,9 @@ pub mod community;
 mod dead_letters;
 mod queue_items;
 
-pub use classify::{Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Pseudonym, SecondOpinion};
+pub use classify::{
+    Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Personal, Pseudonym, Redactor, SecondOpinion,
+};
 pub use community::{
     Closed, CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus, check_action, check_correction,
 };

@@ -6,6 +6,7 @@ mod cross_checks;
 mod layers;
 mod notify;
 mod properties;
+mod redact;
 mod routing;
 mod schema;
 mod validate;
@@ -14,7 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use kafka_io::Connection;
-use pipeline::KeyFormat;
+use pipeline::{KeyFormat, Personal};
 use rules::{Communities, Routing};
 use window::WindowSet;
 use wire::{Framing, RawFormat};
@@ -169,6 +170,8 @@ pub(crate) struct Classify {
     /// `None`: the model's own.
     pub(crate) threshold: Option<f32>,
     pub(crate) keep_text: bool,
+    /// What is replaced in texts.
+    pub(crate) redact: Vec<Personal>,
 }
 
 /// The deep tier.

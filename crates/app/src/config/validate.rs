@@ -15,6 +15,7 @@ use super::blindness::blindness;
 use super::cross_checks::cross_checks;
 use super::notify::notify;
 use super::properties::properties;
+use super::redact::redact;
 use super::routing::routing;
 use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics, Typed};
 
@@ -85,6 +86,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
         commit_interval_ms: reader.number("classify.commit_interval_ms", 10, 10_000),
         threshold: threshold(reader, "classify.threshold"),
         keep_text: reader.boolean("classify.keep_text"),
+        redact: redact(reader),
     };
     let deep = deep(reader);
     let community = Community {
@@ -152,7 +154,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
             communities_file,
             communities_topic,
         }),
-        _ => Err(ConfigErrors(std::mem::take(&mut reader.errors))),
+        _ => Err(ConfigErrors(std::mem::take(reader.errors))),
     }
 }
 
@@ -409,7 +411,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of strings that are not empty, at most so many.
-    fn texts(&mut self, key: &str, most: usize) -> Vec<String> {
+    pub(super) fn texts(&mut self, key: &str, most: usize) -> Vec<String> {
         self.ask(key, Shape::Texts { most });
         let Some(Value::Array(items)) = self.find(key) else {
             let found = shown(self.find(key));

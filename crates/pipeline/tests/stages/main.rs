@@ -8,5 +8,6 @@ mod community;
 mod event_time;
 mod harmony;
 mod items;
+mod redaction;
 mod routing;
 mod world;

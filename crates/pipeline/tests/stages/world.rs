@@ -83,6 +83,7 @@ pub(crate) fn classify_settings(
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: RAW_BYTES_MAX,
         keep_text: true,
+        redactor: pipeline::Redactor::new(pipeline::Personal::ALL),
     }
 }
 
