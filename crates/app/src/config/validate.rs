@@ -16,6 +16,7 @@ use super::cross_checks::cross_checks;
 use super::notify::notify;
 use super::properties::properties;
 use super::routing::routing;
+use super::state::state_version;
 use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics};
 
 /// Collects mistakes while values are taken.
@@ -44,6 +45,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
         ));
     }
     let pseudonym_version = reader.number("pseudonym.version", 1, 1_000_000);
+    let state_version = state_version(&mut reader);
     let raw_record_bytes_max = reader.number("limits.raw_record_bytes", 1_024, 67_108_864);
     let future_ms_max = reader.number("limits.future_ms", 0, 86_400_000);
     let classify = Classify {
@@ -97,6 +99,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             registry,
             pseudonym_secret: secret,
             pseudonym_version,
+            state_version,
             raw_record_bytes_max,
             future_ms_max,
             classify,

@@ -8,5 +8,7 @@ mod community;
 mod event_time;
 mod harmony;
 mod items;
+mod kept_input;
+mod kept_state;
 mod routing;
 mod world;
