@@ -187,6 +187,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, partitions: i3
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: 1_048_576,
         changelog: true,
+        state_version: None,
     });
     let mut outputs = Outputs::default();
     let assigned: Vec<_> = (0..partitions).map(|partition| (InputPartition { input: 0, partition }, 0)).collect();

@@ -9,6 +9,7 @@ pub mod chaos;
 pub mod checks;
 pub mod desk;
 mod kafka;
+pub mod older;
 mod reader;
 mod receiver;
 mod registry;

@@ -24,6 +24,7 @@ pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod sim;
 pub(crate) mod status;
+mod state_notes;
 mod stored;
 mod tables;
 pub(crate) mod tail;

@@ -9,6 +9,7 @@ mod properties;
 mod redact;
 mod routing;
 mod schema;
+mod state;
 mod validate;
 
 use std::fmt;
@@ -91,6 +92,8 @@ pub(crate) struct Config {
     /// The secret's file has been read; `None` if none is named.
     pub(crate) pseudonym_secret: Option<Secret>,
     pub(crate) pseudonym_version: u32,
+    /// The version to raise the state to; `None` keeps the one that it has.
+    pub(crate) state_version: Option<u8>,
     pub(crate) raw_record_bytes_max: usize,
     pub(crate) future_ms_max: i64,
     pub(crate) classify: Classify,

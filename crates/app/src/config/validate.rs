@@ -18,6 +18,7 @@ use super::properties::properties;
 use super::redact::redact;
 use super::routing::routing;
 use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics, Typed};
+use super::state::state_version;
 
 /// Collects mistakes while values are taken.
 pub(super) struct Reader<'a> {
@@ -78,6 +79,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
         ));
     }
     let pseudonym_version = reader.number("pseudonym.version", 1, 1_000_000);
+    let state_version = state_version(reader);
     let raw_record_bytes_max = reader.number("limits.raw_record_bytes", 1_024, 67_108_864);
     let future_ms_max = reader.number("limits.future_ms", 0, 86_400_000);
     let classify = Classify {
@@ -133,6 +135,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
             registry,
             pseudonym_secret: secret,
             pseudonym_version,
+            state_version,
             raw_record_bytes_max,
             future_ms_max,
             classify,

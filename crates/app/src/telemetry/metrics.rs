@@ -56,6 +56,7 @@ pub(crate) struct Metrics {
     members: IntGaugeVec,
     complaints: IntGaugeVec,
     left_out_sources: IntGaugeVec,
+    state_version: IntGaugeVec,
     items: IntGaugeVec,
     items_expired: IntCounterVec,
     item_wait_seconds: HistogramVec,
@@ -189,6 +190,11 @@ impl Metrics {
             left_out_sources: gauge(
                 "left_out_sources",
                 "Raw partitions that event time goes on without: nothing new came from them for too long.",
+                &["partition"],
+            ),
+            state_version: gauge(
+                "state_version",
+                "The version that the state is written in; `state.version` raises it.",
                 &["partition"],
             ),
             ids: gauge("known_ids", "Interactions known by identity.", &["partition"]),
@@ -339,7 +345,7 @@ impl Metrics {
                 }
                 let gauges =
                     [&self.alerts, &self.ids, &self.communities, &self.members, &self.complaints, &self.parked];
-                for gauge in gauges.into_iter().chain([&self.left_out_sources]) {
+                for gauge in gauges.into_iter().chain([&self.left_out_sources, &self.state_version]) {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
                 for state in [WAITING, CLOSED] {
@@ -427,6 +433,7 @@ impl Metrics {
             self.watermark_seconds.with_label_values(labels).set(watermark as f64 / 1_000.0);
             self.watermark_delay_seconds.with_label_values(labels).set((now_ms - watermark) as f64 / 1_000.0);
         }
+        self.state_version.with_label_values(labels).set(i64::from(status.state_version));
         self.left_out_sources.with_label_values(labels).set(i64::try_from(status.left_out_sources).unwrap_or(i64::MAX));
         self.ids.with_label_values(labels).set(i64::try_from(status.ids).unwrap_or(i64::MAX));
         self.communities.with_label_values(labels).set(i64::try_from(status.communities).unwrap_or(i64::MAX));

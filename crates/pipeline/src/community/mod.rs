@@ -17,6 +17,7 @@ mod items;
 mod panes;
 mod partition;
 mod restore;
+mod state_version;
 mod validate;
 mod watermark;
 
@@ -37,6 +38,7 @@ pub use self::corrections::check_correction;
 use self::decode::{Decoded, decode, decode_action, decode_correction, misplaced};
 pub use self::items::Closed;
 use self::partition::Partition;
+pub use self::state_version::{STATE_VERSION_MAX, STATE_VERSION_MIN, StateNote, state_note};
 use self::watermark::Watermark;
 use crate::dead_letters::DeadLetters;
 
@@ -104,6 +106,9 @@ pub struct CommunitySettings {
     pub dead_letter_value_bytes_max: usize,
     /// Whether the state is written to the changelog. Without it, it is lost with the process.
     pub changelog: bool,
+    /// The version that the state is raised to, [`STATE_VERSION_MIN`] to [`STATE_VERSION_MAX`]. `None` keeps the one that it has; one that
+    /// begins has the newest.
+    pub state_version: Option<u8>,
 }
 
 /// What all partitions share.
@@ -133,6 +138,7 @@ struct Shared {
     remember_ms: i64,
     future_ms_max: i64,
     changelog: bool,
+    state_version: Option<u8>,
     now: EpochMs,
 }
 
@@ -141,6 +147,8 @@ struct Shared {
 pub struct PartitionStatus {
     /// The partition.
     pub partition: i32,
+    /// The version that its state is written in.
+    pub state_version: u8,
     /// Its watermark; `None` before the first event.
     pub watermark: Option<EpochMs>,
     /// Sources that event time goes on without: they have been silent for too long.
@@ -235,6 +243,7 @@ impl CommunityStage {
                 remember_ms: settings.remember_ms,
                 future_ms_max: settings.future_ms_max,
                 changelog: settings.changelog,
+                state_version: settings.state_version,
                 now: 0,
             },
             disorder_ms: settings.disorder_ms,
@@ -253,6 +262,7 @@ impl CommunityStage {
     pub fn status(&self) -> impl Iterator<Item = PartitionStatus> + '_ {
         self.partitions.values().map(|partition| PartitionStatus {
             partition: partition.number,
+            state_version: partition.version.to_write(self.shared.state_version),
             watermark: partition.watermark.value(),
             left_out_sources: partition.watermark.left_out(),
             ids: partition.index.len(),

@@ -9,5 +9,7 @@ mod event_time;
 mod harmony;
 mod items;
 mod redaction;
+mod kept_input;
+mod kept_state;
 mod routing;
 mod world;
