@@ -23,6 +23,7 @@ pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod sim;
+pub(crate) mod sink;
 pub(crate) mod status;
 mod stored;
 mod tables;

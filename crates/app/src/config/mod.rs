@@ -7,6 +7,7 @@ mod layers;
 mod notify;
 mod properties;
 mod routing;
+mod sink;
 mod validate;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use wire::{Framing, RawFormat};
 
 pub(crate) use layers::unknown_key;
 pub(crate) use notify::{Authorization, Filter, Notify, Target, TargetKind};
+pub(crate) use sink::{Sink, SslMode};
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
@@ -78,6 +80,8 @@ pub(crate) struct Config {
     pub(crate) disorder_ms: i64,
     pub(crate) hold_ms_max: i64,
     pub(crate) blindness: Blindness,
+    /// `None`: there is no database to write to.
+    pub(crate) sink: Option<Sink>,
     pub(crate) http_listen: Option<std::net::SocketAddr>,
     pub(crate) log: String,
     pub(crate) log_format: String,

@@ -16,6 +16,7 @@ use super::cross_checks::cross_checks;
 use super::notify::notify;
 use super::properties::properties;
 use super::routing::routing;
+use super::sink::sink;
 use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics};
 
 /// Collects mistakes while values are taken.
@@ -73,6 +74,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     let disorder_ms = reader.number("watermark.disorder_ms", 0, 3_600_000);
     let hold_ms_max = reader.number("watermark.max_hold_ms", 1_000, 86_400_000);
     let blindness = blindness(&mut reader, hold_ms_max);
+    let sink = sink(&mut reader, &generation);
     let http_listen = http(&mut reader);
     let log = log(&mut reader);
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
@@ -108,6 +110,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             disorder_ms,
             hold_ms_max,
             blindness,
+            sink,
             http_listen,
             log,
             log_format: log_format.to_owned(),
@@ -365,7 +368,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of strings that are not empty, at most so many.
-    fn texts(&mut self, key: &str, most: usize) -> Vec<String> {
+    pub(super) fn texts(&mut self, key: &str, most: usize) -> Vec<String> {
         let Some(Value::Array(items)) = self.find(key) else {
             let found = shown(self.find(key));
             self.wrong(key, &found, "a list of strings is right");
@@ -386,7 +389,7 @@ impl<'a> Reader<'a> {
         texts
     }
 
-    fn required(&mut self, key: &str) -> String {
+    pub(super) fn required(&mut self, key: &str) -> String {
         let before = self.errors.len();
         let text = self.text(key);
         if text.is_empty() && self.errors.len() == before {
@@ -433,7 +436,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
         let before = self.errors.len();
         let text = self.text(key);
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
