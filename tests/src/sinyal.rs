@@ -225,12 +225,26 @@ impl Ran {
     /// # Errors
     /// If it serves nothing yet.
     pub fn metrics(&self) -> Result<String> {
+        Ok(ureq::get(format!("http://{}/metrics", self.bound()?)).call()?.body_mut().read_to_string()?)
+    }
+
+    /// Whether it is ready, and what `/readyz` says of each role.
+    ///
+    /// # Errors
+    /// If it serves nothing yet.
+    pub fn readiness(&self) -> Result<(bool, serde_json::Value)> {
+        let ask = ureq::get(format!("http://{}/readyz", self.bound()?));
+        let mut answer = ask.config().http_status_as_error(false).build().call()?;
+        let ready = answer.status().is_success();
+        Ok((ready, serde_json::from_str(&answer.body_mut().read_to_string()?)?))
+    }
+
+    /// The address of its HTTP server. The port is any that is free: the log names it.
+    fn bound(&self) -> Result<String> {
         let log = std::fs::read_to_string(&self.log)?;
-        // The port is any that is free: the log names it.
         let line = log.lines().find(|line| line.contains("http is served")).context("nothing is served yet")?;
         let line: serde_json::Value = serde_json::from_str(line)?;
-        let bound = line["bound"].as_str().context("an address")?;
-        Ok(ureq::get(format!("http://{bound}/metrics")).call()?.body_mut().read_to_string()?)
+        Ok(line["bound"].as_str().context("an address")?.to_owned())
     }
 
     /// What it has logged.

@@ -57,11 +57,13 @@ impl Pair<'_> {
     /// It has its share, and gets on with it.
     fn works(&mut self, place: usize) {
         let running = self.running[place].as_mut().unwrap();
-        let has_its_share = || Ok(running.partitions("community")? == PARTITIONS && running.partitions("classify")? > 0);
+        let has_its_share =
+            || Ok(running.partitions("community")? == PARTITIONS && running.partitions("classify")? > 0);
         wait_for("a replica to have its share", PATIENCE, has_its_share).unwrap();
         let running = self.running[place].as_mut().unwrap();
         let before = (running.committed("classify").unwrap(), running.committed("community").unwrap());
-        let gets_on = || Ok(running.committed("classify")? > before.0 + 2 && running.committed("community")? > before.1 + 2);
+        let gets_on =
+            || Ok(running.committed("classify")? > before.0 + 2 && running.committed("community")? > before.1 + 2);
         wait_for("a replica to work", PATIENCE, gets_on).unwrap();
     }
 

@@ -11,6 +11,7 @@ use rules::{Communities, Routing};
 use crate::cli::{OK, OUTSIDE, say};
 use crate::commands::communities::summary;
 use crate::commands::schemas;
+use crate::commands::sink::ask_database;
 use crate::commands::state_notes::{about_versions, state_notes};
 use crate::commands::topics::plan::{Change, Desired, Role, Step, plan};
 use crate::communities::read_topic;
@@ -68,6 +69,9 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
         let answer = ask_target(target, config.notify.timeout_ms);
         let about = unlisted(target.alerts.iter().flat_map(|filter| &filter.communities), &communities);
         findings.say(&format!("target {}", target.name), answer.map(|answer| answer + &about));
+    }
+    if let Some(sink) = &config.sink {
+        findings.say("sink", ask_database(sink).map_err(|error| format!("{error:#}")));
     }
     say(findings.lines.join("\n"))?;
     Ok(if findings.right { OK } else { OUTSIDE })

@@ -9,6 +9,7 @@ mod properties;
 mod redact;
 mod routing;
 mod schema;
+mod sink;
 mod state;
 mod validate;
 
@@ -24,6 +25,7 @@ use wire::{Framing, RawFormat};
 pub(crate) use layers::unknown_key;
 pub(crate) use notify::{Authorization, Filter, Notify, Target, TargetKind};
 pub(crate) use schema::schema;
+pub(crate) use sink::{Sink, SslMode};
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
@@ -107,6 +109,8 @@ pub(crate) struct Config {
     pub(crate) disorder_ms: i64,
     pub(crate) hold_ms_max: i64,
     pub(crate) blindness: Blindness,
+    /// `None`: there is no database to write to.
+    pub(crate) sink: Option<Sink>,
     pub(crate) http_listen: Option<std::net::SocketAddr>,
     pub(crate) log: String,
     pub(crate) log_format: String,

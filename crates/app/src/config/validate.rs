@@ -17,8 +17,9 @@ use super::notify::notify;
 use super::properties::properties;
 use super::redact::redact;
 use super::routing::routing;
-use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics, Typed};
+use super::sink::sink;
 use super::state::state_version;
+use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics, Typed};
 
 /// Collects mistakes while values are taken.
 pub(super) struct Reader<'a> {
@@ -112,6 +113,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
     let blindness = blindness(reader, hold_ms_max);
     let http_listen = http(reader);
     let log = log(reader);
+    let sink = sink(reader, &generation);
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
     let alive_ms = reader.number("telemetry.alive_ms", 1_000, 600_000);
     let windows = windows(reader);
@@ -147,6 +149,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
             disorder_ms,
             hold_ms_max,
             blindness,
+            sink,
             http_listen,
             log,
             log_format: log_format.to_owned(),
@@ -436,7 +439,7 @@ impl<'a> Reader<'a> {
         texts
     }
 
-    fn required(&mut self, key: &str) -> String {
+    pub(super) fn required(&mut self, key: &str) -> String {
         let before = self.errors.len();
         let text = self.text(key);
         if text.is_empty() && self.errors.len() == before {
@@ -486,7 +489,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
         let before = self.errors.len();
         let text = self.text(key);
         self.ask(key, Shape::Choice(choices.iter().map(|(name, _)| (*name).to_owned()).collect()));

@@ -5,6 +5,7 @@ mod community;
 #[cfg(feature = "deep")]
 mod deep;
 pub(crate) mod notify;
+pub(crate) mod sink;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use wire::{Encoder, Framing, SchemaName};
 pub(crate) use classify::{ClassifyReport, run_classify};
 pub(crate) use community::{CommunityReport, run_community};
 pub(crate) use notify::{Door, ask_target, run_notify};
+pub(crate) use sink::run_sink;
 
 use crate::cli::OutsideError;
 use crate::config::Config;

@@ -107,6 +107,9 @@ fn describe(state: &OwnerState) -> (bool, Value) {
         OwnerState::Waiting(WaitReason::Registry(detail)) => {
             (false, json!({ "state": "waiting for the registry", "detail": detail }))
         }
+        OwnerState::Waiting(WaitReason::Database(detail)) => {
+            (false, json!({ "state": "waiting for the database", "detail": detail }))
+        }
     }
 }
 

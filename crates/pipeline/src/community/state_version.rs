@@ -112,9 +112,15 @@ mod tests {
     fn versions_that_are_not_read_are_named_with_what_to_do() {
         assert_eq!((of(&[5, 1]), of(&[6])), (Ok(5), Ok(6)));
         let newer = of(&[7, 1]).unwrap_err();
-        assert!(newer.starts_with("the state is of version 7; this program reads 5 to 6: run the newer program"), "{newer}");
+        assert!(
+            newer.starts_with("the state is of version 7; this program reads 5 to 6: run the newer program"),
+            "{newer}"
+        );
         let older = of(&[4]).unwrap_err();
-        assert!(older.starts_with("the state is of version 4; this program reads 5 to 6: `sinyal reprocess`"), "{older}");
+        assert!(
+            older.starts_with("the state is of version 4; this program reads 5 to 6: `sinyal reprocess`"),
+            "{older}"
+        );
         assert!(of(&[]).is_err());
     }
 }

@@ -433,11 +433,7 @@ impl CommunitySide {
     }
 
     /// Comes up from what another program committed.
-    pub(crate) fn resume(
-        &mut self,
-        changelog: &[(i32, Vec<u8>, Vec<u8>)],
-        positions: &BTreeMap<InputPartition, i64>,
-    ) {
+    pub(crate) fn resume(&mut self, changelog: &[(i32, Vec<u8>, Vec<u8>)], positions: &BTreeMap<InputPartition, i64>) {
         for (partition, key, value) in changelog {
             self.left.written += 1;
             self.left.changelog.insert((*partition, key.clone()), (self.left.written, value.clone()));
