@@ -14,7 +14,7 @@ use crate::communities;
 use crate::config::Config;
 use crate::registry::RegistryError;
 use crate::roles::{Door, Surroundings, needs_registry, run_classify, run_community, run_notify};
-use crate::telemetry::{Health, Metrics, serve, start_logging};
+use crate::telemetry::{Health, Metrics, Traces, serve, start_logging};
 
 /// Arguments of `sinyal run`.
 #[derive(Debug, clap::Args)]
@@ -63,6 +63,10 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         tracing::info!("{ENDED_EARLY}");
         return Ok(OK);
     }
+    let traces = match config.traces.clone() {
+        Some(settings) => Some(Traces::start(settings, &config.instance_id, metrics.traces())?),
+        None => None,
+    };
     let surroundings = Surroundings {
         connection: config.kafka.connection.clone(),
         config: Arc::new(config),
@@ -71,6 +75,7 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         metrics,
         shutdown: shutdown.clone(),
         communities,
+        traces: traces.clone(),
         embedded: false,
     };
     // All are built before any of them runs: a role must not work while nobody attends to it.
@@ -83,7 +88,11 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         works.push((format!("{role:?}").to_lowercase(), work));
     }
     tracing::info!(instance = surroundings.config.instance_id, "running");
-    attend(works, &shutdown, &twice)?;
+    let attended = attend(works, &shutdown, &twice);
+    if let Some(traces) = traces {
+        traces.stop();
+    }
+    attended?;
     tracing::info!("ended; everything done is committed");
     Ok(OK)
 }

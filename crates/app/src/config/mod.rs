@@ -7,6 +7,7 @@ mod layers;
 mod notify;
 mod properties;
 mod routing;
+mod traces;
 mod validate;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use wire::{Framing, RawFormat};
 
 pub(crate) use layers::unknown_key;
 pub(crate) use notify::{Authorization, Filter, Notify, Target, TargetKind};
+pub(crate) use traces::TraceSettings;
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
@@ -82,6 +84,8 @@ pub(crate) struct Config {
     pub(crate) log: String,
     pub(crate) log_format: String,
     pub(crate) alive_ms: u64,
+    /// `None`: nothing is traced.
+    pub(crate) traces: Option<TraceSettings>,
     pub(crate) windows: WindowSet,
     pub(crate) routing: Routing,
     /// The registry of communities as it is when the configuration is read.

@@ -16,6 +16,7 @@ use super::cross_checks::cross_checks;
 use super::notify::notify;
 use super::properties::properties;
 use super::routing::routing;
+use super::traces::traces;
 use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics};
 
 /// Collects mistakes while values are taken.
@@ -77,6 +78,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     let log = log(&mut reader);
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
     let alive_ms = reader.number("telemetry.alive_ms", 1_000, 600_000);
+    let traces = traces(&mut reader);
     let windows = windows(&mut reader);
     let step_ms = windows.as_ref().and_then(|windows| windows.specs().iter().map(|spec| spec.slide_ms).min());
     let alerts = alerts(&mut reader, step_ms.unwrap_or(10_000));
@@ -112,6 +114,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             log,
             log_format: log_format.to_owned(),
             alive_ms,
+            traces,
             windows,
             routing,
             communities,

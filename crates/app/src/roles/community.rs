@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Turn, run_owner};
+use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Tracer, Turn, run_owner};
 use pipeline::{CommunityEncoders, CommunitySettings, CommunityStage};
 use record::stage::{SchemaLookup, Stage};
 use record::{Ledger, Outcome, StageName};
@@ -11,6 +11,7 @@ use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, SchemaName};
 
 use super::{Reached, RoleResult, Surroundings, ask, encoder, reached};
 use crate::registry::Registry;
+use crate::telemetry::StageTracer;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -32,11 +33,16 @@ struct CommunityHooks {
     registry: Option<Registry>,
     topics: Vec<String>,
     report: Arc<Mutex<CommunityReport>>,
+    tracer: Option<StageTracer>,
 }
 
 impl Hooks<CommunityStage> for CommunityHooks {
     fn schema(&mut self, id: u32) -> Result<SchemaLookup, String> {
         ask(self.registry.as_ref(), id)
+    }
+
+    fn tracer(&mut self) -> Option<&mut dyn Tracer> {
+        self.tracer.as_mut().map(|tracer| tracer as &mut dyn Tracer)
     }
 
     fn turned(&mut self, stage: &CommunityStage, turn: &Turn) {
@@ -151,6 +157,7 @@ pub(crate) fn run_community(
         registry: config.registry.as_ref().map(Registry::new),
         topics: inputs,
         report: Arc::clone(&report),
+        tracer: surroundings.tracer(StageName::Community, &config.community.group_id),
         surroundings: surroundings.clone(),
     };
     Ok(move || {

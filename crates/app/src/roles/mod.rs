@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use kafka_io::{Clock, Connection, OwnerError, Shutdown, Turn};
-use record::Position;
 use record::stage::{InputPartition, SchemaLookup};
+use record::{Position, StageName};
 use rules::LiveCommunities;
 use wire::{Encoder, Framing, SchemaName};
 
@@ -23,7 +23,7 @@ pub(crate) use notify::{Door, ask_target, run_notify};
 use crate::cli::OutsideError;
 use crate::config::Config;
 use crate::registry::Registry;
-use crate::telemetry::{Health, Metrics};
+use crate::telemetry::{Health, Metrics, StageTracer, Traces};
 
 /// What every role needs.
 #[derive(Clone)]
@@ -36,8 +36,17 @@ pub(crate) struct Surroundings {
     pub(crate) shutdown: Shutdown,
     /// The community registry that is in use.
     pub(crate) communities: LiveCommunities,
+    /// Where spans go; `None`: nothing is traced.
+    pub(crate) traces: Option<Traces>,
     /// True on the embedded broker, which has no transactions worth the name: outputs first, state in memory.
     pub(crate) embedded: bool,
+}
+
+impl Surroundings {
+    /// Who follows a role's records, if anything is traced.
+    fn tracer(&self, stage: StageName, group: &str) -> Option<StageTracer> {
+        Some(StageTracer::new(self.traces.clone()?, stage, group))
+    }
 }
 
 /// Up to where partitions were read: the next offset, by topic and partition number.
