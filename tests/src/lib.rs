@@ -7,6 +7,7 @@
 mod alertmanager;
 pub mod chaos;
 pub mod checks;
+mod collector;
 pub mod desk;
 mod kafka;
 pub mod older;
@@ -17,6 +18,7 @@ mod registry;
 mod sinyal;
 
 pub use alertmanager::Alertmanager;
+pub use collector::{Collector, Span};
 pub use kafka::Kafka;
 pub use oracle::Oracle;
 pub use postgres::{Postgres, Session};

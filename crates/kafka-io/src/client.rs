@@ -10,7 +10,10 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
 use record::EpochMs;
+
+use crate::statistics::ClientStatistics;
 
 /// A wall clock. The demo has one of its own.
 pub trait Clock: Send + Sync {
@@ -94,13 +97,25 @@ pub(crate) struct Context {
     said: Mutex<HashMap<String, Instant>>,
     unreachable_at: Mutex<Option<Instant>>,
     pub(crate) unauthorized: Mutex<Option<String>>,
+    statistics: Mutex<Option<ClientStatistics>>,
 }
 
 const SAY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl Context {
     pub(crate) fn new(role: &'static str) -> Context {
-        Context { role, said: Mutex::default(), unreachable_at: Mutex::default(), unauthorized: Mutex::default() }
+        Context {
+            role,
+            said: Mutex::default(),
+            unreachable_at: Mutex::default(),
+            unauthorized: Mutex::default(),
+            statistics: Mutex::default(),
+        }
+    }
+
+    /// What the client told of itself, if it has since this was asked last.
+    pub(crate) fn take_statistics(&self) -> Option<ClientStatistics> {
+        self.statistics.lock().ok()?.take()
     }
 
     /// Takes over from a client that this one stands in for when no broker could be reached.
@@ -148,6 +163,12 @@ impl ClientContext for Context {
             }
             RDKafkaLogLevel::Warning => tracing::warn!(role = self.role, facility = fac, message, "kafka client"),
             _ => tracing::debug!(role = self.role, facility = fac, message, "kafka client"),
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        if let Ok(mut last) = self.statistics.lock() {
+            *last = Some(ClientStatistics::of(&statistics));
         }
     }
 

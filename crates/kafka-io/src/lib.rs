@@ -15,12 +15,14 @@ pub mod offsets;
 mod owner;
 mod queue;
 pub mod reader;
+mod statistics;
 pub mod subscription;
 
 pub use client::{Clock, Connection, Shutdown, SystemClock};
 #[cfg(feature = "faults")]
 pub use owner::arm;
 pub use owner::{
-    Assignor, Delivery, Hooks, OwnerConfig, OwnerError, OwnerState, STEPS_PER_SAMPLE, Turn, WaitReason, fault,
-    run_owner,
+    Assignor, Delivery, Hooks, OwnerConfig, OwnerError, OwnerState, STEPS_PER_SAMPLE, TracedRecord, Tracer, Turn,
+    WaitReason, fault, run_owner,
 };
+pub use statistics::{BrokerStatistics, ClientStatistics};

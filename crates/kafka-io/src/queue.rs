@@ -14,6 +14,7 @@ use std::time::Duration;
 use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{IsError, RDKafkaErrorCode};
+use record::{TRACEPARENT, TraceContext};
 
 use crate::client::Context;
 
@@ -41,6 +42,37 @@ pub(crate) enum MessageHeaders<'a> {
 type ShowHeaders<'a> = dyn Fn(&mut dyn FnMut(&str, &[u8])) + 'a;
 
 impl MessageHeaders<'_> {
+    /// Which trace the message belongs to, if a header says so; the last one counts.
+    pub(crate) fn trace(&self) -> Option<TraceContext> {
+        let message = match self {
+            MessageHeaders::Kept(each) => {
+                let mut trace = None;
+                each(&mut |name, value| {
+                    if name == TRACEPARENT {
+                        trace = TraceContext::parse(value);
+                    }
+                });
+                return trace;
+            }
+            MessageHeaders::Live(message, _) => *message,
+        };
+        let name = c"traceparent";
+        // SAFETY: as below; a value is not null unless it says that it is empty.
+        unsafe {
+            let mut headers = std::ptr::null_mut();
+            if sys::rd_kafka_message_headers(message, &mut headers).is_error() {
+                return None;
+            }
+            let (mut value, mut size) = (std::ptr::null(), 0);
+            if sys::rd_kafka_header_get_last(headers, name.as_ptr(), &mut value, &mut size).is_error()
+                || value.is_null()
+            {
+                return None;
+            }
+            TraceContext::parse(slice::from_raw_parts(value.cast::<u8>(), size))
+        }
+    }
+
     /// Shows each, in order; a name that is not UTF-8 with replacement characters, a null value as an empty one.
     pub(crate) fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
         let message = match self {
@@ -191,6 +223,13 @@ unsafe fn show(event: *mut sys::rd_kafka_event_t, queue: &EventQueue, see: &mut 
                         &CStr::from_ptr(facility).to_string_lossy(),
                         &CStr::from_ptr(text).to_string_lossy(),
                     );
+                }
+            }
+            sys::RD_KAFKA_EVENT_STATS => {
+                let text = sys::rd_kafka_event_stats(event);
+                if !text.is_null() {
+                    let context = queue.consumer.client().context();
+                    rdkafka::client::ClientContext::stats_raw(&**context, CStr::from_ptr(text).to_bytes());
                 }
             }
             _ => {}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
-use record::Position;
+use record::{Position, TraceContext};
 
 use crate::client::{Context, is_unauthorized, is_unreachable};
 use crate::owner::close_beside;
@@ -61,6 +61,8 @@ pub struct Received {
     pub key: Option<Vec<u8>>,
     /// Its value.
     pub value: Option<Vec<u8>>,
+    /// Which trace it belongs to, if that was to be read and a header says so.
+    pub trace: Option<TraceContext>,
 }
 
 /// What a subscription hears.
@@ -102,6 +104,7 @@ pub struct Subscription {
     reading: BTreeMap<Place, Position>,
     paused: BTreeSet<Place>,
     heard: VecDeque<Heard>,
+    reads_traces: bool,
 }
 
 impl std::fmt::Debug for Subscription {
@@ -150,7 +153,13 @@ impl Subscription {
             reading: BTreeMap::new(),
             paused: BTreeSet::new(),
             heard: VecDeque::new(),
+            reads_traces: false,
         })
+    }
+
+    /// From now on, looks into headers for which trace a record belongs to.
+    pub fn read_traces(&mut self) {
+        self.reads_traces = true;
     }
 
     /// What happens next, if something does within `timeout`.
@@ -161,7 +170,7 @@ impl Subscription {
         if let Some(heard) = self.heard.pop_front() {
             return Ok(Some(heard));
         }
-        let Subscription { events, consumer, reading, paused, heard } = self;
+        let Subscription { events, consumer, reading, paused, heard, reads_traces } = self;
         let mut trouble = None;
         events.poll(timeout, &mut |event| match event {
             Event::Message(message) => {
@@ -180,6 +189,7 @@ impl Subscription {
                     timestamp: message.timestamp,
                     key: message.key.map(<[u8]>::to_vec),
                     value: message.value.map(<[u8]>::to_vec),
+                    trace: reads_traces.then(|| message.headers.trace()).flatten(),
                 }));
             }
             Event::End { topic, partition, .. } => {

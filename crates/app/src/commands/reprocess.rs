@@ -239,6 +239,7 @@ fn rebuild(
         metrics,
         shutdown,
         rules,
+        traces: None,
         embedded: false,
     };
     let classified = Arc::new(Mutex::new(ClassifyReport::default()));

@@ -11,6 +11,7 @@ mod routing;
 mod schema;
 mod sink;
 mod state;
+mod traces;
 mod validate;
 
 use std::fmt;
@@ -26,6 +27,7 @@ pub(crate) use layers::unknown_key;
 pub(crate) use notify::{Authorization, Filter, Notify, Target, TargetKind};
 pub(crate) use schema::schema;
 pub(crate) use sink::{Sink, SslMode};
+pub(crate) use traces::TraceSettings;
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
@@ -115,6 +117,8 @@ pub(crate) struct Config {
     pub(crate) log: String,
     pub(crate) log_format: String,
     pub(crate) alive_ms: u64,
+    /// `None`: nothing is traced.
+    pub(crate) traces: Option<TraceSettings>,
     pub(crate) windows: WindowSet,
     pub(crate) routing: Routing,
     /// The registry of communities as it is when the configuration is read.

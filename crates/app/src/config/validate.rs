@@ -19,6 +19,7 @@ use super::redact::redact;
 use super::routing::routing;
 use super::sink::sink;
 use super::state::state_version;
+use super::traces::traces;
 use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics, Typed};
 
 /// Collects mistakes while values are taken.
@@ -117,6 +118,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
     let alive_ms = reader.number("telemetry.alive_ms", 1_000, 600_000);
     let windows = windows(reader);
+    let traces = traces(reader);
     let step_ms = windows.as_ref().and_then(|windows| windows.specs().iter().map(|spec| spec.slide_ms).min());
     let alerts = alerts(reader, step_ms.unwrap_or(10_000));
     let routing = routing(reader);
@@ -154,13 +156,14 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
             log,
             log_format: log_format.to_owned(),
             alive_ms,
+            traces,
             windows,
             routing,
             communities,
             communities_file,
             communities_topic,
         }),
-        _ => Err(ConfigErrors(std::mem::take(reader.errors))),
+        _ => Err(ConfigErrors(std::mem::take(&mut reader.errors))),
     }
 }
 

@@ -131,6 +131,11 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                     self.owned.remove(at);
                 }
                 self.outputs.clear();
+                if committed.is_err()
+                    && let Some(tracer) = self.hooks.tracer()
+                {
+                    tracer.given_up();
+                }
                 let gone = if committed.is_ok() { Input::Revoked(&partitions) } else { Input::Lost(&partitions) };
                 self.stage.step(gone, &mut self.outputs)?;
                 self.unassign(&partitions)?;

@@ -32,7 +32,7 @@ use self::producer::{ProducerError, StageProducer};
 use self::recovery::Fences;
 use self::settings::make_consumer;
 pub use self::settings::{Assignor, Delivery, OwnerConfig};
-pub use self::state::{Hooks, OwnerError, OwnerState, STEPS_PER_SAMPLE, Turn, WaitReason};
+pub use self::state::{Hooks, OwnerError, OwnerState, STEPS_PER_SAMPLE, TracedRecord, Tracer, Turn, WaitReason};
 use crate::client::{Clock, Context, Shutdown, is_unauthorized};
 use crate::queue::{Event, EventQueue};
 
@@ -289,7 +289,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 
     /// Takes one event from the queue into the stage; false if there was none.
     fn take_event(&mut self, timeout: Duration) -> Result<bool, Trouble> {
-        let Owner { queue, stage, outputs, owned, rebalances, config, producer, consumer, turn, steps, .. } = self;
+        let Owner { queue, stage, outputs, owned, rebalances, config, hooks, producer, consumer, turn, steps, .. } =
+            self;
         let mut result = Ok(());
         let mut blocked = None;
         let any = queue.poll(timeout, &mut |event| {
@@ -297,7 +298,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 Event::Message(message) => {
                     let timed = steps.is_multiple_of(STEPS_PER_SAMPLE).then(Instant::now);
                     *steps += 1;
-                    let taken = take_message(message, config, owned, stage, outputs, &mut blocked);
+                    let taken = take_message(message, config, hooks, owned, stage, outputs, &mut blocked);
                     if let Some(timed) = timed.filter(|_| turn.step_seconds.len() < STEP_SAMPLES_MAX) {
                         turn.step_seconds.push(timed.elapsed().as_secs_f64());
                     }
@@ -417,6 +418,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         for owned in self.owned.values_mut().filter(|owned| owned.position != UNKNOWN) {
             owned.committed = Some(owned.position);
         }
+        if let Some(tracer) = self.hooks.tracer() {
+            tracer.committed();
+        }
         let (now, latencies) = (self.clock.now_ms(), &mut self.turn.latency_seconds);
         self.stage.take_latency_samples(&mut |sample| {
             // The producer's clock may be ahead of this one.
@@ -493,7 +497,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         if let Some(producer) = &self.producer {
             self.turn.in_flight = producer.in_flight();
             self.turn.produced = self.produced_by_others + producer.produced;
+            self.turn.producer = producer.take_statistics();
         }
+        self.turn.consumer = self.consumer.client().context().take_statistics();
         self.hooks.turned(&self.stage, &self.turn);
         self.turn.step_seconds.clear();
         self.turn.latency_seconds.clear();

@@ -10,11 +10,13 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::statistics::Statistics;
 use record::stage::OutputRecord;
 
 use super::faults::fault_point;
 use super::{Delivery, OwnerConfig, OwnerError};
 use crate::client::{Context, is_unauthorized};
+use crate::statistics::ClientStatistics;
 
 /// What a failure of the producer means.
 #[derive(Debug)]
@@ -36,6 +38,10 @@ pub(super) struct DeliveryContext {
 impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         self.inner.log(level, fac, message);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.inner.stats(statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -162,6 +168,11 @@ impl StageProducer {
     /// How long brokers may take for what was sent, and again for a commit.
     pub(super) fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// What the client told of itself, if it has since this was asked last.
+    pub(super) fn take_statistics(&self) -> Option<ClientStatistics> {
+        self.producer.context().inner.take_statistics()
     }
 
     /// What a broker said when it refused us, once.

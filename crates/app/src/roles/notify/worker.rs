@@ -3,6 +3,7 @@
 
 mod reading;
 mod telling;
+mod traced;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -160,7 +161,7 @@ impl Worker {
             session_timeout_ms: config.kafka.session_timeout_ms,
             prefetch_bytes: PREFETCH_BYTES,
         };
-        let mut subscription = Subscription::open(&settings)?;
+        let mut subscription = self.open(&settings)?;
         let mut unreachable_since: Option<Instant> = None;
         let mut looked_at = Instant::now();
         while !self.surroundings.shutdown.is_requested() {
@@ -189,13 +190,21 @@ impl Worker {
                 // After an outage a consumer sometimes never reaches the brokers again though new clients do (librdkafka 2.12).
                 subscription.close();
                 self.hold(BTreeSet::new(), false);
-                subscription = Subscription::open(&settings)?;
+                subscription = self.open(&settings)?;
                 unreachable_since = None;
             }
         }
         self.commit(&subscription, true);
         subscription.close();
         Ok(())
+    }
+
+    fn open(&self, settings: &SubscriptionSettings) -> Result<Subscription, OwnerError> {
+        let mut subscription = Subscription::open(settings)?;
+        if self.surroundings.traces.is_some() {
+            subscription.read_traces();
+        }
+        Ok(subscription)
     }
 
     fn now(&self) -> EpochMs {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kafka_io::admin::{Admin, TopicInfo};
 use kafka_io::subscription::{Place, Received, Standing, Subscription};
 use kafka_io::{OwnerError, OwnerState, WaitReason, fault};
-use record::{EpochMs, Position, Reason};
+use record::{EpochMs, Position, Reason, TraceContext};
 use wire::DecodeError;
 
 use super::super::row::{BLIND, Origin, Row, State};
@@ -23,6 +23,7 @@ pub(super) struct Item {
     pub(super) notification_id: String,
     pub(super) body: Vec<u8>,
     pub(super) since: EpochMs,
+    pub(super) trace: Option<TraceContext>,
 }
 
 impl Worker {
@@ -190,6 +191,7 @@ impl Worker {
     }
 
     pub(super) fn take_item(&mut self, record: Received, subscription: &mut Subscription) -> Result<(), OwnerError> {
+        let trace = record.trace;
         let origin = origin(record);
         let next = origin.offset + 1;
         let Some(value) = &origin.value else {
@@ -214,7 +216,7 @@ impl Worker {
         };
         match item {
             Ok((body, notification_id)) => {
-                self.items.push_back(Item { origin, notification_id, body, since: self.now() });
+                self.items.push_back(Item { origin, notification_id, body, since: self.now(), trace });
             }
             Err(rejection) => {
                 if !self.give_up(&origin, rejection.reason, &rejection.detail) {
@@ -261,7 +263,7 @@ fn never_read(standing: &[Standing]) -> BTreeSet<String> {
 }
 
 fn origin(record: Received) -> Origin {
-    let Received { place, offset, timestamp, key, value } = record;
+    let Received { place, offset, timestamp, key, value, trace: _ } = record;
     Origin { place, offset, timestamp, key, value }
 }
 
@@ -297,6 +299,7 @@ pub(super) mod tests {
             health: Health::new(Duration::from_secs(30)),
             metrics: Metrics::new(),
             shutdown,
+            traces: None,
             embedded: false,
         };
         let target = surroundings.config.notify.targets[0].clone();
@@ -315,7 +318,7 @@ pub(super) mod tests {
 
     fn poison(topic: &str) -> Received {
         let place = Place { topic: topic.to_owned(), partition: 0 };
-        Received { place, offset: 7, timestamp: Some(1), key: None, value: Some(b"poison".to_vec()) }
+        Received { place, offset: 7, timestamp: Some(1), key: None, value: Some(b"poison".to_vec()), trace: None }
     }
 
     #[test]
