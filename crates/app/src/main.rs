@@ -6,6 +6,7 @@ mod commands;
 mod communities;
 mod config;
 mod console;
+mod outgoing;
 mod registry;
 mod roles;
 mod telemetry;

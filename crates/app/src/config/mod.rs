@@ -1,5 +1,6 @@
 //! The configuration: what was typed becomes what is meant in one step, with one message per mistake.
 
+mod access;
 mod alerts;
 mod blindness;
 mod cross_checks;
@@ -18,8 +19,9 @@ use rules::{Communities, Routing};
 use window::WindowSet;
 use wire::{Framing, RawFormat};
 
+pub(crate) use access::{Access, Authorization, SecretFile, certificates};
 pub(crate) use layers::unknown_key;
-pub(crate) use notify::{Authorization, Filter, Notify, Target, TargetKind};
+pub(crate) use notify::{Filter, Notify, Target, TargetKind};
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
@@ -130,8 +132,7 @@ pub(crate) struct Topics {
 #[derive(Debug, Clone)]
 pub(crate) struct RegistrySettings {
     pub(crate) url: String,
-    pub(crate) username: String,
-    pub(crate) password: Option<Secret>,
+    pub(crate) access: Access,
     pub(crate) timeout_ms: u64,
 }
 

@@ -54,7 +54,7 @@ impl Worker {
             }
             TargetKind::Webhook { secret } => {
                 let body = webhook::alert_body(row, due.inhibited_by.as_deref());
-                let headers = webhook::headers(secret, &id, now, &body);
+                let headers = webhook::headers(&secret.current(), &id, now, &body);
                 self.client.post(&self.target.url, &headers, &body, now)
             }
         };
@@ -97,7 +97,7 @@ impl Worker {
         }
         let TargetKind::Webhook { secret } = &self.target.kind else { return };
         let now = self.now();
-        let headers = webhook::headers(secret, &item.notification_id, now, &item.body);
+        let headers = webhook::headers(&secret.current(), &item.notification_id, now, &item.body);
         let sent = self.client.post(&self.target.url, &headers, &item.body, now);
         let sent = sent.and_then(|()| fault("notify.item-sent").map_err(unknown));
         match self.judge(sent, &mut slot) {
