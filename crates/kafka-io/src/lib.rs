@@ -6,6 +6,7 @@
 //! [`OwnerConfig::in_flight_bytes`]; one batch of outputs is bounded by what one record gives rise to. When the producer
 //! is full the owner waits: nothing is queued without a bound.
 
+pub mod acl;
 pub mod admin;
 mod client;
 pub mod embedded;
@@ -13,6 +14,7 @@ pub mod feed;
 pub mod group;
 pub mod offsets;
 mod owner;
+pub mod permissions;
 mod queue;
 pub mod reader;
 mod statistics;

@@ -16,7 +16,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{IsError, RDKafkaErrorCode};
 use record::{TRACEPARENT, TraceContext};
 
-use crate::client::Context;
+use crate::client::{Context, is_unauthorized};
 
 /// A message as it lies in librdkafka's memory.
 #[derive(Clone, Copy)]
@@ -113,6 +113,8 @@ pub(crate) enum Event<'a> {
     Error {
         code: RDKafkaErrorCode,
         reason: String,
+        /// The topic that it is about, where the client says so.
+        topic: Option<String>,
     },
 }
 
@@ -181,7 +183,9 @@ unsafe fn show(event: *mut sys::rd_kafka_event_t, queue: &EventQueue, see: &mut 
                 let message = sys::rd_kafka_event_message_next(event);
                 let Some(found) = message.as_ref() else { break };
                 if found.err.is_error() {
-                    see(Event::Error { code: found.err.into(), reason: "message with an error".to_owned() });
+                    let topic = (!found.rkt.is_null()).then(|| CStr::from_ptr(sys::rd_kafka_topic_name(found.rkt)));
+                    let topic = topic.map(|name| name.to_string_lossy().into_owned());
+                    see(Event::Error { code: found.err.into(), reason: "message with an error".to_owned(), topic });
                 } else {
                     see(Event::Message(message_of(message.cast_mut(), found)));
                 }
@@ -209,9 +213,21 @@ unsafe fn show(event: *mut sys::rd_kafka_event_t, queue: &EventQueue, see: &mut 
                 let reason =
                     if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() };
                 let code: RDKafkaErrorCode = error.into();
+                let place = sys::rd_kafka_event_topic_partition(event);
+                let topic = place.as_ref().map(|place| CStr::from_ptr(place.topic).to_string_lossy().into_owned());
+                if !place.is_null() {
+                    sys::rd_kafka_topic_partition_destroy(place);
+                }
                 let context = queue.consumer.client().context();
-                rdkafka::client::ClientContext::error(&**context, rdkafka::error::KafkaError::Global(code), &reason);
-                see(Event::Error { code, reason });
+                // A refusal of a topic is told by whoever takes the event, with the topic's name.
+                if topic.is_none() || !is_unauthorized(code) {
+                    rdkafka::client::ClientContext::error(
+                        &**context,
+                        rdkafka::error::KafkaError::Global(code),
+                        &reason,
+                    );
+                }
+                see(Event::Error { code, reason, topic });
             }
             sys::RD_KAFKA_EVENT_LOG => {
                 let (mut facility, mut text, mut level) = (std::ptr::null(), std::ptr::null(), 0);

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use record::{Position, TraceContext};
 
-use crate::client::{Context, is_unauthorized, is_unreachable};
+use crate::client::{Context, is_unauthorized, is_unreachable, lacks_token};
 use crate::owner::close_beside;
 use crate::queue::{Event, EventQueue};
 use crate::{Connection, OwnerError};
@@ -142,8 +142,9 @@ impl Subscription {
             ours.push(("group.instance.id", instance));
         }
         let wrong = |error: KafkaError| OwnerError::Config(error.to_string());
+        let context = Context::new("subscription").of_group(&settings.group_id);
         let consumer: BaseConsumer<Context> =
-            settings.connection.config(&ours).create_with_context(Context::new("subscription")).map_err(wrong)?;
+            settings.connection.config(&ours).create_with_context(context).map_err(wrong)?;
         let consumer = Arc::new(consumer);
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(wrong)?;
@@ -200,7 +201,9 @@ impl Subscription {
             }
             Event::Assign(partitions) => heard.push_back(Heard::Assigned(places(partitions))),
             Event::Revoke(_) => heard.push_back(Heard::Revoked { lost: consumer.assignment_lost() }),
-            Event::Error { code, reason } => trouble = judge(code, reason, consumer).or(trouble.take()),
+            Event::Error { code, reason, topic } => {
+                trouble = judge(code, reason, topic.as_deref(), consumer).or(trouble.take());
+            }
         });
         match trouble {
             Some(error) => Err(error),
@@ -348,7 +351,12 @@ fn places(partitions: Vec<(String, i32)>) -> Vec<Place> {
 }
 
 /// What must stop the process, if this does.
-fn judge(code: RDKafkaErrorCode, reason: String, consumer: &BaseConsumer<Context>) -> Option<OwnerError> {
+fn judge(
+    code: RDKafkaErrorCode,
+    reason: String,
+    topic: Option<&str>,
+    consumer: &BaseConsumer<Context>,
+) -> Option<OwnerError> {
     if is_unreachable(Some(code)) {
         consumer.client().context().note_outage();
     }
@@ -357,7 +365,10 @@ fn judge(code: RDKafkaErrorCode, reason: String, consumer: &BaseConsumer<Context
     let is_fatal = fatal.is_some();
     let (code, reason) = fatal.unwrap_or((code, reason));
     match code {
-        code if is_unauthorized(code) => Some(OwnerError::Unauthorized(reason)),
+        code if lacks_token(code, &reason) => None,
+        code if is_unauthorized(code) => {
+            Some(OwnerError::Unauthorized(consumer.client().context().refusal(code, &reason, topic)))
+        }
         RDKafkaErrorCode::FencedInstanceId if !consumer.client().context().was_unreachable(OUTAGE_REMEMBERED) => {
             Some(OwnerError::Fenced { id: "group.instance.id".to_owned(), detail: reason })
         }

@@ -1,5 +1,6 @@
 //! The configuration: what was typed becomes what is meant in one step, with one message per mistake.
 
+mod access;
 mod alerts;
 mod blindness;
 mod cross_checks;
@@ -23,8 +24,9 @@ use rules::{Communities, Routing};
 use window::WindowSet;
 use wire::{Framing, RawFormat};
 
+pub(crate) use access::{Access, Authorization, SecretFile, certificates};
 pub(crate) use layers::unknown_key;
-pub(crate) use notify::{Authorization, Filter, Notify, Target, TargetKind};
+pub(crate) use notify::{Filter, Notify, Target, TargetKind};
 pub(crate) use schema::schema;
 pub(crate) use sink::{Sink, SslMode};
 pub(crate) use traces::TraceSettings;
@@ -167,8 +169,7 @@ pub(crate) struct Topics {
 #[derive(Debug, Clone)]
 pub(crate) struct RegistrySettings {
     pub(crate) url: String,
-    pub(crate) username: String,
-    pub(crate) password: Option<Secret>,
+    pub(crate) access: Access,
     pub(crate) timeout_ms: u64,
 }
 

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use window::{WindowSet, WindowSpec};
 use wire::RawFormat;
 
+use super::access::{Typed, access, is_address};
 use super::alerts::alerts;
 use super::blindness::blindness;
 use super::cross_checks::cross_checks;
@@ -246,17 +247,26 @@ pub(super) fn group(reader: &mut Reader<'_>, key: &str, generation: &str) -> Str
 
 fn registry(reader: &mut Reader<'_>) -> Option<RegistrySettings> {
     let url = reader.text("registry.url");
-    let username = reader.text("registry.username");
-    let password = reader.secret("registry.password_file");
+    let typed = Typed {
+        username: reader.text("registry.username"),
+        password_file: reader.text("registry.password_file"),
+        token_file: reader.text("registry.token_file"),
+        ca_file: reader.text("registry.ca_file"),
+    };
+    let access = access(reader, "registry", &typed);
     let timeout_ms = reader.number("registry.timeout_ms", 100, 60_000);
     if url.is_empty() {
         return None;
     }
-    if !url.starts_with("http://") && !url.starts_with("https://") {
-        reader.wrong("registry.url", &format!("{url:?}"), "a URL such as http://registry:8081, or nothing, is right");
+    if !is_address(&url) {
+        // It is not quoted: it may hold a password.
+        reader.errors.push(
+            "registry.url is no address; one such as \"http://registry:8081\", without a name and a password, or nothing, is right"
+                .to_owned(),
+        );
     }
     let url = url.trim_end_matches('/').to_owned();
-    Some(RegistrySettings { url, username, password, timeout_ms })
+    Some(RegistrySettings { url, access, timeout_ms })
 }
 
 /// 0 to 1; a negative number is the model's own.

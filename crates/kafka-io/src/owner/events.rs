@@ -13,7 +13,7 @@ use super::{
     COMPLAIN_EVERY, GROUP_INSTANCE_ID, Hooks, Owned, Owner, OwnerConfig, OwnerError, OwnerState, Rebalance,
     TracedRecord, Trouble, WaitReason,
 };
-use crate::client::{Context, is_unauthorized, is_unreachable};
+use crate::client::{Context, is_unauthorized, is_unreachable, lacks_token};
 use crate::queue::{Message, MessageHeaders};
 
 pub(super) fn partition_of(config: &OwnerConfig, topic: &str, partition: i32) -> Option<InputPartition> {
@@ -180,6 +180,7 @@ pub(super) const OUTAGE_REMEMBERED: Duration = Duration::from_secs(120);
 pub(super) fn judge_error(
     code: RDKafkaErrorCode,
     reason: &str,
+    topic: Option<&str>,
     consumer: &BaseConsumer<Context>,
     rebalances: &mut Vec<Rebalance>,
 ) -> Result<(), Trouble> {
@@ -195,7 +196,11 @@ pub(super) fn judge_error(
         RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
             rebalances.push(Rebalance::OutOfRange)
         }
-        code if is_unauthorized(code) => return Err(Trouble::Stop(OwnerError::Unauthorized(reason))),
+        code if lacks_token(code, &reason) => {}
+        code if is_unauthorized(code) => {
+            let refusal = consumer.client().context().refusal(code, &reason, topic);
+            return Err(Trouble::Stop(OwnerError::Unauthorized(refusal)));
+        }
         // After brokers were away the client may have replaced itself: what it had sent before comes to them late.
         RDKafkaErrorCode::FencedInstanceId if had_outage() => rebalances.push(Rebalance::Expelled(reason)),
         RDKafkaErrorCode::FencedInstanceId => {

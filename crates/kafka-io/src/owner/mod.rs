@@ -323,7 +323,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                     rebalances.push(Rebalance::Revoke(partitions));
                     Ok(())
                 }
-                Event::Error { code, reason } => judge_error(code, &reason, consumer, rebalances),
+                Event::Error { code, reason, topic } => {
+                    judge_error(code, &reason, topic.as_deref(), consumer, rebalances)
+                }
             };
             let sent = taken.and_then(|()| send_all(outputs, producer));
             if result.is_ok() {
@@ -406,8 +408,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             && let Err(error) = self.consumer.commit(&positions, CommitMode::Sync)
         {
             let code = error.rdkafka_error_code();
-            if code.is_some_and(is_unauthorized) {
-                return Err(Trouble::Stop(OwnerError::Unauthorized(error.to_string())));
+            if let Some(code) = code.filter(|code| is_unauthorized(*code)) {
+                let refusal = self.consumer.client().context().refusal(code, &error.to_string(), None);
+                return Err(Trouble::Stop(OwnerError::Unauthorized(refusal)));
             }
             // The outputs are out; the next commit covers these positions too.
             tracing::warn!(%error, "positions could not be committed; trying again with the next commit");
@@ -443,8 +446,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             queue.poll(Duration::from_millis(50), &mut |event| match event {
                 Event::Assign(partitions) => rebalances.push(Rebalance::Assign(partitions)),
                 Event::Revoke(partitions) => rebalances.push(Rebalance::Revoke(partitions)),
-                Event::Error { code, reason } => {
-                    if let Err(Trouble::Stop(error)) = judge_error(code, &reason, consumer, rebalances) {
+                Event::Error { code, reason, topic } => {
+                    if let Err(Trouble::Stop(error)) =
+                        judge_error(code, &reason, topic.as_deref(), consumer, rebalances)
+                    {
                         refused = Some(error);
                     }
                 }

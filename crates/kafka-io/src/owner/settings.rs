@@ -156,6 +156,6 @@ pub(super) fn make_consumer(config: &OwnerConfig) -> Result<BaseConsumer<Context
     config
         .connection
         .config(&config.consumer_properties())
-        .create_with_context(Context::new("consumer"))
+        .create_with_context(Context::new("consumer").of_group(&config.group_id))
         .map_err(|error| OwnerError::Config(error.to_string()))
 }

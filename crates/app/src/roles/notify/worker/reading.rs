@@ -9,6 +9,7 @@ use kafka_io::{OwnerError, OwnerState, WaitReason, fault};
 use record::{EpochMs, Position, Reason, TraceContext};
 use wire::DecodeError;
 
+use super::super::progress::Unwritten;
 use super::super::row::{BLIND, Origin, Row, State};
 use super::super::webhook;
 use super::{ASK_TIMEOUT, Worker};
@@ -50,14 +51,15 @@ impl Worker {
                     let _ = fault("notify.restored");
                     return Ok(());
                 }
-                Err(detail) => self.complain(&detail),
+                Err(Unwritten::Unauthorized(detail)) => return Err(OwnerError::Unauthorized(detail)),
+                Err(Unwritten::Later(detail)) => self.complain(&detail),
             }
             std::thread::sleep(Duration::from_millis(500));
         }
         Ok(())
     }
 
-    fn begin(&mut self, places: &[Place], subscription: &mut Subscription) -> Result<(), String> {
+    fn begin(&mut self, places: &[Place], subscription: &mut Subscription) -> Result<(), Unwritten> {
         let alerts = self.alerts_topic().to_owned();
         let standing = subscription.standing(places)?;
         let admin = Admin::new(&self.surroundings.connection, ASK_TIMEOUT).map_err(|error| error.to_string())?;
@@ -107,7 +109,7 @@ impl Worker {
             self.queue_places.push(place.clone());
             positions.push((place, position));
         }
-        subscription.read_from(&positions)
+        subscription.read_from(&positions).map_err(Unwritten::from)
     }
 
     /// The queue topics that this target never began to read: it gets what comes from now on. That is committed at once and of all

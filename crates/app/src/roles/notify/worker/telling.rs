@@ -56,7 +56,7 @@ impl Worker {
             }
             TargetKind::Webhook { secret } => {
                 let body = webhook::alert_body(row, due.inhibited_by.as_deref());
-                headers.extend(webhook::headers(secret, &id, now, &body));
+                headers.extend(webhook::headers(&secret.current(), &id, now, &body));
                 self.client.post(&self.target.url, &headers, &body, now)
             }
         };
@@ -102,7 +102,7 @@ impl Worker {
         let now = self.now();
         let traced = self.trace_item(item.trace);
         let mut headers: Vec<(&str, String)> = traced.header().into_iter().collect();
-        headers.extend(webhook::headers(secret, &item.notification_id, now, &item.body));
+        headers.extend(webhook::headers(&secret.current(), &item.notification_id, now, &item.body));
         let sent = self.client.post(&self.target.url, &headers, &item.body, now);
         self.end_trace(traced, slot.attempts, &sent);
         let sent = sent.and_then(|()| fault("notify.item-sent").map_err(unknown));
