@@ -1,5 +1,7 @@
 //! `sinyal topics plan|apply`: Kafka's topics as they should be.
 
+#[cfg(test)]
+mod chart;
 pub(crate) mod plan;
 
 use std::time::Duration;

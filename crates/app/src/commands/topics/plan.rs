@@ -103,7 +103,7 @@ pub(crate) fn plan(admin: &Admin, config: &Config) -> Result<Vec<(Desired, Step)
 }
 
 /// The topics that the configuration asks for.
-fn desired(config: &Config) -> Vec<Desired> {
+pub(super) fn desired(config: &Config) -> Vec<Desired> {
     let topics = &config.topics;
     let topic = |name: &str, role: Role, settings: &[(&str, String)]| {
         let partitions = match role {
