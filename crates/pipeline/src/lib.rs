@@ -13,9 +13,12 @@ pub mod community;
 mod dead_letters;
 mod queue_items;
 
-pub use classify::{Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Pseudonym, SecondOpinion};
+pub use classify::{
+    Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Personal, Pseudonym, Redactor, SecondOpinion,
+};
 pub use community::{
-    Closed, CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus, check_action, check_correction,
+    Closed, CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus, STATE_VERSION_MAX,
+    STATE_VERSION_MIN, StateNote, check_action, check_correction, state_note,
 };
 
 use record::stage::{Outputs, Stop};

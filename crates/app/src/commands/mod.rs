@@ -23,6 +23,8 @@ pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod sim;
+pub(crate) mod sink;
+mod state_notes;
 pub(crate) mod status;
 mod stored;
 mod tables;

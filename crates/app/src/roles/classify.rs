@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use classify::Classifier;
 use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Turn, run_owner};
 use pipeline::classify::Tallies;
-use pipeline::{ClassifyEncoders, ClassifySettings, ClassifyStage, Pseudonym};
+use pipeline::{ClassifyEncoders, ClassifySettings, ClassifyStage, Pseudonym, Redactor};
 use record::stage::{SchemaLookup, Stage};
 use record::{Kind, Ledger, Outcome, StageName};
 use wire::{RawDecoder, SchemaName};
@@ -119,13 +119,14 @@ pub(crate) fn run_classify(
             None => classifier,
         },
         cascade,
-        routing: config.routing.clone(),
-        communities: surroundings.communities.clone(),
+        routing: surroundings.rules.routing.clone(),
+        communities: surroundings.rules.communities.clone(),
         pseudonym,
         key_format: config.key_format,
         future_ms_max: config.future_ms_max,
         dead_letter_value_bytes_max: config.raw_record_bytes_max,
         keep_text: config.classify.keep_text,
+        redactor: Redactor::new(config.classify.redact.iter().copied()),
     };
     let stage = ClassifyStage::new(settings);
     let inputs = vec![topics.posts_raw.clone(), topics.comments_raw.clone()];

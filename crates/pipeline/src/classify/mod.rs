@@ -7,6 +7,7 @@ mod cascade;
 mod digest;
 mod latency;
 mod pseudonym;
+mod redact;
 mod sources;
 mod validate;
 
@@ -20,7 +21,7 @@ use record::{
     ClassifiedInteraction, ClassifiedRecord, ContentKind, ContentKinds, EpochMs, Interaction, Kind, Label, Ledger,
     Outcome, Position, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
 };
-use rules::{Communities, LiveCommunities, Routable, Routed, Routing, direction_of};
+use rules::{Communities, Live, LiveCommunities, Routable, Routed, Routing, direction_of};
 use wire::{DecodeError, Encoder, RawDecoder};
 
 pub use self::cascade::{Budget, Cascade, Probabilities, SecondOpinion, is_unsure};
@@ -28,6 +29,7 @@ use self::cascade::{Held, Judge};
 pub use self::latency::RECORDS_PER_SAMPLE;
 use self::latency::Samples;
 pub use self::pseudonym::Pseudonym;
+pub use self::redact::{Personal, Redactor};
 use self::sources::Sources;
 use crate::dead_letters::DeadLetters;
 use crate::encode;
@@ -64,8 +66,9 @@ pub struct ClassifySettings {
     pub classifier: Classifier,
     /// The second tier; without it the fast tier decides alone.
     pub cascade: Option<Cascade>,
-    /// The queues; their order is that of the queue outputs.
-    pub routing: Routing,
+    /// The queues, whose order is that of the queue outputs, and the rules. Another may be put in place with the same queues in
+    /// the same order; the stage looks at it again whenever it is told the time.
+    pub routing: Live<Routing>,
     /// The community registry; the stage looks at it again whenever it is told the time.
     pub communities: LiveCommunities,
     /// The author's pseudonyms.
@@ -78,6 +81,8 @@ pub struct ClassifySettings {
     pub dead_letter_value_bytes_max: usize,
     /// Whether texts go downstream.
     pub keep_text: bool,
+    /// Takes personal data out of what goes downstream.
+    pub redactor: Redactor,
 }
 
 /// The stage. Outputs: 0 classified, 1 dead letters, then one per queue of the routing.
@@ -90,13 +95,16 @@ pub struct ClassifyStage {
     classifier: Classifier,
     judge: Option<Judge>,
     held: Held,
-    routing: Routing,
+    live_routing: Live<Routing>,
+    routing: Arc<Routing>,
     live: LiveCommunities,
     communities: Arc<Communities>,
     pseudonym: Pseudonym,
     key_format: KeyFormat,
     future_ms_max: i64,
     keep_text: bool,
+    redactor: Redactor,
+    url_redactor: Redactor,
     dead_letters: DeadLetters,
     ledgers: BTreeMap<InputPartition, Ledger>,
     sources: Sources,
@@ -160,7 +168,7 @@ impl ClassifyStage {
     /// A stage that owns no partition yet.
     pub fn new(settings: ClassifySettings) -> ClassifyStage {
         let (topics, kinds) = settings.inputs.into_iter().unzip();
-        let tallies = Tallies { by_queue: vec![0; settings.routing.queues().len()], ..Tallies::default() };
+        let tallies = Tallies { by_queue: vec![0; settings.routing.current().queues().len()], ..Tallies::default() };
         ClassifyStage {
             topics,
             kinds,
@@ -169,13 +177,16 @@ impl ClassifyStage {
             classifier: settings.classifier,
             judge: settings.cascade.map(Judge::new),
             held: Held::default(),
-            routing: settings.routing,
+            routing: settings.routing.current(),
+            live_routing: settings.routing,
             communities: settings.communities.current(),
             live: settings.communities,
             pseudonym: settings.pseudonym,
             key_format: settings.key_format,
             future_ms_max: settings.future_ms_max,
             keep_text: settings.keep_text,
+            url_redactor: settings.redactor.clone(),
+            redactor: settings.redactor,
             dead_letters: DeadLetters::new(
                 StageName::Classify,
                 ClassifyStage::DEAD_LETTERS,
@@ -370,7 +381,8 @@ impl ClassifyStage {
             author_role,
             deleted: interaction.deleted,
         });
-        let (text, cut) = text_of(interaction, self.keep_text);
+        let (text, cut) = text_of(interaction, self.keep_text, &mut self.redactor);
+        let url = interaction.url.as_deref().map(|url| self.url_redactor.redact(url).unwrap_or(url));
         let queue = match routed {
             Routed::Queue(route) => Some(route),
             Routed::Unqueued => None,
@@ -394,7 +406,7 @@ impl ClassifyStage {
                 Kind::Comment => interaction.post_id.as_deref().map(Cow::Borrowed),
             },
             parent_id: interaction.parent_id.as_deref().map(Cow::Borrowed),
-            url: interaction.url.as_deref().map(Cow::Borrowed),
+            url: url.map(Cow::Borrowed),
             created_at: interaction.created_at,
             observed_at: interaction.observed_at,
             edited_at: interaction.edited_at,
@@ -465,6 +477,7 @@ impl Stage for ClassifyStage {
             Input::Clock(now) => {
                 self.now = now;
                 self.communities = self.live.current();
+                self.routing = self.live_routing.current();
             }
             Input::EndOfPartition(partition, position) => self.sources.reached_end(partition, position),
             Input::Flush => {
@@ -548,19 +561,18 @@ fn role_of(author: &Option<record::Author<'_>>) -> Role {
 }
 
 /// The text as it goes downstream, and whether it was cut.
-fn text_of<'a>(interaction: &'a Interaction<'_>, keep_text: bool) -> (Option<&'a str>, bool) {
+fn text_of<'a>(
+    interaction: &'a Interaction<'_>,
+    keep_text: bool,
+    redactor: &'a mut Redactor,
+) -> (Option<&'a str>, bool) {
     if !keep_text || interaction.deleted || interaction.text.is_empty() {
         return (None, false);
     }
-    let text = &*interaction.text;
-    if text.len() <= limits::TEXT_BYTES {
-        return (Some(text), false);
-    }
-    let mut end = limits::TEXT_BYTES;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    (Some(&text[..end]), true)
+    let text = redact::cut(&interaction.text, limits::TEXT_BYTES);
+    // A marker may be longer than what it stands for.
+    let redacted = redact::cut(redactor.redact(text).unwrap_or(text), limits::TEXT_BYTES);
+    (Some(redacted), text.len() < interaction.text.len() || redacted.len() > text.len())
 }
 
 /// The content kinds of an interaction.

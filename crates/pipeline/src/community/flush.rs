@@ -258,21 +258,19 @@ impl Partition {
         if !worked && !only_watermark {
             return;
         }
-        let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
+        let version = self.version.to_write(shared.state_version);
+        let (output, partition) = (CommunityStage::CHANGELOG, self.number);
+        let mut writer = ChangelogWriter { outputs, output, partition, version };
         write_slices(&mut self.communities, &self.touched, &mut self.text_key, &mut writer);
         for dropped in self.drop_idle_communities() {
             let mut key = String::new();
             encode_part(&dropped.id, &mut key);
             dropped.alerts.forget(&mut |piece| writer.alert(&key, piece, None));
         }
-        let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
+        let mut writer = ChangelogWriter { outputs, output, partition, version };
         self.parked.take_changed(|key, kept| writer.parked(key, kept));
         self.take_changed_items(|key, item| writer.item(key, item));
-        self.write_segments(&mut ChangelogWriter {
-            outputs,
-            output: CommunityStage::CHANGELOG,
-            partition: self.number,
-        });
+        self.write_segments(&mut ChangelogWriter { outputs, output, partition, version });
         let meta = Meta {
             positions: self.positions.iter().map(|(&input, &position)| (input as u32, position)).collect(),
             watermark: self.watermark.value(),
@@ -281,8 +279,9 @@ impl Partition {
             sources: self.watermark.topics().into(),
             windows: shared.windows_digest.as_str().into(),
             partitions: shared.partitions,
+            linked_since: self.linked_since,
         };
-        ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number }.meta(&meta);
+        ChangelogWriter { outputs, output, partition, version }.meta(&meta);
         self.meta_written_at = shared.now;
         self.written_watermark = self.watermark.value();
         self.moved = false;

@@ -14,6 +14,7 @@ use super::corrections::{Parked, Said};
 use super::hottest::Hottest;
 use super::identity::{Entry, IdentityIndex, SlotId, write_key};
 use super::items::{Items, Overdue};
+use super::state_version::StateVersion;
 use super::watermark::Watermark;
 use super::{CommunityStage, Shared};
 
@@ -74,6 +75,9 @@ pub(super) struct SegmentUse {
 #[derive(Debug)]
 pub(super) struct Partition {
     pub(super) number: i32,
+    pub(super) version: StateVersion,
+    /// Since when, in event time, authors come with the previous pseudonym beside the new one.
+    pub(super) linked_since: Option<EpochMs>,
     /// By input.
     pub(super) ledgers: [Ledger; CommunityStage::INPUTS],
     pub(super) positions: BTreeMap<usize, Position>,
@@ -132,6 +136,8 @@ impl Partition {
     pub(super) fn new(number: i32, watermark: Watermark) -> Partition {
         Partition {
             number,
+            version: StateVersion::default(),
+            linked_since: None,
             ledgers: Default::default(),
             positions: BTreeMap::new(),
             recorded: BTreeMap::new(),

@@ -8,5 +8,8 @@ mod community;
 mod event_time;
 mod harmony;
 mod items;
+mod kept_input;
+mod kept_state;
+mod redaction;
 mod routing;
 mod world;
