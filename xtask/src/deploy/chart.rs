@@ -22,6 +22,7 @@ const MISTAKES: &[(&[&str], &str)] = &[
     (&["image.digest=sha256:12"], "at '/image/digest'"),
     (&["kafka.properties.sasl\\.password=x"], "kafka.properties: sasl.password is a secret, and this is a ConfigMap"),
     (&["secretFiles.a/b.secret=s", "secretFiles.a/b.key=k"], "secretFiles: \"a/b\" becomes the name of a file"),
+    (&["notify.kafka.properties.ssl\\.key\\.pem=x"], "notify.kafka.properties: ssl.key.pem is a secret"),
     (&["kafka.propertyFiles.sasl\\.password=nowhere"], "which secretFiles does not name"),
     (&["config.clasify.threshold=0.5"], "config.clasify: Sinyal knows no such section; one of alerts, "),
     (&["config.classify.commit_interval=50"], "config.classify.commit_interval: Sinyal knows no such key; one of commit_interval_ms"),
@@ -79,6 +80,7 @@ impl Chart<'_> {
         self.configurations(&rendered, work)?;
         self.expected(&work.join("strimzi.yaml"), work, bless)?;
         self.mistakes()?;
+        self.restarts()?;
         self.package(work)
     }
 
@@ -206,6 +208,34 @@ impl Chart<'_> {
             ensure!(said.contains(right), "{set:?}: {right:?} is missing in: {said}");
         }
         println!("ok    {} mistakes in values are refused with a message", MISTAKES.len());
+        Ok(())
+    }
+
+    /// What a running process reads again restarts nothing, and everything else restarts the roles that it is for.
+    fn restarts(&self) -> Result<()> {
+        let values = self.folder.join("ci/everything.yaml");
+        let sums = |set: &[&str]| -> Result<Vec<String>> {
+            let rendered = self.template(&values, set)?;
+            let sums = rendered.lines().filter(|line| line.trim_start().starts_with("sinyal.io/config:"));
+            Ok(sums.map(|line| line.trim().to_owned()).collect())
+        };
+        let before = sums(&[])?;
+        ensure!(before.len() == 3, "{before:?} are not those of three roles");
+        let cases: [(&[&str], usize); 6] = [
+            (&["config.routes[0].sla_minutes=30"], 0),
+            (&["config.alerts.complaint_spike.threshold=20"], 0),
+            (&["communities.registry=x = 1"], 0),
+            (&["config.classify.threshold=0.6"], 3),
+            // Only the notifier knows targets.
+            (&["config.notify.targets[0].url=http://other:9093"], 1),
+            (&["config.queues[0].name=all", "config.queues[0].takes=other", "config.queues[0].department=d"], 3),
+        ];
+        for (set, right) in cases {
+            let now = sums(set)?;
+            let others = before.iter().zip(&now).filter(|(before, now)| before != now).count();
+            ensure!(others == right, "{set:?} restarts {others} roles, and {right} would be right");
+        }
+        println!("ok    what is read again by a running process restarts nothing");
         Ok(())
     }
 

@@ -17,6 +17,7 @@ kafka.properties: kafka.properties
 kafka.property_files: kafka.propertyFiles
 instance.id: community, whose pods have lasting names
 pseudonym.secret_file: pseudonym.existingSecret
+pseudonym.previous_secret_file: pseudonym.previous
 communities.file: communities.registry or communities.existingConfigMap
 http.listen: http.port
 {{- end }}
@@ -27,19 +28,23 @@ http.listen: http.port
 {{- if and .Values.classify.enabled (not .Values.pseudonym.existingSecret) -}}
 {{- fail "pseudonym.existingSecret: the name of a Secret is right; classify makes pseudonyms by it, and values.yaml says how to make one" -}}
 {{- end -}}
-{{- range list "sasl.password" "sasl.oauthbearer.client.secret" "ssl.key.password" "ssl.key.pem" "ssl.keystore.password" -}}
-  {{- if hasKey $.Values.kafka.properties . -}}
-    {{- fail (printf "kafka.properties: %s is a secret, and this is a ConfigMap; put it into a Secret, and name that in secretFiles and kafka.propertyFiles" .) -}}
-  {{- end -}}
-{{- end -}}
 {{- range $name, $file := .Values.secretFiles -}}
   {{- if not (regexMatch "^[A-Za-z0-9._-]+$" $name) -}}
     {{- fail (printf "secretFiles: %q becomes the name of a file; letters, digits, '.', '_' and '-' are right" $name) -}}
   {{- end -}}
 {{- end -}}
-{{- range $property, $file := .Values.kafka.propertyFiles -}}
-  {{- if not (hasKey $.Values.secretFiles $file) -}}
-    {{- fail (printf "kafka.propertyFiles: %s is in %q, which secretFiles does not name" $property $file) -}}
+{{- range $role := list "" "classify" "community" "notify" "sink" -}}
+  {{- $kafka := ternary $.Values.kafka (get $.Values $role | default dict).kafka (empty $role) | default dict -}}
+  {{- $path := ternary "kafka" (printf "%s.kafka" $role) (empty $role) -}}
+  {{- range $property, $value := $kafka.properties -}}
+    {{- if has $property (list "sasl.password" "sasl.oauthbearer.client.secret" "ssl.key.password" "ssl.key.pem" "ssl.keystore.password") -}}
+      {{- fail (printf "%s.properties: %s is a secret, and this is a ConfigMap; put it into a Secret, and name that in secretFiles and %s.propertyFiles" $path $property $path) -}}
+    {{- end -}}
+  {{- end -}}
+  {{- range $property, $file := $kafka.propertyFiles -}}
+    {{- if not (hasKey $.Values.secretFiles $file) -}}
+      {{- fail (printf "%s.propertyFiles: %s is in %q, which secretFiles does not name" $path $property $file) -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- $defaults := .Files.Get "files/default.toml" | fromToml -}}
@@ -105,11 +110,12 @@ The file of one role. Takes a dict of root and role, and job: true where the reg
 {{- define "sinyal.configFile" -}}
 {{- include "sinyal.check" .root -}}
 {{- $values := .root.Values -}}
+{{- $own := (get $values .role | default dict).kafka | default dict -}}
 {{- $defaults := .root.Files.Get "files/default.toml" | fromToml -}}
 {{- $config := deepCopy ($values.config | default dict) -}}
 {{- $kafka := dict "bootstrap" $values.kafka.bootstrap -}}
-{{- with $values.kafka.properties -}}{{- $_ := set $kafka "properties" . -}}{{- end -}}
-{{- with $values.kafka.propertyFiles -}}
+{{- with merge (dict) ($own.properties | default dict) $values.kafka.properties -}}{{- $_ := set $kafka "properties" . -}}{{- end -}}
+{{- with merge (dict) ($own.propertyFiles | default dict) $values.kafka.propertyFiles -}}
   {{- $files := dict -}}
   {{- range $property, $file := . -}}{{- $_ := set $files $property (include "sinyal.secretPath" $file) -}}{{- end -}}
   {{- $_ := set $kafka "property_files" $files -}}
@@ -155,17 +161,17 @@ The file of one role. Takes a dict of root and role, and job: true where the reg
 {{- end -}}
 {{- end }}
 
-{{/* Sections of which a running process takes in what is new by itself: a change of them restarts nothing. */}}
-{{- define "sinyal.reloaded" -}}
-[]
-{{- end }}
-
-{{/* Changes when a role must be started again. Takes a dict of root and role. */}}
+{{/*
+Changes when a role must be started again: routes, alert rules and what queues take are read again by a running process, but not which
+queues there are. Takes a dict of root and role.
+*/}}
 {{- define "sinyal.checksum" -}}
 {{- $values := deepCopy .root.Values -}}
-{{- range include "sinyal.reloaded" .root | fromYamlArray -}}{{- $_ := unset $values.config . -}}{{- end -}}
+{{- $names := list -}}
+{{- range $values.config.queues }}{{ $names = append $names .name }}{{ end -}}
+{{- $_ := set $values "config" (omit $values.config "routes" "alerts" "queues") -}}
 {{- $root := dict "Values" $values "Files" .root.Files "Chart" .root.Chart "Release" .root.Release -}}
-{{- include "sinyal.configFile" (dict "root" $root "role" .role) | sha256sum -}}
+{{- printf "%s %v" (include "sinyal.configFile" (dict "root" $root "role" .role)) $names | sha256sum -}}
 {{- end }}
 
 {{/* The roles that are on, as a YAML list. */}}

@@ -132,6 +132,10 @@ seccompProfile:
 {{- if and (has .role (list "classify" "test")) $values.pseudonym.existingSecret }}
 - name: SINYAL__PSEUDONYM__SECRET_FILE
   value: /etc/sinyal/pseudonym/secret
+{{- if $values.pseudonym.previous.existingSecret }}
+- name: SINYAL__PSEUDONYM__PREVIOUS_SECRET_FILE
+  value: /etc/sinyal/pseudonym/previous
+{{- end }}
 {{- end }}
 {{- range $name, $value := $values.env }}
 - name: {{ $name }}
@@ -170,11 +174,19 @@ seccompProfile:
       - { key: {{ .role }}.toml, path: {{ .role }}.toml }
 {{- if and (has .role (list "classify" "test")) $values.pseudonym.existingSecret }}
 - name: pseudonym
-  secret:
-    secretName: {{ $values.pseudonym.existingSecret }}
+  projected:
     defaultMode: 0440
-    items:
-      - { key: {{ $values.pseudonym.key | quote }}, path: secret }
+    sources:
+      - secret:
+          name: {{ $values.pseudonym.existingSecret }}
+          items:
+            - { key: {{ $values.pseudonym.key | quote }}, path: secret }
+      {{- with $values.pseudonym.previous.existingSecret }}
+      - secret:
+          name: {{ . }}
+          items:
+            - { key: {{ $values.pseudonym.previous.key | quote }}, path: previous }
+      {{- end }}
 {{- end }}
 {{- if and (not .job) (include "sinyal.registryMap" .root) }}
 - name: communities
