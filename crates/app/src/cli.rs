@@ -40,6 +40,12 @@ Exit codes:
   4  some of the input was refused, the rest was taken
   5  status: the pipeline is behind, or does not see";
 
+/// The version, with the commit and its day where a release was built (`cargo xtask release`).
+const VERSION: &str = match option_env!("SINYAL_BUILD") {
+    Some(build) => build,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Something outside is not as it should be: what, where, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -47,7 +53,7 @@ pub(crate) struct OutsideError(pub(crate) String);
 
 /// Social conversation into signals that an organisation can act on, on Apache Kafka.
 #[derive(Debug, Parser)]
-#[command(name = "sinyal", version, after_help = EXIT_CODES)]
+#[command(name = "sinyal", version = VERSION, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// The configuration file (TOML); `sinyal config default` shows every key.
     #[arg(long, global = true, env = "SINYAL_CONFIG", value_name = "FILE")]

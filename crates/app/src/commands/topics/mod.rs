@@ -2,6 +2,8 @@
 
 mod acl_forms;
 pub(crate) mod acls;
+#[cfg(test)]
+mod chart;
 pub(crate) mod plan;
 
 use std::time::Duration;
