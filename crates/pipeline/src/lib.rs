@@ -18,6 +18,7 @@ pub use classify::{
 };
 pub use community::{
     Closed, CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus, check_action, check_correction,
+    mentions,
 };
 
 use record::stage::{Outputs, Stop};
