@@ -18,7 +18,7 @@ pub use classify::{
 };
 pub use community::{
     Closed, CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus, STATE_VERSION_MAX,
-    STATE_VERSION_MIN, StateNote, check_action, check_correction, state_note,
+    STATE_VERSION_MIN, StateNote, check_action, check_correction, mentions, state_note,
 };
 
 use record::stage::{Outputs, Stop};
