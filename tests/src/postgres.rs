@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{Server, free_port, need, run, wait_for};
 
-/// Where Debian keeps the programs of each version; of them only `psql` is in the path.
+/// Where Debian keeps the programs of each version; the server's are not in the path.
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// Nobody: the server does not run as root.
 const NOBODY: u32 = 65_534;
@@ -35,7 +35,6 @@ impl Postgres {
     /// # Errors
     /// What is missing on this machine, or why it did not come up.
     pub fn start(tls: bool) -> Result<Postgres> {
-        need("psql", "postgresql")?;
         let folder = tempfile::Builder::new().prefix("sinyal-postgres").tempdir()?;
         let mut postgres = Postgres { port: free_port()?, programs: programs()?, folder, server: None };
         if is_root() {
@@ -88,7 +87,8 @@ impl Postgres {
     /// If it fails.
     pub fn query(&self, sql: &str) -> Result<Vec<Value>> {
         let said = self.psql(OWNER, &format!("SELECT row_to_json(r) FROM ({sql}) AS r"))?;
-        said.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        // A value that was JSON before may hold line breaks.
+        serde_json::Deserializer::from_str(&said).into_iter().map(|row| Ok(row?)).collect()
     }
 
     /// The one value of a query.
@@ -128,7 +128,8 @@ impl Postgres {
     }
 
     fn psql_in(&self, database: &str) -> Command {
-        let mut psql = Command::new("psql");
+        // Debian's own `psql` is a script around it.
+        let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]);
         psql.args(["--dbname", database, "--port", &self.port.to_string(), "--host"]).arg(self.folder.path());
         psql.env("PGTZ", "UTC").stdin(Stdio::null());
@@ -211,7 +212,17 @@ impl Postgres {
         for ca in ["ca", "other-ca"] {
             let (key, certificate) = (path(&format!("{ca}.key")), path(&format!("{ca}.pem")));
             let mut command = Command::new("openssl");
-            command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+            command.args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+            ]);
             run(command.args(["-subj", "/CN=tests", "-keyout", &key, "-out", &certificate]))?;
         }
         let (request, key, certificate) = (path("server.csr"), path("server.key"), path("server.pem"));
@@ -221,7 +232,18 @@ impl Postgres {
         let names = path("names");
         std::fs::write(&names, "subjectAltName=DNS:localhost\n")?;
         let mut command = Command::new("openssl");
-        command.args(["x509", "-req", "-days", "2", "-in", &request, "-CA", &path("ca.pem"), "-CAkey", &path("ca.key")]);
+        command.args([
+            "x509",
+            "-req",
+            "-days",
+            "2",
+            "-in",
+            &request,
+            "-CA",
+            &path("ca.pem"),
+            "-CAkey",
+            &path("ca.key"),
+        ]);
         run(command.args(["-CAcreateserial", "-extfile", &names, "-out", &certificate]))?;
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
         if is_root() {
@@ -244,7 +266,8 @@ impl Session {
 
 /// The programs of the newest version that is there.
 fn programs() -> Result<PathBuf> {
-    let folders = std::fs::read_dir(VERSIONS).context("PostgreSQL is missing; on Debian: apt-get install -y postgresql")?;
+    let folders =
+        std::fs::read_dir(VERSIONS).context("PostgreSQL is missing; on Debian: apt-get install -y postgresql")?;
     let version = |folder: &Path| folder.file_name()?.to_str()?.parse::<u32>().ok();
     let programs = folders.flatten().map(|entry| entry.path()).filter(|path| path.join("bin/initdb").exists());
     let newest = programs.max_by_key(|path| version(path)).map(|path| path.join("bin"));

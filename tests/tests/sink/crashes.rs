@@ -16,8 +16,10 @@ fn killed_and_restarted_on_either_side_rows_and_positions_agree() {
     let mut worked = 0;
     for round in 0..10_u64 {
         let mut running = bench.start();
-        wait_for("rows to be written", Duration::from_secs(60), || Ok(bench.progress() > before || !running.is_running()))
-            .unwrap_or_else(|error| panic!("{error:#}; {}", running.log()));
+        wait_for("rows to be written", Duration::from_secs(60), || {
+            Ok(bench.progress() > before || !running.is_running())
+        })
+        .unwrap_or_else(|error| panic!("{error:#}; {}", running.log()));
         std::thread::sleep(Duration::from_millis(round * 13));
         match round % 5 {
             // The database ends while it is written to, is restarted, and the same sink goes on.
@@ -47,7 +49,9 @@ fn killed_and_restarted_on_either_side_rows_and_positions_agree() {
     bench.until_equal(&running);
     let group = bench.reader.committed("sink-kill", &bench.sinyal.topic("social.alerts")).unwrap();
     assert!(group.values().sum::<i64>() > 0, "the group's positions show how far it is: {group:?}");
-    until("no lag", &running, || metric(&running, "sink_lag_records", &[&bench.sinyal.topic("social.alerts"), "0"]) == 0.0);
+    until("no lag", &running, || {
+        metric(&running, "sink_lag_records", &[&bench.sinyal.topic("social.alerts"), "0"]) == 0.0
+    });
     assert_eq!(running.terminate().unwrap(), Some(0));
 }
 

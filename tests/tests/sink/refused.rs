@@ -14,9 +14,10 @@ const HOUR: i64 = 3_600_000;
 
 /// Topics of its own, without a pipeline that would write to them.
 fn bench(prefix: &str, more: &str) -> Bench {
-    let sinyal = Sinyal::new(&kafka().bootstrap(), prefix, "topics.other_partitions = 2\n").unwrap();
+    const TOPICS: &str = "topics.other_partitions = 2\n";
+    let sinyal = Sinyal::new(&kafka().bootstrap(), prefix, TOPICS).unwrap();
     sinyal.succeed(&["topics", "apply"]).unwrap();
-    Bench::new(prefix, prefix, more)
+    Bench::new(prefix, prefix, &format!("{TOPICS}{more}"))
 }
 
 fn now() -> i64 {
@@ -109,7 +110,10 @@ fn a_row_that_is_refused_is_left_out_and_told() {
     let one = |sql: &str| bench.postgres.value(sql).unwrap();
     assert_eq!(one(&format!("SELECT summary_en FROM sinyal.alerts WHERE id = '{}'", ids[7])), "a\u{fffd}b");
     assert_eq!(one(&format!("SELECT state FROM sinyal.alerts WHERE id = '{}'", ids[3])), "firing");
-    let years = format!("SELECT extract(year FROM started_at)::int || '-' || extract(year FROM silenced_until)::int FROM sinyal.alerts WHERE id = '{}'", ids[13]);
+    let years = format!(
+        "SELECT extract(year FROM started_at)::int || '-' || extract(year FROM silenced_until)::int FROM sinyal.alerts WHERE id = '{}'",
+        ids[13]
+    );
     assert_eq!(one(&years), "1-9999");
     assert_eq!(one("SELECT community_id FROM sinyal.panes WHERE harmony = 'NaN'"), "nul\u{fffd}nul");
     let log = running.log();

@@ -86,7 +86,11 @@ fn tls_is_checked_and_what_is_granted_is_enough() {
     let (right, other) = (postgres.file("ca.pem"), postgres.file("other-ca.pem"));
     let bench = Bench::bare(piped(), "sink-tls", postgres, &format!("sink.ca_file = \"{}\"\n", right.display()));
     let refused = |mode: &str, ca: &std::path::Path, url: &str| {
-        let variables = [("SINYAL__SINK__SSLMODE", mode), ("SINYAL__SINK__CA_FILE", ca.to_str().unwrap()), ("SINYAL__SINK__URL", url)];
+        let variables = [
+            ("SINYAL__SINK__SSLMODE", mode),
+            ("SINYAL__SINK__CA_FILE", ca.to_str().unwrap()),
+            ("SINYAL__SINK__URL", url),
+        ];
         let output = bench.sinyal.output_with(&["sink", "plan"], &variables).unwrap();
         (output.status.code() != Some(0)).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
     };
@@ -103,7 +107,8 @@ fn tls_is_checked_and_what_is_granted_is_enough() {
     // The owner makes the tables; the sink may write, dashboards may read, and neither more.
     bench.sinyal.succeed(&["sink", "apply"]).unwrap();
     bench.postgres.execute("CREATE ROLE writer LOGIN PASSWORD 'owner'; CREATE ROLE reader LOGIN; REVOKE ALL ON SCHEMA public FROM PUBLIC").unwrap();
-    let grants = bench.sinyal.succeed(&["sink", "plan", "--grants", "--writer", "writer", "--reader", "reader"]).unwrap();
+    let grants =
+        bench.sinyal.succeed(&["sink", "plan", "--grants", "--writer", "writer", "--reader", "reader"]).unwrap();
     bench.postgres.execute(&grants).unwrap();
     let writer = bench.postgres.url("writer");
     let run = |instance: &str| {
@@ -119,15 +124,29 @@ fn tls_is_checked_and_what_is_granted_is_enough() {
     assert_eq!(bench.postgres.value(count).unwrap(), 1, "one connection");
     assert_eq!(running.terminate().unwrap(), Some(0));
     let may = |user: &str, sql: &str| bench.postgres.execute_as(user, sql).is_ok();
-    assert!(may("reader", "SELECT count(*) FROM sinyal.panes, sinyal.waiting_items, sinyal.sink_positions WHERE false"));
-    for sql in ["DELETE FROM sinyal.alerts", "UPDATE sinyal.sink_positions SET next_offset = 0", "SELECT * FROM sinyal.sink_migrations"] {
+    assert!(may(
+        "reader",
+        "SELECT count(*) FROM sinyal.panes, sinyal.waiting_items, sinyal.sink_positions WHERE false"
+    ));
+    for sql in [
+        "DELETE FROM sinyal.alerts",
+        "UPDATE sinyal.sink_positions SET next_offset = 0",
+        "SELECT * FROM sinyal.sink_migrations",
+    ] {
         assert!(!may("reader", sql), "{sql}");
     }
-    for sql in ["DROP TABLE sinyal.alerts", "CREATE TABLE sinyal.mine ()", "DELETE FROM sinyal.sink_positions", "TRUNCATE sinyal.panes"] {
+    for sql in [
+        "DROP TABLE sinyal.alerts",
+        "CREATE TABLE sinyal.mine ()",
+        "DELETE FROM sinyal.sink_positions",
+        "TRUNCATE sinyal.panes",
+    ] {
         assert!(!may("writer", sql), "{sql}");
     }
     // Of what the writer is granted nothing can go.
-    for (number, line) in grants.lines().filter(|line| line.starts_with("GRANT") && line.contains("\"writer\"")).enumerate() {
+    for (number, line) in
+        grants.lines().filter(|line| line.starts_with("GRANT") && line.contains("\"writer\"")).enumerate()
+    {
         if line.contains("CONNECT") {
             // Everybody may, by default.
             continue;

@@ -201,10 +201,7 @@ mod tests {
         }
         check(
             "[sink]\nurl = \"postgresql://db\"\n",
-            &[
-                &format!("sink.url names no user; {RIGHT}"),
-                &format!("sink.url names no database; {RIGHT}"),
-            ],
+            &[&format!("sink.url names no user; {RIGHT}"), &format!("sink.url names no database; {RIGHT}")],
         );
     }
 

@@ -25,14 +25,8 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Outcome; 6] = [
-        Outcome::Written,
-        Outcome::Deleted,
-        Outcome::Unchanged,
-        Outcome::Refused,
-        Outcome::Expired,
-        Outcome::LeftOut,
-    ];
+    const ALL: [Outcome; 6] =
+        [Outcome::Written, Outcome::Deleted, Outcome::Unchanged, Outcome::Refused, Outcome::Expired, Outcome::LeftOut];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -90,7 +84,10 @@ impl SinkMetrics {
                 IntCounter::new("sink_lost_records_total", "Records that were gone before they were read."),
             ),
             retired: counter("sink_retired_rows_total", "Rows deleted for their age.", &["table"]),
-            connected: register(registry, IntGauge::new("sink_connected", "1 while there is a connection to the database.")),
+            connected: register(
+                registry,
+                IntGauge::new("sink_connected", "1 while there is a connection to the database."),
+            ),
         };
         for table in Table::ALL.map(Table::as_str) {
             for outcome in Outcome::ALL {

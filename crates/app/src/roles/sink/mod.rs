@@ -25,7 +25,8 @@ use crate::config::ConfigErrors;
 /// If no database is configured.
 pub(crate) fn run_sink(surroundings: Surroundings) -> Result<impl FnOnce() -> RoleResult<()> + Send + use<>> {
     let Some(settings) = surroundings.config.sink.clone() else {
-        let right = "a database such as postgresql://sinyal_sink@db.example:5432/dashboards is right where the role sink runs";
+        let right =
+            "a database such as postgresql://sinyal_sink@db.example:5432/dashboards is right where the role sink runs";
         return Err(ConfigErrors(vec![format!("sink.url is empty; {right}")]).into());
     };
     let worker = Worker::new(&surroundings, settings)?;

@@ -219,12 +219,18 @@ impl Worker {
     /// What may wait without harm; it also tells that the database is there while nothing is to be written.
     fn keep_up(&mut self) {
         let now = Instant::now();
-        if self.noted_at.elapsed() >= NOTE_EVERY && self.batch.is_empty() && !self.at_end.is_empty() {
-            let caught_up: Vec<Place> = self.at_end.iter().cloned().collect();
+        if now < self.try_at {
+            return;
+        }
+        let is_written = |place: &&Place| !self.batch.next().contains_key(*place);
+        if self.noted_at.elapsed() >= NOTE_EVERY && self.at_end.iter().any(|place| is_written(&place)) {
+            let caught_up: Vec<Place> = self.at_end.iter().filter(is_written).cloned().collect();
             match self.database.note_caught_up(&caught_up) {
                 Ok(()) => {
                     self.noted_at = now;
-                    self.well();
+                    if self.batch.is_empty() {
+                        self.well();
+                    }
                 }
                 Err(trouble) => return self.not_done(trouble),
             }
@@ -266,7 +272,12 @@ impl Worker {
                 let lost = u64::try_from(standing.first - position).unwrap_or(0);
                 // What was gone before the first look was never missed.
                 if position > 0 {
-                    tracing::warn!(topic = place.topic, partition = place.partition, lost, "records were gone before they were read");
+                    tracing::warn!(
+                        topic = place.topic,
+                        partition = place.partition,
+                        lost,
+                        "records were gone before they were read"
+                    );
                     self.metrics.lost.inc_by(lost);
                 }
                 position = standing.first;
@@ -292,7 +303,8 @@ impl Worker {
         let _ = fault("sink.written");
         self.metrics.write_seconds.observe(begun.elapsed().as_secs_f64());
         self.metrics.count_written(&written);
-        let next: Vec<(Place, Position)> = self.batch.next().iter().map(|(place, next)| (place.clone(), *next)).collect();
+        let next: Vec<(Place, Position)> =
+            self.batch.next().iter().map(|(place, next)| (place.clone(), *next)).collect();
         positions.extend(next.iter().cloned());
         // For whoever looks at the group; nobody reads from there.
         if let Err(detail) = subscription.commit(&next, false) {
@@ -309,7 +321,10 @@ impl Worker {
             && let Err(trouble) = self.write(subscription)
         {
             self.metrics.count_error(&trouble);
-            tracing::info!(detail = trouble.detail, "what was read last is not written; whoever has the partitions next reads it again");
+            tracing::info!(
+                detail = trouble.detail,
+                "what was read last is not written; whoever has the partitions next reads it again"
+            );
         }
     }
 
@@ -386,7 +401,10 @@ impl Worker {
         }
         // Brokers that were away a moment ago are told for a while.
         let of_brokers = matches!(self.state, OwnerState::Waiting(WaitReason::Broker(_)));
-        if of_brokers && self.positions.is_some() && self.complained_at.is_none_or(|at| at.elapsed() > UNREACHABLE_FOR * 2) {
+        if of_brokers
+            && self.positions.is_some()
+            && self.complained_at.is_none_or(|at| at.elapsed() > UNREACHABLE_FOR * 2)
+        {
             self.well();
         }
         self.beat();

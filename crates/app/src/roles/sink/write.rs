@@ -99,7 +99,8 @@ async fn hold_positions(
     if rows.len() == batch.next().len() && rows.iter().all(is_as_expected) {
         return Ok(());
     }
-    let detail = "positions in the database are not as they were left: another replica has written, or an answer was lost";
+    let detail =
+        "positions in the database are not as they were left: another replica has written, or an answer was lost";
     Err(Trouble::new(TroubleKind::Overtaken, detail))
 }
 
@@ -217,9 +218,15 @@ fn arrays(kinds: &[(&str, Kind)], changes: &[Changed<'_>]) -> Arrays {
         let cells = changes.iter().map(|(cells, _)| &cells[at]);
         arrays.push(match kind {
             Kind::Text | Kind::List => Box::new(cells.map(words).collect::<Vec<_>>()),
-            Kind::Int => Box::new(cells.map(|cell| if let Cell::Int(int) = cell { *int } else { None }).collect::<Vec<_>>()),
-            Kind::Real => Box::new(cells.map(|cell| if let Cell::Real(real) = cell { *real } else { None }).collect::<Vec<_>>()),
-            Kind::Flag => Box::new(cells.map(|cell| if let Cell::Flag(flag) = cell { *flag } else { None }).collect::<Vec<_>>()),
+            Kind::Int => {
+                Box::new(cells.map(|cell| if let Cell::Int(int) = cell { *int } else { None }).collect::<Vec<_>>())
+            }
+            Kind::Real => {
+                Box::new(cells.map(|cell| if let Cell::Real(real) = cell { *real } else { None }).collect::<Vec<_>>())
+            }
+            Kind::Flag => {
+                Box::new(cells.map(|cell| if let Cell::Flag(flag) = cell { *flag } else { None }).collect::<Vec<_>>())
+            }
             Kind::Time => Box::new(cells.map(instant).collect::<Vec<_>>()),
         });
     }
