@@ -34,7 +34,7 @@ pub use reader::Reader;
 pub use receiver::{Answer, Delivery, Receiver};
 pub use registry::Registry;
 pub use secured::{Listener, Secured};
-pub use sinyal::{Build, Ran, Sinyal, Usage};
+pub use sinyal::{Build, Ran, Sinyal, Usage, binary};
 pub use tokens::Tokens;
 
 use std::path::{Path, PathBuf};
@@ -68,7 +68,10 @@ fn need(program: &str, package: &str) -> Result<()> {
 }
 
 /// A port that is free now.
-fn free_port() -> Result<u16> {
+///
+/// # Errors
+/// If there is none.
+pub fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 

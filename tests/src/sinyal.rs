@@ -352,7 +352,10 @@ pub enum Build {
 }
 
 /// The binary beside the tests, built once.
-fn binary(build: Build) -> Result<&'static Path> {
+///
+/// # Errors
+/// If it cannot be built.
+pub fn binary(build: Build) -> Result<&'static Path> {
     static BINARIES: [OnceLock<Result<PathBuf, String>>; 3] = [const { OnceLock::new() }; 3];
     let built = BINARIES[build as usize].get_or_init(|| make(build).map_err(|error| format!("{error:#}")));
     built.as_deref().map_err(|error| anyhow::anyhow!("{error}"))
