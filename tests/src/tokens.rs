@@ -139,7 +139,8 @@ impl Tokens {
             "sub": CLIENT, "aud": AUDIENCE, "iss": ISSUER, "scope": "kafka", "jti": number.to_string(),
             "iat": now - 3_600, "exp": now + lifetime_s,
         });
-        let signed = format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()));
+        let signed =
+            format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()));
         let mut sign = openssl(&["dgst", "-sha256", "-binary", "-sign"]);
         let signature = piped(sign.arg(self.state.folder.path().join("signing.key")), signed.as_bytes())?;
         let token = format!("{signed}.{}", base64url(&signature));

@@ -82,7 +82,8 @@ fn whole_pipeline(listener: Listener, prefix: &str) {
     };
     // The observer sees the pipeline, and the target's worker waits for what is routed from now on.
     wait_for("the pipeline to be seen", MINUTES_2, || Ok(metric(&mut running, "sinyal_behind 0"))).unwrap();
-    wait_for("the worker of the target", MINUTES_2, || Ok(running.log().matches("partitions assigned").count() >= 3)).unwrap();
+    wait_for("the worker of the target", MINUTES_2, || Ok(running.log().matches("partitions assigned").count() >= 3))
+        .unwrap();
     let lines = sinyal.succeed(&["sim", "--seed", "3", "--interactions", "300"]).unwrap();
     std::fs::write(sinyal.file("input.jsonl"), lines).unwrap();
     sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();

@@ -68,7 +68,10 @@ fn a_registry_behind_tls_and_a_password_or_a_token() {
 
     write("password", "rahasia-yang-lain\n");
     let said = refused(&sinyal, &["schemas", "check"], &[]);
-    assert!(said.contains(&by_password.url()) && said.contains("status 401") && said.contains("registry.password_file"), "{said}");
+    assert!(
+        said.contains(&by_password.url()) && said.contains("status 401") && said.contains("registry.password_file"),
+        "{said}"
+    );
     let said = refused(&sinyal, &["check"], &[]);
     assert!(said.contains("TO DO subject") && said.contains("does not let us in (status 401)"), "{said}");
     write("password", &format!("{PASSWORD}\n"));
@@ -149,7 +152,8 @@ fn a_webhook_is_told_while_its_certificate_its_token_and_its_secret_are_replaced
     std::fs::copy(first.certificate(), sinyal.file("authority.pem")).unwrap();
     sinyal.succeed(&["topics", "apply"]).unwrap();
     let running = sinyal.start(&["run"]).unwrap();
-    wait_for("the worker of the target", LONG, || Ok(running.log().matches("partitions assigned").count() >= 3)).unwrap();
+    wait_for("the worker of the target", LONG, || Ok(running.log().matches("partitions assigned").count() >= 3))
+        .unwrap();
     let complain = |number: u32| {
         let line = json!({
             "kind": "comment", "id": format!("keluhan-{number}"), "community_id": "warga", "post_id": "p",
@@ -223,7 +227,8 @@ fn nothing_personal_is_in_metrics_and_logs() {
     sinyal.succeed(&["topics", "apply"]).unwrap();
     // All that it may ever log.
     let mut running = sinyal.start_with(&["run"], &[("SINYAL__TELEMETRY__LOG", "trace,hyper=off")]).unwrap();
-    wait_for("the worker of the target", LONG, || Ok(running.log().matches("partitions assigned").count() >= 3)).unwrap();
+    wait_for("the worker of the target", LONG, || Ok(running.log().matches("partitions assigned").count() >= 3))
+        .unwrap();
     let lines = sinyal.succeed(&["sim", "--seed", "8", "--interactions", "600"]).unwrap();
     let words = personal(&lines);
     assert!(words.len() > 300, "only {} words are personal", words.len());
@@ -236,7 +241,8 @@ fn nothing_personal_is_in_metrics_and_logs() {
     )
     .unwrap();
     for topic in ["social.posts.raw", "social.comments.raw", "social.corrections", "social.actions", "social.alerts"] {
-        feed.send(&sinyal.topic(topic), Some(b"orang-pribadi-77"), Some(b"isi pribadi 88 dari seseorang"), None).unwrap();
+        feed.send(&sinyal.topic(topic), Some(b"orang-pribadi-77"), Some(b"isi pribadi 88 dari seseorang"), None)
+            .unwrap();
     }
     feed.flush(Duration::from_secs(30)).unwrap();
     assert_eq!(feed.failed(), 0);

@@ -132,11 +132,13 @@ impl Reader {
             ("queued.max.messages.kbytes", "8192"),
             ("fetch.wait.max.ms", "100"),
         ]);
-        let consumer: BaseConsumer<Context> = config.create_with_context(Context::new("reader").joining_none()).map_err(failed)?;
-        let metadata = consumer.fetch_metadata(Some(topic), timeout).map_err(|error| match why_not_let_in(&consumer) {
-            Some(detail) => ReadError::NotLetIn { bootstrap: connection.bootstrap.clone(), detail },
-            None => failed(error),
-        })?;
+        let consumer: BaseConsumer<Context> =
+            config.create_with_context(Context::new("reader").joining_none()).map_err(failed)?;
+        let metadata =
+            consumer.fetch_metadata(Some(topic), timeout).map_err(|error| match why_not_let_in(&consumer) {
+                Some(detail) => ReadError::NotLetIn { bootstrap: connection.bootstrap.clone(), detail },
+                None => failed(error),
+            })?;
         if let Some(error) = metadata.topics().first().and_then(|topic| topic.error())
             && is_unauthorized(error.into())
         {

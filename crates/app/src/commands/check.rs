@@ -10,8 +10,8 @@ use rules::{Communities, Routing};
 
 use crate::cli::{OK, OUTSIDE, say};
 use crate::commands::communities::summary;
-use crate::commands::schemas;
 use crate::commands::permissions;
+use crate::commands::schemas;
 use crate::commands::topics::acls::Duty;
 use crate::commands::topics::plan::{Change, Desired, Role, Step, plan};
 use crate::communities::read_topic;

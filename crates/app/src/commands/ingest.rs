@@ -226,7 +226,10 @@ pub(super) fn deliver(feed: &Feed, accepted: u64, bootstrap: &str) -> Result<()>
             Ok(()) => {
                 let why = feed.first_failure().unwrap_or_default();
                 let failed = feed.failed();
-                return Err(OutsideError(format!("not authorised: {failed} of {accepted} records were refused: {why}")).into());
+                return Err(OutsideError(format!(
+                    "not authorised: {failed} of {accepted} records were refused: {why}"
+                ))
+                .into());
             }
             Err(_) => eprintln!("waiting: {bootstrap} has taken {} of {accepted} records", feed.delivered()),
         }

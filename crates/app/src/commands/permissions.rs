@@ -84,14 +84,21 @@ mod tests {
     fn what_is_missing_and_what_is_not_told_are_kept_apart() {
         let topic = |name: &str| Resource::Topic(name.to_owned());
         let right = |name: &str, operation| Right { resource: topic(name), prefixed: false, operation };
-        let rights =
-            [right("a", Operation::Read), right("a", Operation::Write), right("b", Operation::Read), right("c", Operation::Read)];
+        let rights = [
+            right("a", Operation::Read),
+            right("a", Operation::Write),
+            right("b", Operation::Read),
+            right("c", Operation::Read),
+        ];
         let permitted = BTreeMap::from([
             (topic("a"), Permitted::Operations([Operation::Read, Operation::Describe].into())),
             (topic("b"), Permitted::Nothing),
             (topic("c"), Permitted::NotThere),
         ]);
         let (missing, untold) = sort(&rights, &permitted);
-        assert_eq!((missing, untold), (vec!["Write topic a".to_owned(), "Read topic b".to_owned()], vec!["topic c".to_owned()]));
+        assert_eq!(
+            (missing, untold),
+            (vec!["Write topic a".to_owned(), "Read topic b".to_owned()], vec!["topic c".to_owned()])
+        );
     }
 }

@@ -65,8 +65,6 @@ pub(crate) fn not_there(operation: Operation, config: &Config, topic: &str) -> a
     let bootstrap = &config.connection().bootstrap;
     match hidden {
         Some(error) => error.into(),
-        None => {
-            OutsideError(format!("topic {topic} is missing at {bootstrap}; `sinyal topics apply` makes it")).into()
-        }
+        None => OutsideError(format!("topic {topic} is missing at {bootstrap}; `sinyal topics apply` makes it")).into(),
     }
 }

@@ -96,13 +96,12 @@ pub(super) fn is_address(url: &str) -> bool {
 pub(super) fn access(reader: &mut Reader<'_>, of: &str, typed: &Typed) -> Access {
     let Typed { username, password_file, token_file, ca_file } = typed;
     let password = file(reader, &format!("{of}.password_file"), password_file, take_any, "a password");
-    let token = file(reader, &format!("{of}.token_file"), token_file, take_token, "a token of visible ASCII characters");
+    let token =
+        file(reader, &format!("{of}.token_file"), token_file, take_token, "a token of visible ASCII characters");
     let authorization = match (username.is_empty(), password_file.is_empty(), token_file.is_empty()) {
         (true, true, true) => Authorization::None,
-        (false, false, true) => password.map_or(Authorization::None, |password| Authorization::Basic {
-            username: username.clone(),
-            password,
-        }),
+        (false, false, true) => password
+            .map_or(Authorization::None, |password| Authorization::Basic { username: username.clone(), password }),
         (true, true, false) => token.map_or(Authorization::None, Authorization::Bearer),
         _ => {
             reader
@@ -118,7 +117,11 @@ pub(super) fn access(reader: &mut Reader<'_>, of: &str, typed: &Typed) -> Access
     if let Some(path) = &ca_file
         && let Err(why) = certificates(path)
     {
-        reader.wrong(&format!("{of}.ca_file"), &format!("{path:?}"), &format!("a file of certificates in PEM is right ({why})"));
+        reader.wrong(
+            &format!("{of}.ca_file"),
+            &format!("{path:?}"),
+            &format!("a file of certificates in PEM is right ({why})"),
+        );
     }
     Access { authorization, ca_file }
 }

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use rules::alerts::Rule;
 use toml::{Table, Value};
 
-use super::access::{Access, SecretFile, Typed, access, file, is_address};
 use super::Secret;
+use super::access::{Access, SecretFile, Typed, access, file, is_address};
 use super::validate::{Reader, group, shown};
 
 /// What an item of `notify.targets` may hold.

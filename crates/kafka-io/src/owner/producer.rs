@@ -264,7 +264,8 @@ impl StageProducer {
                 }
                 code if is_unauthorized(code) => {
                     // Where a transaction is refused the first delivery that failed says for which topic.
-                    let first = || self.producer.context().first_failure.lock().ok()?.as_ref().map(|(_, topic)| topic.clone());
+                    let first =
+                        || self.producer.context().first_failure.lock().ok()?.as_ref().map(|(_, topic)| topic.clone());
                     let refusal = match (code, topic.or_else(first)) {
                         (RDKafkaErrorCode::TransactionalIdAuthorizationFailed, _) => {
                             missing(Operation::Write, &Resource::TransactionalId(self.transactional_id.clone()))

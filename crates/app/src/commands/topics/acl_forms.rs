@@ -199,10 +199,7 @@ mod tests {
         let text = lists().form(Form::Text, "b:1", "k");
         let lines: Vec<String> =
             text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        assert_eq!(
-            lines,
-            ["User:one: classify, status", "topic a Read, Write", "transactional-id g.classify.* Write"]
-        );
+        assert_eq!(lines, ["User:one: classify, status", "topic a Read, Write", "transactional-id g.classify.* Write"]);
         let json: serde_json::Value = serde_json::from_str(&lists().form(Form::Json, "b:1", "k")).unwrap();
         assert_eq!(json.as_array().unwrap().len(), 3);
         assert_eq!(

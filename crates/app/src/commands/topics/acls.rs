@@ -144,8 +144,7 @@ pub(crate) fn rights(duty: Duty, config: &Config, next: Option<&Config>) -> Vec<
             registry(config, &mut rights);
         }
         Duty::Analyst => {
-            let read =
-                [&topics.queue_state, &topics.actions, &topics.classified, &topics.corrections, &topics.metrics];
+            let read = [&topics.queue_state, &topics.actions, &topics.classified, &topics.corrections, &topics.metrics];
             read.into_iter().for_each(|topic| rights.read(topic));
             registry(config, &mut rights);
         }
@@ -346,9 +345,9 @@ mod tests {
         let config = config("[[notify.targets]]\nname = \"pager\"\nkind = \"alertmanager\"\nurl = \"http://a\"\n");
         let readers = Duty::ALL.into_iter().filter(|duty| {
             let rights = rights(*duty, &config, None);
-            rights.iter().any(|right| {
-                right.resource.name() == "social.dead-letters" && right.operation == Operation::Read
-            })
+            rights
+                .iter()
+                .any(|right| right.resource.name() == "social.dead-letters" && right.operation == Operation::Read)
         });
         assert_eq!(readers.collect::<Vec<_>>(), [Duty::Notify, Duty::Status, Duty::Dlq]);
     }
