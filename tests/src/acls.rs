@@ -36,7 +36,6 @@ impl Acl {
 /// Whoever gives and takes rights.
 #[derive(Debug)]
 pub struct Acls {
-    bootstrap: String,
     pipes: Mutex<(Child, ChildStdin, BufReader<ChildStdout>)>,
 }
 
@@ -51,7 +50,7 @@ impl Acls {
         command.arg(workspace().join("tests/independent/acls.py")).arg(&bootstrap);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (input, output) = (child.stdin.take().context("a pipe")?, child.stdout.take().context("a pipe")?);
-        Ok(Acls { bootstrap, pipes: Mutex::new((child, input, BufReader::new(output))) })
+        Ok(Acls { pipes: Mutex::new((child, input, BufReader::new(output))) })
     }
 
     /// Gives rights.
@@ -100,8 +99,6 @@ impl Acls {
                 .chain(java.get_args())
                 .map(|word| format!("'{}'", word.to_string_lossy()));
             let tool: Vec<String> = tool.collect();
-            let arguments = arguments
-                .replace("--bootstrap-server \"$BOOTSTRAP\"", &format!("--bootstrap-server {}", self.bootstrap));
             shell.arg("-c").arg(format!("{} org.apache.kafka.tools.AclCommand {arguments}", tool.join(" ")));
             run(&mut shell)?;
         }

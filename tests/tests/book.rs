@@ -49,7 +49,9 @@ fn the_way_to_a_secured_kafka_works_as_printed() {
         script = script.replace(port, &free_port().unwrap().to_string());
     }
     let http = script.split("http://").nth(2).and_then(|rest| rest.split("/readyz").next()).unwrap().to_owned();
-    let script = format!("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\nexport SINYAL__HTTP__LISTEN={http}\n{script}");
+    let script = format!(
+        "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\nexport SINYAL__HTTP__LISTEN={http}\n{script}"
+    );
     let output = Command::new("bash")
         .args(["-m", "-c", &script])
         .current_dir(folder.path())

@@ -103,8 +103,11 @@ pub(crate) struct Context {
     not_let_in: Mutex<Option<String>>,
     /// Why the last connection failed that did.
     broken: Mutex<Option<String>>,
-    /// The group of a client that joins one.
+    /// The group of a client that joins one, or asks for one.
     group: Option<String>,
+    /// True of a client that has a group's name only because the library wants one, and looks for its coordinator in vain where
+    /// users may not know of every group.
+    joins_none: bool,
 }
 
 const SAY_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -120,12 +123,18 @@ impl Context {
             not_let_in: Mutex::default(),
             broken: Mutex::default(),
             group: None,
+            joins_none: false,
         }
     }
 
     /// What the client told of itself, if it has since this was asked last.
     pub(crate) fn take_statistics(&self) -> Option<ClientStatistics> {
         self.statistics.lock().ok()?.take()
+    }
+
+    /// The same of a client that joins no group, whatever its properties name.
+    pub(crate) fn joining_none(self) -> Context {
+        Context { joins_none: true, ..self }
     }
 
     /// The same of a client that joins a group.
@@ -212,6 +221,9 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
+        if self.joins_none && code == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
+            return;
+        }
         let lacks_token = code.is_some_and(|code| lacks_token(code, reason));
         if code.is_some_and(is_unauthorized)
             && !lacks_token
@@ -219,7 +231,9 @@ impl ClientContext for Context {
         {
             *unauthorized = Some(code.map_or_else(|| reason.to_owned(), |code| self.refusal(code, reason, None)));
         }
-        if code.is_some_and(is_not_let_in)
+        // By TLS 1.3 a broker refuses a certificate when the client takes itself for let in: the connection breaks, with an alert.
+        let is_alert = reason.contains("SSL alert number");
+        if (is_alert || code.is_some_and(is_not_let_in))
             && let Ok(mut not_let_in) = self.not_let_in.lock()
         {
             *not_let_in = Some(reason.to_owned());
@@ -235,7 +249,7 @@ impl ClientContext for Context {
         // Every way in which a broker is not reached is one kind of trouble to a reader of the log.
         let unreachable = is_unreachable(code) || lacks_token;
         // Why a handshake fails is not to be lost among connections that were not made.
-        let kind = if unreachable && !code.is_some_and(is_not_let_in) {
+        let kind = if unreachable && !is_alert && !code.is_some_and(is_not_let_in) {
             "unreachable".to_owned()
         } else {
             format!("{code:?}")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use record::Position;
@@ -132,7 +132,8 @@ impl Reader {
             ("queued.max.messages.kbytes", "8192"),
             ("fetch.wait.max.ms", "100"),
         ]);
-        let consumer: BaseConsumer<Context> = config.create_with_context(Context::new("reader")).map_err(failed)?;
+        let consumer: BaseConsumer<Context> =
+            config.create_with_context(Context::new("reader").joining_none()).map_err(failed)?;
         let metadata =
             consumer.fetch_metadata(Some(topic), timeout).map_err(|error| match why_not_let_in(&consumer) {
                 Some(detail) => ReadError::NotLetIn { bootstrap: connection.bootstrap.clone(), detail },
@@ -200,7 +201,9 @@ impl Reader {
             }
             Some(Err(error)) => {
                 let code = error.rdkafka_error_code();
-                if crate::client::is_unreachable(code) {
+                // No group is joined: that it may not be known is nothing to a reader.
+                let of_group = code == Some(RDKafkaErrorCode::GroupAuthorizationFailed);
+                if crate::client::is_unreachable(code) || of_group {
                     return Ok(None);
                 }
                 if code.is_some_and(is_unauthorized) {

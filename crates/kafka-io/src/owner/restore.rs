@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use record::Position;
 use record::stage::{Input, InputPartition, Stage};
@@ -110,6 +111,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 // The end that the reader tells counts markers of transactions, which are no messages; while a transaction below
                 // the high watermark is open, that end lies before it.
                 Event::End { partition, offset, .. } => (partition, offset),
+                // No group is joined: that it may not be known is nothing to a restore.
+                Event::Error { code: RDKafkaErrorCode::GroupAuthorizationFailed, .. } => return,
                 Event::Error { code, topic: Some(topic), .. } if is_unauthorized(code) => {
                     let refusal = missing(Operation::Read, &Resource::Topic(topic));
                     result = Err(Trouble::Stop(OwnerError::Unauthorized(refusal)));
@@ -216,7 +219,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             ("fetch.wait.max.ms", "20"),
         ]);
         let reader: BaseConsumer<Context> =
-            config.create_with_context(Context::new("restore")).map_err(|error| unanswered(&error))?;
+            config.create_with_context(Context::new("restore").joining_none()).map_err(|error| unanswered(&error))?;
         let mut assignment = TopicPartitionList::new();
         for (&partition, reading) in readings {
             let from = Offset::Offset(reading.first);
