@@ -18,11 +18,21 @@ pub use classify::{
 };
 pub use community::{
     Closed, CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus, STATE_VERSION_MAX,
-    STATE_VERSION_MIN, StateNote, check_action, check_correction, state_note,
+    STATE_VERSION_MIN, StateNote, check_action, check_correction, mentions, state_note,
 };
 
 use record::stage::{Outputs, Stop};
+use record::{TRACEPARENT, TraceContext};
 use wire::Encoder;
+
+/// Adds to the record begun last what caused it, if that is traced.
+fn add_trace(trace: Option<TraceContext>, outputs: &mut Outputs) {
+    if let Some(trace) = trace
+        && let Some(record) = outputs.last()
+    {
+        record.header(TRACEPARENT, &trace.header());
+    }
+}
 
 /// Appends a record to the outputs.
 fn encode<T: serde::Serialize>(

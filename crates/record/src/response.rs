@@ -29,7 +29,7 @@ pub struct Correction<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Action<'a> {
-    /// `claim`, `release`, `acknowledge`, `acknowledge_alert`, `silence` or `unsilence`.
+    /// `claim`, `release`, `acknowledge`, `acknowledge_alert`, `silence`, `unsilence` or `erase`.
     #[serde(borrow)]
     pub kind: Cow<'a, str>,
     #[serde(borrow)]

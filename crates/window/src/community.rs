@@ -238,6 +238,21 @@ impl CommunityWindows {
         self.members.len() < known
     }
 
+    /// Forgets that a member was ever seen before the interactions of theirs that are counted now, or at all where there is none. Panes in
+    /// which they were new, or are now, are revised.
+    pub fn forget_member(&mut self, set: &WindowSet, member: MemberKey, watermark: Option<EpochMs>) {
+        let Some((id, before)) = self.members.find(member) else { return };
+        let now = self.levels.first_of(id);
+        self.members.forget_past(id, now);
+        if now == Some(before) {
+            return;
+        }
+        let watermark = self.judge(watermark.unwrap_or(EpochMs::MIN / 2));
+        for time in [Some(before), now].into_iter().flatten() {
+            self.revise(set, time, watermark);
+        }
+    }
+
     /// When those who are remembered and not active any more were last active, to the slice.
     pub fn idle_members(&self) -> impl Iterator<Item = EpochMs> + '_ {
         self.members.idle()

@@ -175,6 +175,18 @@ impl Members {
         }
     }
 
+    /// A member's place, and when they were first seen.
+    pub(crate) fn find(&self, key: MemberKey) -> Option<(MemberId, EpochMs)> {
+        let &id = self.ids.get(&key)?;
+        Some((id, self.members[id as usize].first_seen))
+    }
+
+    /// What was seen of a member before is not remembered; now their first time is this one, or they were never there.
+    pub(crate) fn forget_past(&mut self, id: MemberId, first_seen: Option<EpochMs>) {
+        self.members[id as usize].last_left = None;
+        self.move_first(id, first_seen);
+    }
+
     /// A slice left by age, at this end: its members are remembered.
     pub(crate) fn age(&mut self, left: &mut Tally<MemberId>, end: EpochMs) {
         for &(id, times) in left.entries() {

@@ -68,6 +68,8 @@ pub struct Oracle {
     messages: BTreeMap<Identity, Message>,
     /// How many items of each queue each interaction gives rise to, re-crawls included.
     queued: BTreeMap<(String, Identity), usize>,
+    /// Who is to be forgotten in which community, and what they wrote before when.
+    erased: BTreeMap<(String, String), i64>,
     lines: usize,
 }
 
@@ -88,6 +90,9 @@ impl Oracle {
                 let queue = if abstained { "review" } else { label };
                 *self.queued.entry((queue.to_owned(), identity.clone())).or_default() += 1;
             }
+        }
+        if self.is_erased(line) {
+            return Ok(());
         }
         match self.newest.get(&identity) {
             Some((known, _)) if *known > version => {}
@@ -137,10 +142,33 @@ impl Oracle {
         self.deeds.entry(identity).or_default().take(action)
     }
 
-    /// One that knows of the same corrections and actions, and of no interaction.
+    /// Somebody is to be forgotten: nothing that they wrote in a community before `at` counts, or has a row, whenever it comes.
+    pub fn erase(&mut self, community: &str, author: &str, at: i64) {
+        let known = self.erased.entry((community.to_owned(), author.to_owned())).or_insert(at);
+        *known = at.max(*known);
+        // Who wrote it does not change from version to version.
+        let theirs = self.messages.iter().filter(|(identity, message)| {
+            let said = |said: &items::Said| said.author.as_deref() == Some(author) && !said.by_brand && said.at < at;
+            identity.0 == community && message.versions.iter().any(said)
+        });
+        let theirs: Vec<Identity> = theirs.map(|(identity, _)| identity.clone()).collect();
+        for identity in theirs {
+            self.messages.remove(&identity);
+            self.newest.remove(&identity);
+        }
+    }
+
+    fn is_erased(&self, line: &Value) -> bool {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let whose = (text(&line["community_id"]), text(&line["author"]["id"]));
+        line["author"]["role"] != "brand"
+            && self.erased.get(&whose).is_some_and(|at| line["created_at"].as_i64() < Some(*at))
+    }
+
+    /// One that knows of the same corrections, actions and erasures, and of no interaction.
     pub fn without_interactions(self) -> Oracle {
-        let Oracle { corrections, words, deeds, .. } = self;
-        Oracle { corrections, words, deeds, ..Oracle::default() }
+        let Oracle { corrections, words, deeds, erased, .. } = self;
+        Oracle { corrections, words, deeds, erased, ..Oracle::default() }
     }
 
     /// How many raw interactions were taken in.

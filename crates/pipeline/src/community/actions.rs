@@ -17,6 +17,10 @@ pub(super) enum Meant<'a> {
     Item { community_id: String, kind: Kind, id: String, act: ItemAct },
     /// An alert.
     Acknowledge { rule: String, community_id: String, started_at: EpochMs },
+    /// What an author wrote in a community before the action's time.
+    Erase { community_id: String, author_key: String },
+    /// The row of an alert that is over.
+    EraseAlert { rule: String, community_id: String, started_at: EpochMs },
     /// The alerts of a community, of one rule or of all; without a time they are not silent any more.
     Silence { community_id: String, rule: Option<String>, until: Option<EpochMs>, reason: &'a str },
 }
@@ -34,6 +38,8 @@ impl Meant<'_> {
         match self {
             Meant::Item { community_id, .. }
             | Meant::Acknowledge { community_id, .. }
+            | Meant::Erase { community_id, .. }
+            | Meant::EraseAlert { community_id, .. }
             | Meant::Silence { community_id, .. } => community_id,
         }
     }
@@ -102,6 +108,10 @@ pub(super) fn meaning<'a>(action: &'a Action<'_>, latest: EpochMs) -> Result<Mea
         let right = || wrong("the key of a queue item, community|kind|id, each percent-encoded,");
         let [community_id, kind, id] = &parts[..] else { return Err(right()) };
         let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind).ok_or_else(right)?;
+        // Under no community stands what is kept of erasures.
+        if community_id.is_empty() {
+            return Err(right());
+        }
         Ok(Meant::Item { community_id: community_id.clone(), kind, id: id.clone(), act })
     };
     match &*action.kind {
@@ -114,6 +124,18 @@ pub(super) fn meaning<'a>(action: &'a Action<'_>, latest: EpochMs) -> Result<Mea
             let started_at = started_at.parse().map_err(|_| right())?;
             Ok(Meant::Acknowledge { rule: rule.clone(), community_id: community_id.clone(), started_at })
         }
+        "erase" => match &parts[..] {
+            [community_id, author_key]
+                if !community_id.is_empty() && (1..=validate::AUTHOR_KEY_BYTES).contains(&author_key.len()) =>
+            {
+                Ok(Meant::Erase { community_id: community_id.clone(), author_key: author_key.clone() })
+            }
+            [rule, community_id, started_at] if started_at.parse::<EpochMs>().is_ok() => {
+                let started_at = started_at.parse().unwrap_or_default();
+                Ok(Meant::EraseAlert { rule: rule.clone(), community_id: community_id.clone(), started_at })
+            }
+            _ => Err(wrong("a community and an author's key, community|key, or the id of an alert, each percent-encoded,")),
+        },
         kind @ ("silence" | "unsilence") => {
             let (community_id, rule) = match &parts[..] {
                 [community_id] => (community_id.clone(), None),
@@ -128,7 +150,7 @@ pub(super) fn meaning<'a>(action: &'a Action<'_>, latest: EpochMs) -> Result<Mea
         }
         _ => Err((
             Reason::Malformed,
-            "kind is none of claim, release, acknowledge, acknowledge_alert, silence, unsilence".to_owned(),
+            "kind is none of claim, release, acknowledge, acknowledge_alert, silence, unsilence, erase".to_owned(),
         )),
     }
 }
@@ -136,7 +158,7 @@ pub(super) fn meaning<'a>(action: &'a Action<'_>, latest: EpochMs) -> Result<Mea
 /// A kind that may be shown: one of ours.
 fn known_kind(kind: &str) -> &str {
     match kind {
-        "claim" | "release" | "acknowledge" | "acknowledge_alert" | "silence" | "unsilence" => kind,
+        "claim" | "release" | "acknowledge" | "acknowledge_alert" | "silence" | "unsilence" | "erase" => kind,
         _ => "an action",
     }
 }
@@ -179,6 +201,10 @@ mod tests {
         check("silence", "c", Some(1_795_482_000_001), Some(" "), "a reason");
         check("acknowledge_alert", "silence|c|soon", None, None, "rule|community|start");
         check("claim", "", None, None, "empty");
+        check("claim", "|post|1", None, None, "community|kind|id");
+        check("erase", "c", None, None, "community|key");
+        check("erase", "|v1%3A00ff", None, None, "community|key");
+        check("erase", "silence|c|soon", None, None, "community|key");
     }
 
     #[test]
@@ -195,5 +221,7 @@ mod tests {
         check("silence", "c", "c");
         check("silence", "c|silence", "c");
         check("unsilence", "c", "c");
+        check("erase", "warga%20depok|v1%3A00ff", "warga depok");
+        check("erase", "silence|c|1795482000000", "c");
     }
 }

@@ -228,6 +228,14 @@ impl ChangelogWriter<'_> {
         self.of_identity("item", key, item);
     }
 
+    /// `id` stands for an author in a community: what is parked under no community is an erasure.
+    pub(super) fn erasure(&mut self, id: &str, kept: Option<&Kept>) {
+        let writer = self.entry(format_args!("parked||{}|{id}", Kind::Post.as_str()));
+        if let Some(kept) = kept {
+            writer.value_with(|bytes| write(kept, bytes));
+        }
+    }
+
     fn of_identity<T: Serialize>(&mut self, what: &str, key: &[u8], value: Option<&T>) {
         let Some((community_id, kind, id)) = split_key(key) else { return };
         let version = self.version;

@@ -78,6 +78,19 @@ pub(super) struct Kept {
     known: bool,
 }
 
+impl Kept {
+    /// An erasure, which is kept until this time is past the horizon. It counts as of something known, so that nobody takes it for
+    /// a correction that waits in vain.
+    pub(super) fn of_erasure(at: EpochMs) -> Kept {
+        Kept { acted_at: Some(at), known: true, ..Kept::default() }
+    }
+
+    /// The time of an erasure.
+    pub(super) fn erased_at(&self) -> Option<EpochMs> {
+        self.acted_at
+    }
+}
+
 /// Corrections and actions that wait for their interactions, by key in the index.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
@@ -142,6 +155,14 @@ impl Parked {
         self.known += usize::from(!kept.known);
         kept.known = true;
         self.changed.push(key.into());
+    }
+
+    /// Forgets what waits for an interaction, or stands for when it comes again.
+    pub(super) fn forget(&mut self, key: &[u8]) {
+        if let Some(kept) = self.waiting.remove(key) {
+            self.known -= usize::from(kept.known);
+            self.changed.push(key.into());
+        }
     }
 
     fn take_said(&mut self, key: &[u8]) -> Option<Said<String>> {

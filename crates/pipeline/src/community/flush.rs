@@ -36,6 +36,9 @@ impl Partition {
         if self.items.len() > shared.items_max {
             self.bound_items(EpochMs::MIN, EpochMs::MIN, shared.items_max);
         }
+        if self.emit_tombstones(outputs, FLUSH_BYTES) == Step::More {
+            return Ok(Step::More);
+        }
         if self.emit_items(shared, outputs, FLUSH_BYTES)? == Step::More {
             return Ok(Step::More);
         }
@@ -44,6 +47,7 @@ impl Partition {
         self.bound_index(shared);
         self.bound_members(shared);
         self.rewrite_sparse(shared);
+        self.scrub();
         let left = self.let_leave(shared, outputs);
         self.write_changelog(shared, outputs, left);
         Ok(Step::Done)
@@ -137,6 +141,7 @@ impl Partition {
         // Who is told apart no more is in slices still, as far as the horizon.
         self.forget_members(watermark.saturating_sub(shared.remember_ms).min(low_mark), shared);
         self.parked.expire(low_mark);
+        self.erasures.expire(low_mark);
         self.prune_desks(watermark, shared);
         let closed_before = watermark.saturating_sub(shared.keep_closed_ms);
         self.bound_items(closed_before, watermark.saturating_sub(shared.expire_ms), usize::MAX);
@@ -221,28 +226,33 @@ impl Partition {
             if self.low_mark.is_none_or(|low_mark| event_time >= low_mark) {
                 continue;
             }
-            self.forget_answers(id, shared);
-            self.drop_item(id);
-            self.forget_message(id);
             let slot = self.index.slot(id);
             any = true;
             any_changed |= slot.changed;
-            if let Some(segment) = slot.segment {
-                release(&mut self.segments, segment);
-            }
             if slot.entry.listed
                 && let Some((community_id, kind, interaction_id)) = slot.identity()
             {
                 let identity = Identity { community_id: community_id.into(), kind, id: interaction_id.into() };
                 outputs.push(CommunityStage::QUEUE_STATE).key(identity.key().as_bytes());
             }
-            self.index.remove(id);
+            self.leave(id, shared);
         }
         if any_changed {
             let index = &self.index;
             self.changed.retain(|&id| index.is_taken(id));
         }
         any
+    }
+
+    /// An identity leaves the index. Whatever else knows its place has to be told by the caller.
+    pub(super) fn leave(&mut self, id: SlotId, shared: &Shared) {
+        self.forget_answers(id, shared);
+        self.drop_item(id);
+        self.forget_message(id);
+        if let Some(segment) = self.index.slot(id).segment {
+            release(&mut self.segments, segment);
+        }
+        self.index.remove(id);
     }
 
     fn write_changelog(&mut self, shared: &Shared, outputs: &mut Outputs, left: bool) {
@@ -253,7 +263,9 @@ impl Partition {
         let watermark_moved = self.watermark.value() != self.written_watermark;
         let meta_due = shared.now.saturating_sub(self.meta_written_at) >= META_INTERVAL_MS;
         let worked =
-            self.moved || left || !self.changed.is_empty() || self.parked.is_changed() || self.items.is_changed();
+            self.moved || left || !self.changed.is_empty() || self.parked.is_changed()
+                || self.items.is_changed()
+                || self.erasures.is_changed();
         let only_watermark = watermark_moved && meta_due;
         if !worked && !only_watermark {
             return;
@@ -269,6 +281,7 @@ impl Partition {
         }
         let mut writer = ChangelogWriter { outputs, output, partition, version };
         self.parked.take_changed(|key, kept| writer.parked(key, kept));
+        self.erasures.write_changed(&mut writer);
         self.take_changed_items(|key, item| writer.item(key, item));
         self.write_segments(&mut ChangelogWriter { outputs, output, partition, version });
         let meta = Meta {
@@ -284,7 +297,8 @@ impl Partition {
         ChangelogWriter { outputs, output, partition, version }.meta(&meta);
         self.meta_written_at = shared.now;
         self.written_watermark = self.watermark.value();
-        self.moved = false;
+        // Where segments are still to be rewritten, the next commit has that to do.
+        self.moved = self.scrub_below > 0;
     }
 
     fn write_segments(&mut self, writer: &mut ChangelogWriter<'_>) {
@@ -336,6 +350,7 @@ impl Partition {
         }
         self.changed.clear();
         self.parked.take_changed(|_, _| {});
+        self.erasures.forget_changes();
         self.take_changed_items(|_, _| {});
         self.moved = false;
     }

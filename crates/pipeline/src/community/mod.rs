@@ -10,6 +10,7 @@ mod auto_replies;
 mod changelog;
 mod corrections;
 mod decode;
+mod erasure;
 mod flush;
 mod hottest;
 mod identity;
@@ -36,6 +37,7 @@ pub use self::actions::check_action;
 use self::auto_replies::AutoReplies;
 pub use self::corrections::check_correction;
 use self::decode::{Decoded, decode, decode_action, decode_correction, misplaced};
+pub use self::erasure::mentions;
 pub use self::items::Closed;
 use self::partition::Partition;
 pub use self::state_version::{STATE_VERSION_MAX, STATE_VERSION_MIN, StateNote, state_note};
@@ -516,6 +518,10 @@ fn act(
             let number = partition.desk(&community_id, shared)?;
             let Some(community) = partition.communities[number as usize].as_mut() else { return Ok(Outcome::Stale) };
             Ok(community.alerts.acknowledge(rule, started_at, action.at, &action.by))
+        }
+        Meant::Erase { community_id, author_key } => partition.erase((&community_id, &author_key), action.at, shared),
+        Meant::EraseAlert { rule, community_id, started_at } => {
+            Ok(partition.erase_alert(named_rule(&rule)?, &community_id, started_at))
         }
         Meant::Silence { community_id, rule, until, reason } => {
             let rule = rule.as_deref().map(named_rule).transpose()?;

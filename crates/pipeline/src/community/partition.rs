@@ -11,6 +11,7 @@ use window::{Applied, Change, CommunityWindows, Contribution, MemberKey, WindowS
 use super::alerts::Alerts;
 use super::answers::{Answers, Complaints, TargetHash, Waiting, target_hash};
 use super::corrections::{Parked, Said};
+use super::erasure::Erasures;
 use super::hottest::Hottest;
 use super::identity::{Entry, IdentityIndex, SlotId, write_key};
 use super::items::{Items, Overdue};
@@ -95,6 +96,12 @@ pub(super) struct Partition {
     pub(super) waiting: HashMap<SlotId, Waiting, ahash::RandomState>,
     /// Corrections of interactions that are not known.
     pub(super) parked: Parked,
+    /// Who is to be forgotten.
+    pub(super) erasures: Erasures,
+    /// Rows that went and are to be told so: output and key.
+    pub(super) tombstones: Vec<(usize, Box<str>)>,
+    /// Segments below this one may hold what was erased; 0 if none does.
+    pub(super) scrub_below: u64,
     pub(super) items: Items,
     /// Communities with whose alerts responders did something since the last flush.
     pub(super) touched_alerts: Vec<u32>,
@@ -149,6 +156,9 @@ impl Partition {
             answers: Answers::default(),
             waiting: HashMap::default(),
             parked: Parked::default(),
+            erasures: Erasures::default(),
+            tombstones: Vec::new(),
+            scrub_below: 0,
             items: Items::default(),
             touched_alerts: Vec::new(),
             desks: 0,
@@ -184,6 +194,9 @@ impl Partition {
         let (partition, offset) = (interaction.origin_partition, interaction.origin_offset);
         let event_time = (!interaction.deleted).then_some(interaction.created_at);
         self.watermark.heard(topic, partition, offset, event_time, interaction.ingested_at);
+        if self.erasures.take(interaction) {
+            return Outcome::Dropped;
+        }
         let mut key = std::mem::take(&mut self.key);
         write_key(&interaction.community_id, interaction.kind, &interaction.id, &mut key);
         let found = self.index.find(&key);
@@ -466,7 +479,7 @@ fn thread_of(thread_id: &str) -> u32 {
 }
 
 /// What stands for an author: the pseudonym itself where it is one of ours, else its digest.
-fn member_of(author_key: &str) -> MemberKey {
+pub(super) fn member_of(author_key: &str) -> MemberKey {
     let pseudonym =
         author_key.split_once(':').map(|(_, pseudonym)| pseudonym).filter(|pseudonym| pseudonym.len() == 32);
     let bytes = match pseudonym.and_then(|pseudonym| u128::from_str_radix(pseudonym, 16).ok()) {

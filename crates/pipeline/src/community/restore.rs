@@ -59,6 +59,12 @@ impl Partition {
             (EntryKey::Segment(segment), None) => {
                 self.segments.remove(&segment);
             }
+            (EntryKey::Parked { community_id, id, .. }, value) if community_id.is_empty() => {
+                let kept = value.map(read_value).transpose().map_err(named)?;
+                if !self.erasures.restored(&id, kept.as_ref()) {
+                    return Err(named("no community is named, and it is no erasure".to_owned()));
+                }
+            }
             (EntryKey::Parked { community_id, kind, id }, value) => {
                 let mut key = Vec::new();
                 write_key(&community_id, kind, &id, &mut key);
@@ -129,6 +135,7 @@ impl Partition {
         for id in gone {
             self.index.remove(id);
         }
+        self.restore_erasures();
         let mut live: HashMap<u64, u32> = HashMap::new();
         for (_, slot) in self.index.iter() {
             *live.entry(slot.segment.unwrap_or_default()).or_default() += 1;

@@ -6,7 +6,7 @@ use record::{ClassifiedInteraction, EpochMs, Progress, Reason, limits};
 /// Longest name of a topic, in bytes (Kafka's own limit), and of a queue.
 const NAME_BYTES: usize = 249;
 /// Longest pseudonym, in bytes: a version and 32 digits.
-const AUTHOR_KEY_BYTES: usize = 64;
+pub(super) const AUTHOR_KEY_BYTES: usize = 64;
 
 /// Checks an interaction; `latest` is the latest event time that may be believed.
 pub(super) fn interaction(interaction: &ClassifiedInteraction<'_>, latest: EpochMs) -> Result<(), (Reason, String)> {

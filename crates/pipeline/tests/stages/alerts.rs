@@ -5,7 +5,7 @@ use record::{Action, Author, EpochMs, Interaction, Kind, Outcome, Role};
 use serde_json::Value;
 use window::WindowSet;
 
-use crate::community::{TEXTS, Whole};
+use crate::community::{TEXTS, Whole, author_key};
 use crate::world::{NOW, post};
 
 const MINUTE_MS: i64 = 60_000;
@@ -133,6 +133,39 @@ fn a_crisis_is_one_alert_that_explains_itself_and_resolves() {
     town.whole.side.replay();
     assert_eq!(before.alerts, town.whole.side.left.alerts);
     assert_eq!(before.alert_states, town.whole.side.left.alert_states);
+}
+
+/// One that is on is told anew without what went, and no responder hears of it; the row of one that is over goes.
+#[test]
+fn an_alert_names_nothing_of_who_was_forgotten() {
+    let mut town = Town::new(None);
+    town.pass(240, 0);
+    town.pass(30, 3);
+    let id = town.states("complaint_spike")[0].0.clone();
+    let before = town.row(&id).clone();
+    let samples = |row: &Value| row["samples"].as_array().unwrap().clone();
+    let erase = |town: &mut Town, author: &str| {
+        let target = record::encode_key(&["warga", &author_key(author)]);
+        town.does("erase", &target, None);
+    };
+    let mut forgotten = 0;
+    while samples(town.row(&id)).len() == 5 {
+        erase(&mut town, &format!("m{forgotten}"));
+        forgotten += 1;
+        assert!(forgotten <= 40, "nobody of the samples was anybody");
+    }
+    let after = town.row(&id).clone();
+    assert!(samples(&after).iter().all(|one| samples(&before).contains(one)), "{after}");
+    assert_eq!((&after["transition"], &after["state"]), (&before["transition"], &before["state"]));
+    town.does("erase", &id, None);
+    assert_eq!(town.row(&id), &after, "it is on");
+    town.whole.side.crash();
+    town.pass(180, 0);
+    assert_eq!(town.row(&id)["state"], "resolved");
+    town.does("erase", &id, None);
+    assert!(!town.whole.side.left.alerts.contains_key(&id));
+    town.whole.side.replay();
+    assert!(!town.whole.side.left.alerts.contains_key(&id));
 }
 
 #[test]

@@ -63,12 +63,12 @@ impl Whole {
     }
 
     /// Where event time stands; before all time where nothing but retractions came.
-    fn watermark(&self) -> EpochMs {
+    pub(crate) fn watermark(&self) -> EpochMs {
         self.side.watermark().unwrap_or(EpochMs::MIN)
     }
 }
 
-fn wide() -> WindowSet {
+pub(crate) fn wide() -> WindowSet {
     // Late enough that nothing in the random streams is: then a recount needs no watermark.
     let spec = |name: &str, length_ms, slide_ms| WindowSpec {
         name: name.to_owned(),
@@ -87,7 +87,7 @@ pub(crate) const TEXTS: [&str; 4] = [
 ];
 
 #[derive(Debug, Clone)]
-struct Arrival {
+pub(crate) struct Arrival {
     id: u8,
     community: u8,
     text: usize,
@@ -104,7 +104,7 @@ struct Arrival {
     action: Option<(usize, usize)>,
 }
 
-fn arrival() -> impl Strategy<Value = Arrival> {
+pub(crate) fn arrival() -> impl Strategy<Value = Arrival> {
     let what = (0_u8..25, 0_u8..3, 0_usize..TEXTS.len(), prop::option::weighted(0.3, 0_i64..60_000), 0_u8..8);
     let how = (0_i64..9_000, 0_i32..2, 0_i64..20_000, 0_u8..6, 0_u8..12);
     let correction = prop::option::weighted(0.2, (0_usize..Label::ALL.len(), 0_i64..90_000));
@@ -132,6 +132,13 @@ fn arrival() -> impl Strategy<Value = Arrival> {
             }
         },
     )
+}
+
+impl Arrival {
+    /// Whether it is of a member, and of none that is this one, for the last time taken back or not.
+    pub(crate) fn is_of_others(&self, member: u8) -> bool {
+        !is_brand(self.id) && member_of(self.id) != member && !self.deleted
+    }
 }
 
 const ACTIONS: [&str; 3] = ["claim", "release", "acknowledge"];
@@ -191,12 +198,54 @@ pub(crate) fn line_of(interaction: &Interaction<'_>) -> Value {
     })
 }
 
+/// Somebody is to be forgotten in a community.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Erasing {
+    /// Before so many arrivals.
+    pub(crate) turn: usize,
+    pub(crate) member: u8,
+    pub(crate) community: u8,
+    /// What was made before it goes.
+    pub(crate) at: EpochMs,
+}
+
+impl Erasing {
+    pub(crate) fn author(&self) -> String {
+        format!("u-{}", self.member)
+    }
+
+    fn ask(&self, whole: &mut Whole, oracle: &mut Oracle) {
+        let community = format!("warga {}", self.community);
+        oracle.erase(&community, &self.author(), self.at);
+        whole.side.act(&Action {
+            kind: "erase".into(),
+            target: record::encode_key(&[&community, &author_key(&self.author())]).into(),
+            by: "dpo".into(),
+            at: self.at,
+            until: None,
+            reason: None,
+        });
+    }
+}
+
+/// The pseudonym of an author.
+pub(crate) fn author_key(author: &str) -> String {
+    let mut key = String::new();
+    pipeline::Pseudonym::new(b"a secret for the tests", 1).unwrap().write(author, &mut key);
+    key
+}
+
 fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Oracle) {
+    run_erasing(arrivals, crashes, &[])
+}
+
+pub(crate) fn run_erasing(arrivals: &[Arrival], crashes: bool, erasing: &[Erasing]) -> (Whole, Oracle) {
     let mut whole = Whole::new(wide(), 1_000_000);
     let mut oracle = Oracle::default();
     let decisions: Vec<(Label, bool)> = (0..TEXTS.len()).map(decision_of).collect();
     let mut now = NOW;
-    for arrival in arrivals {
+    for (turn, arrival) in arrivals.iter().enumerate() {
+        erasing.iter().filter(|one| one.turn == turn).for_each(|one| one.ask(&mut whole, &mut oracle));
         now += arrival.gap_ms;
         let created_at = created_at(arrival.id, arrival.community);
         let mut interaction = interaction_of(arrival.id, arrival.community, arrival.text);
@@ -237,6 +286,7 @@ fn run(arrivals: &[Arrival], crashes: bool) -> (Whole, Oracle) {
             whole.side.crash();
         }
     }
+    erasing.iter().filter(|one| one.turn >= arrivals.len()).for_each(|one| one.ask(&mut whole, &mut oracle));
     now += 1_000;
     whole.settle(now);
     // Everything is idle: event time goes on with the clock until every window has fallen to zero.
@@ -279,7 +329,7 @@ pub(crate) fn decision_of(text: usize) -> (Label, bool) {
 }
 
 /// The rows are what the oracle says, up to the watermark; and every window has fallen to zero.
-fn check_rows(whole: &Whole, oracle: &Oracle) {
+pub(crate) fn check_rows(whole: &Whole, oracle: &Oracle) {
     let specs = wide();
     let windows: Vec<Window> =
         specs.specs().iter().map(|spec| Window::new(&spec.name, spec.length_ms, spec.slide_ms)).collect();
@@ -299,7 +349,7 @@ fn check_rows(whole: &Whole, oracle: &Oracle) {
 }
 
 /// The rows of the queues' state are what the oracle says.
-fn check_queue_states(whole: &Whole, oracle: &Oracle) {
+pub(crate) fn check_queue_states(whole: &Whole, oracle: &Oracle) {
     let levels = BTreeMap::from([("complaint", Some(3_600_000))]);
     let states = whole.side.left.queue_states.values();
     if let Err(differences) = oracle.check_queue_state(states, &levels, Some(whole.watermark())) {

@@ -5,6 +5,7 @@ mod alerts;
 mod cascade;
 mod classify;
 mod community;
+mod erasure;
 mod event_time;
 mod harmony;
 mod items;

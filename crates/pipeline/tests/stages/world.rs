@@ -265,7 +265,11 @@ impl Left {
                 },
                 CommunityStage::DEAD_LETTERS => self.dead_letters += 1,
                 CommunityStage::ALERTS => {
-                    let row = decoded(SchemaName::Alert, kept.value.as_ref().unwrap());
+                    let Some(value) = &kept.value else {
+                        self.alerts.remove(&key());
+                        continue;
+                    };
+                    let row = decoded(SchemaName::Alert, value);
                     let state = row["state"].as_str().unwrap().to_owned();
                     if self.alerts.get(&key()).is_none_or(|before| before["state"] != row["state"]) {
                         self.alert_states.push((key(), state));
@@ -360,8 +364,9 @@ impl CommunitySide {
 
     /// Appends a responder's action to its topic.
     pub(crate) fn act(&mut self, action: &Action<'_>) {
-        let place = usize::from(action.kind == "acknowledge_alert");
-        let community = record::decode_key(&action.target).unwrap()[place].clone();
+        let parts = record::decode_key(&action.target).unwrap();
+        let is_alert = action.kind == "acknowledge_alert" || (action.kind == "erase" && parts.len() == 3);
+        let community = parts[usize::from(is_alert)].clone();
         let key = record::encode_key(&[&community]).into_bytes();
         let at = InputPartition { input: CommunityStage::ACTIONS, partition: partition_for_key(&key, self.partitions) };
         let mut value = Vec::new();

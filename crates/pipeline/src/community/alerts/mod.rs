@@ -10,7 +10,7 @@ mod rows;
 mod steps;
 mod stored;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use record::EpochMs;
 use rules::alerts::{CommunityAlerts, Increments, Rule, Transition};
@@ -122,6 +122,24 @@ impl Alerts {
             record::Label::Praise => change(&mut counts.praises),
             record::Label::Experience | record::Label::Other => {}
         }
+    }
+
+    /// Whether an alert is on.
+    pub(super) fn is_on(&self, rule: Rule, started_at: EpochMs) -> bool {
+        self.on[rule as usize].as_ref().is_some_and(|on| on.started_at == started_at)
+    }
+
+    /// Interactions are to be named by no alert any more. True if one did, which is to be told anew.
+    pub(super) fn forget_samples(&mut self, gone: &HashSet<Box<str>>) -> bool {
+        for rule in Rule::ALL {
+            let Some(backed) = self.on[rule as usize].as_mut().and_then(|on| on.evidence.as_mut()) else { continue };
+            let named = backed.samples.len();
+            backed.samples.retain(|key| !gone.contains(key));
+            if backed.samples.len() < named {
+                self.touched |= 1 << rule as u8;
+            }
+        }
+        self.touched != 0
     }
 
     /// How many are on.

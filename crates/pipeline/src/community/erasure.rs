@@ -1,0 +1,261 @@
+//! A person asked to be forgotten: what they wrote in a community before a time is taken out, and stays out.
+//!
+//! An erasure names an author's key, a community and a time. What is known of theirs that was made before then is taken out of the
+//! aggregates as a retraction would, and out of everything that is kept; what comes again of it, by a replay or a crawler, is
+//! dropped. Both follow from times in the records, so that it is the same in whichever order they are read.
+//!
+//! What is remembered for that is a hash of the author and the community, and the time, until everything older is below the low mark,
+//! where nothing is taken in anyhow. In the changelog it stands among what is parked, under a community without a name: earlier
+//! versions of this program read it there, do nothing with it, and let go of it at the same time.
+
+use std::collections::{HashMap, HashSet};
+
+use record::stage::{Outputs, Step};
+use record::{ClassifiedInteraction, EpochMs, Identity, Outcome, Reason, Role};
+use sha2::{Digest, Sha256};
+use window::MemberKey;
+
+use super::changelog::ChangelogWriter;
+use super::corrections::Kept;
+use super::identity::{Entry, IdentityIndex, SlotId};
+use super::partition::{Partition, member_of};
+use super::{CommunityStage, Shared};
+use crate::dead_letters::hex;
+
+/// What stands for an author in a community: 16 bytes of SHA-256 of both. Who has the changelog learns no author's key from it.
+pub(super) type ErasureKey = [u8; 16];
+
+/// Segments of ids that are rewritten in one commit.
+const SEGMENTS_AT_ONCE: usize = 128;
+
+/// Who is to be forgotten, and what was said before when.
+#[derive(Debug, Default)]
+pub(super) struct Erasures {
+    at: HashMap<ErasureKey, EpochMs, ahash::RandomState>,
+    /// The latest of the times: what is made after it needs no closer look.
+    latest: Option<EpochMs>,
+    /// Those of which the changelog does not know what is known here.
+    changed: Vec<ErasureKey>,
+}
+
+impl Erasures {
+    /// Remembers an erasure; false if a later one is known.
+    ///
+    /// # Errors
+    /// That there is no room for another.
+    fn remember(&mut self, key: ErasureKey, at: EpochMs, most: usize) -> Result<bool, (Reason, String)> {
+        let known = self.at.get(&key).copied();
+        if known.is_none() && self.at.len() >= most {
+            let detail = format!("{most} erasures are remembered already; none more is taken until some are past the horizon");
+            return Err((Reason::LimitExceeded, detail));
+        }
+        if known >= Some(at) {
+            return Ok(false);
+        }
+        self.restore(key, at);
+        self.changed.push(key);
+        Ok(true)
+    }
+
+    /// Whether this is to stay out.
+    pub(super) fn take(&self, interaction: &ClassifiedInteraction<'_>) -> bool {
+        let Some(author) = interaction.author_key.as_deref().filter(|_| interaction.author_role != Role::Brand) else {
+            return false;
+        };
+        self.latest > Some(interaction.created_at)
+            && self.is_before(&interaction.community_id, member_of(author), interaction.created_at)
+    }
+
+    fn is_before(&self, community_id: &str, member: MemberKey, at: EpochMs) -> bool {
+        self.at.get(&key_of(community_id, member)).is_some_and(|erased_at| at < *erased_at)
+    }
+
+    /// Those of the index that are to stay out: after a restore also what segments hold that are not rewritten yet.
+    fn of_index(&self, index: &IdentityIndex) -> Vec<SlotId> {
+        let Some(latest) = self.latest else { return Vec::new() };
+        let erased = index.iter().filter(|(_, slot)| {
+            let Entry { author: Some(author), event_time, .. } = slot.entry else { return false };
+            event_time < latest
+                && slot.identity().is_some_and(|(community_id, ..)| self.is_before(community_id, author, event_time))
+        });
+        erased.map(|(id, _)| id).collect()
+    }
+
+    /// Lets go of those before which nothing is taken in any more.
+    pub(super) fn expire(&mut self, low_mark: EpochMs) {
+        let Erasures { at, changed, .. } = self;
+        at.retain(|key, at| {
+            if *at < low_mark {
+                changed.push(*key);
+            }
+            *at >= low_mark
+        });
+        self.latest = self.at.values().max().copied();
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// What changed since the last call, for the changelog.
+    pub(super) fn write_changed(&mut self, writer: &mut ChangelogWriter<'_>) {
+        for key in self.changed.drain(..) {
+            let kept = self.at.get(&key).map(|at| Kept::of_erasure(*at));
+            writer.erasure(&hex(&key), kept.as_ref());
+        }
+    }
+
+    pub(super) fn forget_changes(&mut self) {
+        self.changed.clear();
+    }
+
+    /// Takes back what the changelog holds, by the id under which it is parked. False if it is none of these.
+    pub(super) fn restored(&mut self, id: &str, kept: Option<&Kept>) -> bool {
+        let Some(key) = u128::from_str_radix(id, 16).ok().map(u128::to_be_bytes) else { return false };
+        match kept.and_then(Kept::erased_at) {
+            Some(at) => self.restore(key, at),
+            None => {
+                self.at.remove(&key);
+            }
+        }
+        true
+    }
+
+    fn restore(&mut self, key: ErasureKey, at: EpochMs) {
+        self.at.insert(key, at);
+        self.latest = self.latest.max(Some(at));
+    }
+}
+
+fn key_of(community_id: &str, member: MemberKey) -> ErasureKey {
+    let mut hash = Sha256::new();
+    hash.update((community_id.len() as u64).to_le_bytes());
+    hash.update(community_id);
+    hash.update(member.0);
+    hash.finalize().first_chunk().copied().unwrap_or_default()
+}
+
+impl Partition {
+    /// Takes out what an author wrote in a community before a time.
+    ///
+    /// # Errors
+    /// That it is a dead letter: too many are remembered.
+    pub(super) fn erase(
+        &mut self,
+        (community_id, author_key): (&str, &str),
+        at: EpochMs,
+        shared: &Shared,
+    ) -> Result<Outcome, (Reason, String)> {
+        let member = member_of(author_key);
+        if !self.erasures.remember(key_of(community_id, member), at, shared.parked_max)? {
+            return Ok(Outcome::Stale);
+        }
+        let theirs = self.index.iter().filter(|(_, slot)| {
+            slot.entry.author == Some(member)
+                && slot.entry.event_time < at
+                && slot.identity().is_some_and(|(of, ..)| of == community_id)
+        });
+        let theirs: Vec<SlotId> = theirs.map(|(id, _)| id).collect();
+        let mut gone: HashSet<Box<str>> = HashSet::new();
+        for slot in theirs {
+            gone.extend(self.take_out(slot, shared));
+        }
+        // Their places are free: nothing may find them there.
+        let index = &self.index;
+        self.changed.retain(|&id| index.is_taken(id));
+        self.leaving.retain(|&id| index.is_taken(id));
+        let watermark = self.watermark.value();
+        if let Some(&number) = self.community_ids.get(community_id)
+            && let Some(community) = self.communities[number as usize].as_mut()
+        {
+            community.windows.forget_member(&shared.windows, member, watermark);
+            if community.alerts.forget_samples(&gone) {
+                self.touched_alerts.push(number);
+            }
+            self.touch(number, shared);
+        }
+        if shared.changelog {
+            self.scrub_below = self.next_segment;
+        }
+        Ok(Outcome::Acted)
+    }
+
+    /// An alert that is over named what somebody wrote who is to be forgotten: its row goes.
+    pub(super) fn erase_alert(&mut self, rule: rules::alerts::Rule, community_id: &str, started_at: EpochMs) -> Outcome {
+        let known = self.community_ids.get(community_id).and_then(|&number| self.communities[number as usize].as_ref());
+        if known.is_some_and(|community| community.alerts.is_on(rule, started_at)) {
+            // It is told anew, without what went.
+            return Outcome::Stale;
+        }
+        let id = rules::alerts::alert_id(rule, community_id, started_at);
+        self.tombstones.push((CommunityStage::ALERTS, id.into()));
+        Outcome::Acted
+    }
+
+    /// Takes an interaction out of everything; gives its key on the topics.
+    fn take_out(&mut self, slot: SlotId, shared: &Shared) -> Option<Box<str>> {
+        let known = self.index.slot(slot);
+        let (old, (community_id, kind, id)) = (known.entry, known.identity()?);
+        let identity = Identity { community_id: community_id.to_owned().into(), kind, id: id.to_owned().into() };
+        let key: Box<str> = identity.key().into();
+        self.retract(&identity.community_id, kind, &old, shared);
+        self.set_entry(slot, Entry { deleted: true, counted: false, queue: None, ..old });
+        self.settle_answers(slot, Some(old), None, shared);
+        self.settle_message(slot, Some(old));
+        self.parked.forget(self.index.slot(slot).key());
+        self.leave(slot, shared);
+        if old.listed {
+            self.tombstones.push((CommunityStage::QUEUE_STATE, key.clone()));
+        }
+        Some(key)
+    }
+
+    /// Writes the tombstones of rows that went, up to so many bytes of outputs.
+    pub(super) fn emit_tombstones(&mut self, outputs: &mut Outputs, bytes_max: usize) -> Step {
+        while let Some((output, key)) = self.tombstones.pop() {
+            outputs.push(output).key(key.as_bytes());
+            if outputs.bytes() > bytes_max {
+                return Step::More;
+            }
+        }
+        Step::Done
+    }
+
+    /// Segments that were written before an erasure and hold what does not live any more may hold what went: what lives of them is
+    /// written anew, some at a time, and they are tombstoned.
+    pub(super) fn scrub(&mut self) {
+        if self.scrub_below == 0 {
+            return;
+        }
+        let thinned = self.segments.range(..self.scrub_below).filter(|(_, used)| used.live < used.written);
+        let thinned: HashSet<u64> = thinned.map(|(&segment, _)| segment).take(SEGMENTS_AT_ONCE).collect();
+        if thinned.is_empty() {
+            self.scrub_below = 0;
+            return;
+        }
+        let lives = self.index.iter().filter(|(_, slot)| slot.segment.is_some_and(|segment| thinned.contains(&segment)));
+        let lives: Vec<SlotId> = lives.map(|(id, _)| id).collect();
+        lives.into_iter().for_each(|id| self.mark_changed(id));
+        // There is work until none is left.
+        self.moved = true;
+    }
+
+    /// The changelog was read: what it still holds of those who are to be forgotten is not taken in, and is written over.
+    pub(super) fn restore_erasures(&mut self) {
+        for slot in self.erasures.of_index(&self.index) {
+            self.index.remove(slot);
+        }
+        if !self.erasures.at.is_empty() {
+            self.scrub_below = self.next_segment;
+        }
+    }
+}
+
+/// Whether an entry of the changelog, as it is stored, says anything of an author: for who looks whether an erasure is done.
+/// `author_key` is as it stands in classified records.
+pub fn mentions(author_key: &str, key: &[u8], value: &[u8]) -> bool {
+    let MemberKey(bytes) = member_of(author_key);
+    let named = hex(&bytes);
+    let holds = |whole: &[u8], part: &[u8]| whole.windows(part.len()).any(|window| window == part);
+    holds(key, named.as_bytes()) || holds(value, &bytes) || holds(value, named.as_bytes())
+}
