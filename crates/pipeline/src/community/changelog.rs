@@ -230,9 +230,10 @@ impl ChangelogWriter<'_> {
 
     /// `id` stands for an author in a community: what is parked under no community is an erasure.
     pub(super) fn erasure(&mut self, id: &str, kept: Option<&Kept>) {
+        let version = self.version;
         let writer = self.entry(format_args!("parked||{}|{id}", Kind::Post.as_str()));
         if let Some(kept) = kept {
-            writer.value_with(|bytes| write(kept, bytes));
+            writer.value_with(|bytes| write(version, kept, bytes));
         }
     }
 

@@ -46,7 +46,8 @@ impl Erasures {
     fn remember(&mut self, key: ErasureKey, at: EpochMs, most: usize) -> Result<bool, (Reason, String)> {
         let known = self.at.get(&key).copied();
         if known.is_none() && self.at.len() >= most {
-            let detail = format!("{most} erasures are remembered already; none more is taken until some are past the horizon");
+            let detail =
+                format!("{most} erasures are remembered already; none more is taken until some are past the horizon");
             return Err((Reason::LimitExceeded, detail));
         }
         if known >= Some(at) {
@@ -181,7 +182,12 @@ impl Partition {
     }
 
     /// An alert that is over named what somebody wrote who is to be forgotten: its row goes.
-    pub(super) fn erase_alert(&mut self, rule: rules::alerts::Rule, community_id: &str, started_at: EpochMs) -> Outcome {
+    pub(super) fn erase_alert(
+        &mut self,
+        rule: rules::alerts::Rule,
+        community_id: &str,
+        started_at: EpochMs,
+    ) -> Outcome {
         let known = self.community_ids.get(community_id).and_then(|&number| self.communities[number as usize].as_ref());
         if known.is_some_and(|community| community.alerts.is_on(rule, started_at)) {
             // It is told anew, without what went.
@@ -233,7 +239,8 @@ impl Partition {
             self.scrub_below = 0;
             return;
         }
-        let lives = self.index.iter().filter(|(_, slot)| slot.segment.is_some_and(|segment| thinned.contains(&segment)));
+        let lives =
+            self.index.iter().filter(|(_, slot)| slot.segment.is_some_and(|segment| thinned.contains(&segment)));
         let lives: Vec<SlotId> = lives.map(|(id, _)| id).collect();
         lives.into_iter().for_each(|id| self.mark_changed(id));
         // There is work until none is left.

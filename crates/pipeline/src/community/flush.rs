@@ -262,10 +262,12 @@ impl Partition {
         }
         let watermark_moved = self.watermark.value() != self.written_watermark;
         let meta_due = shared.now.saturating_sub(self.meta_written_at) >= META_INTERVAL_MS;
-        let worked =
-            self.moved || left || !self.changed.is_empty() || self.parked.is_changed()
-                || self.items.is_changed()
-                || self.erasures.is_changed();
+        let worked = self.moved
+            || left
+            || !self.changed.is_empty()
+            || self.parked.is_changed()
+            || self.items.is_changed()
+            || self.erasures.is_changed();
         let only_watermark = watermark_moved && meta_due;
         if !worked && !only_watermark {
             return;

@@ -111,9 +111,8 @@ fn too_many_are_refused_and_those_past_the_horizon_let_go() {
     let mut whole = Whole::new(WindowSet::standard(), 1_000_000);
     says(&mut whole, "0", "u", NOW - 60_000, TEXTS[0]);
     whole.settle(NOW);
-    let erasures = |whole: &Whole| {
-        whole.side.left.changelog.keys().filter(|(_, key)| key.starts_with(b"parked||post|")).count()
-    };
+    let erasures =
+        |whole: &Whole| whole.side.left.changelog.keys().filter(|(_, key)| key.starts_with(b"parked||post|")).count();
     for number in 0..101 {
         whole.side.act(&erase("c", &format!("x-{number}"), NOW));
     }
