@@ -127,7 +127,8 @@ impl Tools {
 
     /// A Go module's folder.
     fn module(&self, module: &str) -> Result<PathBuf> {
-        let told = output(Command::new(self.go()?).current_dir(&self.folder).args(["mod", "download", "-json", module]))?;
+        let told =
+            output(Command::new(self.go()?).current_dir(&self.folder).args(["mod", "download", "-json", module]))?;
         let told: serde_json::Value = serde_json::from_str(&told)?;
         Ok(told["Dir"].as_str().with_context(|| format!("{module} has no folder"))?.into())
     }
