@@ -66,6 +66,9 @@ impl Chart<'_> {
         files.sort();
         ensure!(files.len() >= 6, "deploy/chart/sinyal/ci holds {} files of values", files.len());
         self.script("documented", &[self.folder.as_path()])?;
+        let version = format!("appVersion: {}", env!("CARGO_PKG_VERSION"));
+        let described = std::fs::read_to_string(self.folder.join("Chart.yaml"))?;
+        ensure!(described.lines().any(|line| line == version), "Chart.yaml: {version} is right");
         let mut rendered = Vec::new();
         for values in &files {
             let name = values.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -22,10 +22,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
         _ => anyhow::bail!("usage: cargo xtask deploy [tools | --bless]"),
     };
     let tools = Tools::ready(root)?;
-    let checks: [(&str, &dyn Fn() -> Result<()>); 3] = [
+    let checks: [(&str, &dyn Fn() -> Result<()>); 4] = [
         ("chart", &|| chart::check(root, &tools, bless)),
         ("container file", &|| container_file(root, &tools)),
         ("compose file", &|| compose_file(root, &tools)),
+        ("dashboards", &|| succeed(&mut tools.script_with_go(&root.join("deploy/check-dashboards"))?)),
     ];
     let mut right = true;
     for (what, check) in checks {

