@@ -8,7 +8,7 @@ use pipeline::{
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage};
 use record::{EpochMs, Kind};
 use rules::alerts::AlertRules;
-use rules::{LiveCommunities, Routing};
+use rules::{Live, LiveCommunities, Routing};
 use sim::{DEFAULT_START, World, WorldConfig};
 use window::WindowSet;
 use wire::{
@@ -100,7 +100,7 @@ pub(crate) fn classify_stage_with(cascade: Option<Cascade>) -> ClassifyStage {
         },
         classifier: Classifier::embedded(),
         cascade,
-        routing: Routing::standard(),
+        routing: Live::new(Routing::standard()),
         communities: LiveCommunities::default(),
         pseudonym: Pseudonym::new(b"a secret for the benchmark", 1)
             .unwrap_or_else(|| unreachable!("it is long enough")),
@@ -170,9 +170,9 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, partitions: i3
             alert: Encoder::single_object(SchemaName::Alert),
         },
         windows,
-        routing: Routing::standard(),
+        routing: Live::new(Routing::standard()),
         communities: LiveCommunities::default(),
-        alert_rules: AlertRules::default(),
+        alert_rules: Live::new(AlertRules::default()),
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max,
@@ -187,6 +187,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, partitions: i3
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: 1_048_576,
         changelog: true,
+        state_version: None,
     });
     let mut outputs = Outputs::default();
     let assigned: Vec<_> = (0..partitions).map(|partition| (InputPartition { input: 0, partition }, 0)).collect();

@@ -1,10 +1,13 @@
 """Reads a topic to its end, committed records only, and prints each as a line of JSON.
 
 Usage: read_topic.py BOOTSTRAP TOPIC [SCHEMA.avsc]
+
+A record in single-object encoding is read by the version that its fingerprint names, current or released, as the current one.
 """
 
 import io
 import json
+import pathlib
 import sys
 
 import fastavro
@@ -20,12 +23,23 @@ def without_logical_types(schema):
     return schema
 
 
+def versions_of(path):
+    """The current version, and every one by its fingerprint."""
+    texts = [path, *sorted((path.parent / "released" / path.stem).glob("*.avsc"))]
+    texts = [json.loads(text.read_text(encoding="utf-8")) for text in texts]
+    by_fingerprint = {}
+    for text in texts:
+        canonical = fastavro.schema.to_parsing_canonical_form(text)
+        fingerprint = fastavro.schema.fingerprint(canonical, "CRC-64-AVRO")
+        by_fingerprint[bytes.fromhex(fingerprint)] = fastavro.parse_schema(without_logical_types(text))
+    return fastavro.parse_schema(without_logical_types(texts[0])), by_fingerprint
+
+
 def main():
     bootstrap, topic = sys.argv[1:3]
-    schema = None
+    schema, by_fingerprint = None, {}
     if len(sys.argv) > 3:
-        with open(sys.argv[3], encoding="utf-8") as file:
-            schema = fastavro.parse_schema(without_logical_types(json.load(file)))
+        schema, by_fingerprint = versions_of(pathlib.Path(sys.argv[3]))
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -53,8 +67,10 @@ def main():
             if schema is None:
                 value = value.hex()
             else:
-                header = 10 if value[:2] == b"\xc3\x01" else 5
-                value = fastavro.schemaless_reader(io.BytesIO(value[header:]), schema)
+                header, writer = 5, schema
+                if value[:2] == b"\xc3\x01":
+                    header, writer = 10, by_fingerprint[value[2:10]]
+                value = fastavro.schemaless_reader(io.BytesIO(value[header:]), writer, schema)
         print(
             json.dumps(
                 {

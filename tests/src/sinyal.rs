@@ -143,6 +143,17 @@ impl Sinyal {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Starts a command of another program in the background, with this configuration and these variables.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_other(&self, binary: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Ran> {
+        let mut command = Command::new(binary);
+        command.args(arguments).env("SINYAL_CONFIG", self.file("sinyal.toml")).current_dir(self.folder.path());
+        command.envs(variables.iter().copied());
+        self.start_command(command)
+    }
+
     /// Starts a command in the background.
     ///
     /// # Errors
@@ -156,10 +167,14 @@ impl Sinyal {
     /// # Errors
     /// If it cannot be started.
     pub fn start_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Ran> {
-        let path = self.log_file(self.started.fetch_add(1, Ordering::Relaxed));
-        let log = std::fs::File::create(&path)?;
         let mut command = self.command(arguments)?;
         command.envs(variables.iter().copied());
+        self.start_command(command)
+    }
+
+    fn start_command(&self, mut command: Command) -> Result<Ran> {
+        let path = self.log_file(self.started.fetch_add(1, Ordering::Relaxed));
+        let log = std::fs::File::create(&path)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(Ran { server: Server::start(command)?, log: path })
     }
@@ -210,12 +225,26 @@ impl Ran {
     /// # Errors
     /// If it serves nothing yet.
     pub fn metrics(&self) -> Result<String> {
+        Ok(ureq::get(format!("http://{}/metrics", self.bound()?)).call()?.body_mut().read_to_string()?)
+    }
+
+    /// Whether it is ready, and what `/readyz` says of each role.
+    ///
+    /// # Errors
+    /// If it serves nothing yet.
+    pub fn readiness(&self) -> Result<(bool, serde_json::Value)> {
+        let ask = ureq::get(format!("http://{}/readyz", self.bound()?));
+        let mut answer = ask.config().http_status_as_error(false).build().call()?;
+        let ready = answer.status().is_success();
+        Ok((ready, serde_json::from_str(&answer.body_mut().read_to_string()?)?))
+    }
+
+    /// The address of its HTTP server. The port is any that is free: the log names it.
+    fn bound(&self) -> Result<String> {
         let log = std::fs::read_to_string(&self.log)?;
-        // The port is any that is free: the log names it.
         let line = log.lines().find(|line| line.contains("http is served")).context("nothing is served yet")?;
         let line: serde_json::Value = serde_json::from_str(line)?;
-        let bound = line["bound"].as_str().context("an address")?;
-        Ok(ureq::get(format!("http://{bound}/metrics")).call()?.body_mut().read_to_string()?)
+        Ok(line["bound"].as_str().context("an address")?.to_owned())
     }
 
     /// What it has logged.
@@ -326,15 +355,20 @@ fn binary(build: Build) -> Result<&'static Path> {
     built.as_deref().map_err(|error| anyhow::anyhow!("{error}"))
 }
 
+/// Where the binaries of the profile are that the tests were built by.
+pub(crate) fn profile_folder() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().context("no target folder")?;
+    // Tests are in a folder of their own there; a benchmark is beside the binary.
+    let folder = if folder.ends_with("deps") { folder.parent().context("no target folder")? } else { folder };
+    Ok(folder.to_owned())
+}
+
 fn make(build: Build) -> Result<PathBuf> {
     // All builds leave their binary in the same place.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let program = std::env::current_exe()?;
-    let folder = program.parent().context("no target folder")?;
-    // Tests are in a folder of their own there; a benchmark is beside the binary.
-    let folder =
-        if folder.ends_with("deps") { folder.parent().context("no target folder")? } else { folder }.to_owned();
+    let folder = profile_folder()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     let profile = folder.file_name().unwrap_or_default().to_owned();
@@ -373,7 +407,7 @@ fn make(build: Build) -> Result<PathBuf> {
 
 /// Takes out what Cargo sets for what it runs: it would take that for a reason to build again what was built without, `ring` and all
 /// that needs it for instance.
-fn forget_cargo(command: &mut Command) {
+pub(crate) fn forget_cargo(command: &mut Command) {
     let of_package =
         |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "LD_LIBRARY_PATH";
     for (name, _) in std::env::vars_os() {

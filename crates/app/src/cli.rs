@@ -11,8 +11,8 @@ use kafka_io::reader::ReadError;
 use record::stage::Stop;
 
 use crate::commands::{
-    alerts, check, classify, communities, corrections, demo, dlq, explain, fairness, ingest, model, queue, reprocess,
-    route, run, schemas, sim, status, tail, topics,
+    alerts, check, classify, communities, corrections, demo, dlq, erase, explain, fairness, ingest, model, queue,
+    reprocess, route, run, schemas, sim, sink, status, tail, topics,
 };
 use crate::config::{self, Config, ConfigErrors};
 use crate::registry::RegistryError;
@@ -69,12 +69,13 @@ Examples:
   kcat -b ADDRESS -L                            while it runs: its topics
   sinyal tail --bootstrap ADDRESS social.community.metrics")]
     Demo(demo::DemoArgs),
-    /// The service: classify, community, notify, or several of them.
+    /// The service: classify, community, notify, sink, or several of them.
     #[command(after_help = "\
 Examples:
   sinyal run --config sinyal.toml
   sinyal run --config sinyal.toml --role classify
-  sinyal run --config sinyal.toml --role notify    alerts to whom [[notify.targets]] names")]
+  sinyal run --config sinyal.toml --role notify    alerts to whom [[notify.targets]] names
+  sinyal run --config sinyal.toml --role sink      rows for dashboards into the database of [sink]")]
     Run(run::RunArgs),
     /// Rebuild everything from the raw topics, into topics of another generation, beside what runs.
     #[command(after_help = "\
@@ -108,6 +109,14 @@ Examples:
   sinyal schemas check --config sinyal.toml
   SINYAL__REGISTRY__URL=http://localhost:8081 sinyal schemas register")]
     Schemas(schemas::SchemasArgs),
+    /// Make the tables of the database that dashboards read.
+    #[command(after_help = "\
+Examples:
+  sinyal sink plan --config sinyal.toml         what is missing; nothing is changed
+  sinyal sink plan --sql                        the statements of it
+  sinyal sink plan --grants --reader grafana    what the sink and the dashboards need, as GRANT statements
+  SINYAL__SINK__URL=postgresql://owner@db.example/dashboards sinyal sink apply")]
+    Sink(sink::SinkArgs),
     /// JSON Lines into the raw topics.
     #[command(after_help = "\
 Examples:
@@ -146,6 +155,13 @@ Examples:
   sinyal dlq redrive --reason unknown_schema              what would be done
   sinyal dlq redrive --reason unknown_schema --execute    do it")]
     Dlq(dlq::DlqArgs),
+    /// What there is of a person, topic by topic; and taking it out.
+    #[command(after_help = "\
+Examples:
+  sinyal erase --author 17841400                        what there is, and what would be done
+  sinyal erase --author - --execute --wait --by dpo     the id from standard input; until nothing is left
+  sinyal erase --author 17841400 --json")]
+    Erase(erase::EraseArgs),
     /// Responders' corrections, onto their topic, and from there as rows to train with.
     #[command(after_help = "\
 Examples:
@@ -223,6 +239,8 @@ struct ConfigArgs {
 enum ConfigCommand {
     /// Print every key with its default and what it means.
     Default,
+    /// Print a JSON schema (draft-07) of the configuration, for editors and for checks in a pipeline of one's own.
+    Schema,
 }
 
 /// Carries out a command.
@@ -260,12 +278,14 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
         Command::Status(args) => status::run(&args, load()?),
         Command::Topics(args) => topics::run(args, &load()?),
         Command::Schemas(args) => schemas::run(args, &load()?),
+        Command::Sink(args) => sink::run(&args, &load()?),
         Command::Ingest(args) => ingest::run(args, &load()?),
         Command::Corrections(args) => corrections::run(args, &load()?),
         Command::Queue(args) => queue::run(args, &load()?),
         Command::Alerts(args) => alerts::run(args, &load()?),
         Command::Fairness(args) => fairness::run(&args, &load()?),
         Command::Dlq(args) => dlq::run(args, &load()?),
+        Command::Erase(args) => erase::run(&args, &load()?),
         Command::Classify(args) => classify::run(args, &load()?),
         Command::Route(args) => route::run(&args, &load_with_registry()?),
         Command::Communities(args) => match args.command {
@@ -279,6 +299,10 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
         Command::Config(ConfigArgs { command: ConfigCommand::Default }) => {
             use std::io::Write;
             std::io::stdout().write_all(config::DEFAULT.as_bytes())?;
+            Ok(OK)
+        }
+        Command::Config(ConfigArgs { command: ConfigCommand::Schema }) => {
+            say(serde_json::to_string_pretty(&config::schema()?)?)?;
             Ok(OK)
         }
         Command::Completions { shell } => {

@@ -1,14 +1,18 @@
 //! `sinyal`: social conversation into signals, on Apache Kafka.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It is a command-line program.
 
+#[cfg(test)]
+mod book;
 mod cli;
 mod commands;
 mod communities;
 mod config;
 mod console;
 mod registry;
+mod reload;
 mod roles;
 mod telemetry;
+mod watched;
 
 use std::process::ExitCode;
 

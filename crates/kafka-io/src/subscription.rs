@@ -225,6 +225,13 @@ impl Subscription {
         Ok(standing)
     }
 
+    /// The end of each partition that is read, markers of transactions included, as the last fetch told; nothing is asked.
+    pub fn ends(&self) -> Vec<(Place, Position)> {
+        let end =
+            |place: &Place| Some((place.clone(), self.events.cached_watermarks(&place.topic, place.partition)?.1));
+        self.reading.keys().filter_map(end).collect()
+    }
+
     /// Reads these partitions from these offsets on, and no other.
     ///
     /// # Errors

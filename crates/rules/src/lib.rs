@@ -9,6 +9,7 @@ pub mod alerts;
 pub mod blindness;
 mod communities;
 mod direction;
+mod live;
 mod priority;
 mod routing;
 mod sla;
@@ -17,6 +18,7 @@ pub use communities::{
     BrandAccounts, Communities, Community, CommunitySpec, Holiday, LiveCommunities, Mistake, WEEKDAYS, spec_limits,
 };
 pub use direction::direction_of;
+pub use live::Live;
 pub use priority::{Priority, Standing, priority_at, priority_of};
 pub use routing::{
     Conditions, Queue, QueueSpec, Routable, Route, Routed, Routing, RoutingError, Rule, RuleSpec, RuleVerdict, Takes,

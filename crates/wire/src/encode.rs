@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_avro_fast::Schema;
 use serde_avro_fast::ser::{SerializerConfig, SerializerState};
 
 use crate::SchemaName;
@@ -26,19 +27,25 @@ pub struct Encoder {
 impl Encoder {
     /// In single-object encoding.
     pub fn single_object(schema: SchemaName) -> Encoder {
+        Encoder::single_object_by(schema, schema.parsed())
+    }
+
+    /// In single-object encoding, by a released version (the first is 1): readers that do not know the current one know it. `None` if
+    /// there is no such version. A value that has what that version does not name cannot be encoded.
+    pub fn single_object_released(schema: SchemaName, version: usize) -> Option<Encoder> {
+        Some(Encoder::single_object_by(schema, schema.released(version)?))
+    }
+
+    fn single_object_by(schema: SchemaName, by: &'static Schema) -> Encoder {
         let mut header = SINGLE_OBJECT_MARKER.to_vec();
-        header.extend_from_slice(&schema.fingerprint().to_le_bytes());
-        Encoder::with_header(schema, header)
+        header.extend_from_slice(by.rabin_fingerprint());
+        Encoder { schema, header, config: SerializerConfig::new(by) }
     }
 
     /// In Confluent framing, under the id that the registry gave the schema.
     pub fn confluent(schema: SchemaName, id: u32) -> Encoder {
         let mut header = vec![0];
         header.extend_from_slice(&id.to_be_bytes());
-        Encoder::with_header(schema, header)
-    }
-
-    fn with_header(schema: SchemaName, header: Vec<u8>) -> Encoder {
         Encoder { schema, header, config: SerializerConfig::new(schema.parsed()) }
     }
 

@@ -46,12 +46,12 @@ macro_rules! texts {
 static TEXTS: [(&str, &[&str]); SchemaName::ALL.len()] = texts! {
     "Post": ["v1"],
     "Comment": ["v1"],
-    "Classified": ["v1"],
-    "QueueItem": ["v1"],
-    "CommunityMetrics": ["v1"],
-    "Alert": ["v1"],
+    "Classified": ["v1", "v2"],
+    "QueueItem": ["v1", "v2"],
+    "CommunityMetrics": ["v1", "v2"],
+    "Alert": ["v1", "v2"],
     "Correction": ["v1"],
-    "Action": ["v1"],
+    "Action": ["v1", "v2"],
     "Community": ["v1"],
 };
 
@@ -111,6 +111,11 @@ impl SchemaName {
 
     pub(crate) fn parsed(self) -> &'static Schema {
         &PARSED[self as usize].current
+    }
+
+    /// The parsed form and the fingerprint of a released version, the first being 1.
+    pub(crate) fn released(self, version: usize) -> Option<&'static Schema> {
+        PARSED[self as usize].released.get(version.checked_sub(1)?)
     }
 
     /// The version, current or released, that has this fingerprint.

@@ -11,6 +11,8 @@ use rules::{Communities, Routing};
 use crate::cli::{OK, OUTSIDE, say};
 use crate::commands::communities::summary;
 use crate::commands::schemas;
+use crate::commands::sink::ask_database;
+use crate::commands::state_notes::{about_versions, state_notes};
 use crate::commands::topics::plan::{Change, Desired, Role, Step, plan};
 use crate::communities::read_topic;
 use crate::config::{Config, MAKE_SECRET};
@@ -67,6 +69,9 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
         let answer = ask_target(target, config.notify.timeout_ms);
         let about = unlisted(target.alerts.iter().flat_map(|filter| &filter.communities), &communities);
         findings.say(&format!("target {}", target.name), answer.map(|answer| answer + &about));
+    }
+    if let Some(sink) = &config.sink {
+        findings.say("sink", ask_database(sink).map_err(|error| format!("{error:#}")));
     }
     say(findings.lines.join("\n"))?;
     Ok(if findings.right { OK } else { OUTSIDE })
@@ -149,6 +154,11 @@ fn check_kafka(config: &Config, findings: &mut Findings) -> Result<()> {
     let names =
         [&config.topics.classified, &config.topics.corrections, &config.topics.actions, &config.topics.changelog];
     let counts: Vec<Option<i32>> = names.iter().map(|name| count(name)).collect();
+    // Without the changelog there is no state, which is told of the topic.
+    if counts.last().is_some_and(Option::is_some) {
+        let notes = state_notes(config);
+        findings.say("state", notes.and_then(|notes| about_versions(&notes, config.state_version)));
+    }
     if counts.iter().all(Option::is_some) {
         let alike = counts.windows(2).all(|pair| pair[0] == pair[1]);
         findings.say(

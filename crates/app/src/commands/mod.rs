@@ -9,6 +9,7 @@ pub(crate) mod corrections;
 mod decoded;
 pub(crate) mod demo;
 pub(crate) mod dlq;
+pub(crate) mod erase;
 pub(crate) mod explain;
 #[cfg(feature = "deep")]
 mod explain_deep;
@@ -23,6 +24,8 @@ pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod sim;
+pub(crate) mod sink;
+mod state_notes;
 pub(crate) mod status;
 mod stored;
 mod tables;

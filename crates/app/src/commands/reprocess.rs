@@ -15,7 +15,6 @@ use kafka_io::group::{Group, Marked};
 use kafka_io::reader::{Reader, Start};
 use kafka_io::{Shutdown, SystemClock};
 use record::{Outcome, Position};
-use rules::LiveCommunities;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use wire::SchemaName;
 
@@ -24,6 +23,7 @@ use super::waiting::wait_for_brokers;
 use crate::cli::{FAILURE, OK, OutsideError};
 use crate::communities;
 use crate::config::{Config, ConfigErrors};
+use crate::reload::LiveRules;
 use crate::roles::{
     ClassifyReport, CommunityReport, Reached, RoleResult, Surroundings, encoder, run_classify, run_community,
 };
@@ -226,8 +226,8 @@ fn rebuild(
     // Nothing is served: the service itself is at that address, and what is measured here is not what it does.
     let health = Health::new(Duration::from_millis(next.alive_ms));
     let (metrics, shutdown) = (Metrics::new(), Shutdown::default());
-    let communities = LiveCommunities::new(next.communities.clone());
-    if next.communities_topic.is_some() && !communities::keep(&next, &communities, &metrics, &shutdown, ending)? {
+    let rules = LiveRules::new(&next);
+    if next.communities_topic.is_some() && !communities::keep(&next, &rules.communities, &metrics, &shutdown, ending)? {
         return Ok(None);
     }
     let next = Arc::new(next);
@@ -238,7 +238,7 @@ fn rebuild(
         health,
         metrics,
         shutdown,
-        communities,
+        rules,
         embedded: false,
     };
     let classified = Arc::new(Mutex::new(ClassifyReport::default()));

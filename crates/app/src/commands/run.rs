@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use kafka_io::{Shutdown, SystemClock};
-use rules::LiveCommunities;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::OK;
 use crate::communities;
 use crate::config::Config;
 use crate::registry::RegistryError;
-use crate::roles::{Door, Surroundings, needs_registry, run_classify, run_community, run_notify};
+use crate::reload::{self, LiveRules};
+use crate::roles::{Door, Surroundings, needs_registry, run_classify, run_community, run_notify, run_sink};
 use crate::telemetry::{Health, Metrics, serve, start_logging};
 
 /// Arguments of `sinyal run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// The roles of this process, by commas; without it classify, community and, where `notify.targets` names any or there is
-    /// a `notify.acknowledge_token_file`, notify.
+    /// a `notify.acknowledge_token_file`, notify, and where `sink.url` names a database, sink.
     #[arg(long = "role", value_delimiter = ',')]
     roles: Vec<Role>,
 }
@@ -33,6 +33,8 @@ enum Role {
     Community,
     /// Notifications of alerts and queue items, to Alertmanager and webhooks.
     Notify,
+    /// Panes, alerts and the state of queue items into PostgreSQL, for dashboards.
+    Sink,
 }
 
 const ENDED_EARLY: &str = "ended before any role had started";
@@ -58,8 +60,9 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         let bound = serve(address, health.clone(), metrics.clone(), door.router())?;
         tracing::info!(%bound, "http is served");
     }
-    let communities = LiveCommunities::new(config.communities.clone());
-    if !communities::keep(&config, &communities, &metrics, &shutdown, &twice)? {
+    let rules = LiveRules::new(&config);
+    reload::watch(&config, &rules, &metrics, &shutdown)?;
+    if !communities::keep(&config, &rules.communities, &metrics, &shutdown, &twice)? {
         tracing::info!("{ENDED_EARLY}");
         return Ok(OK);
     }
@@ -70,7 +73,7 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         health,
         metrics,
         shutdown: shutdown.clone(),
-        communities,
+        rules,
         embedded: false,
     };
     // All are built before any of them runs: a role must not work while nobody attends to it.
@@ -94,9 +97,10 @@ fn roles(args: &RunArgs, config: &Config) -> Vec<Role> {
         (false, role) => args.roles.contains(role),
         // Who is to be notified is configured on purpose; who has nobody needs no role for it.
         (true, Role::Notify) => !config.notify.targets.is_empty() || config.notify.acknowledge_token.is_some(),
+        (true, Role::Sink) => config.sink.is_some(),
         (true, _) => true,
     };
-    [Role::Classify, Role::Community, Role::Notify].into_iter().filter(is_wanted).collect()
+    [Role::Classify, Role::Community, Role::Notify, Role::Sink].into_iter().filter(is_wanted).collect()
 }
 
 /// Asks all roles to come to an end when it is dropped, so also when its own one panics.
@@ -160,6 +164,7 @@ fn build(role: Role, surroundings: &Surroundings, door: &Door, ending: &AtomicBo
                 run_community(surroundings.clone(), Arc::new(Mutex::default())).map(|work| Box::new(work) as Work)
             }
             Role::Notify => run_notify(surroundings.clone(), door).map(|work| Box::new(work) as Work),
+            Role::Sink => run_sink(surroundings.clone()).map(|work| Box::new(work) as Work),
         };
         let error = match built {
             Ok(work) => return Ok(Some(work)),
@@ -208,6 +213,13 @@ mod tests {
         let path = token.path().display().to_string();
         let config = Config::load(None, [("SINYAL__NOTIFY__ACKNOWLEDGE_TOKEN_FILE".to_owned(), path)]).unwrap();
         assert_eq!(roles(&args, &config), [Role::Classify, Role::Community, Role::Notify]);
+    }
+
+    #[test]
+    fn who_names_a_database_has_the_sink_too() {
+        let url = ("SINYAL__SINK__URL".to_owned(), "postgresql://a@db/b".to_owned());
+        let config = Config::load(None, [url]).unwrap();
+        assert_eq!(roles(&RunArgs { roles: Vec::new() }, &config), [Role::Classify, Role::Community, Role::Sink]);
     }
 
     #[test]

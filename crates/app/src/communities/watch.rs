@@ -1,28 +1,17 @@
 //! A new registry without a restart: on SIGHUP, and when the file changes.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kafka_io::Shutdown;
 use rules::LiveCommunities;
-use signal_hook::consts::SIGHUP;
 
 use super::file::{Typed, read};
 use crate::telemetry::Metrics;
+use crate::watched::{Watched, keep_looking};
 
-/// How often the file is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often it is looked whether somebody asks.
-const LISTEN_EVERY: Duration = Duration::from_millis(100);
 /// Most mistakes of one file that are logged one by one.
 pub(super) const LOGGED_MISTAKES: usize = 20;
-
-/// By what a file is told from another: when it was written, how long it is, and which one it is, as when it is put in place of
-/// another. `None`: it cannot be looked at.
-type Stamp = Option<(SystemTime, u64, u64)>;
 
 /// What a look at the file came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,21 +23,17 @@ enum Look {
 
 /// The file and the registry that it becomes.
 struct Watcher {
-    file: PathBuf,
-    seen: Stamp,
+    file: Watched,
     live: LiveCommunities,
 }
 
 impl Watcher {
     /// Reads the file if it has changed, or if asked for anyway. One with a mistake is refused whole: what was there stays.
     fn look(&mut self, asked: bool) -> Look {
-        // Before it is read: what is written meanwhile is a change for the next look.
-        let stamp = stamp(&self.file);
-        if stamp == self.seen && !asked {
+        if !self.file.changed() && !asked {
             return Look::Unchanged;
         }
-        self.seen = stamp;
-        match read(&self.file) {
+        match read(self.file.path()) {
             Ok(Typed { registry, .. }) => {
                 let listed = registry.len();
                 self.live.replace(registry);
@@ -59,39 +44,18 @@ impl Watcher {
     }
 }
 
-fn stamp(file: &Path) -> Stamp {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
-}
-
 /// Keeps the registry as its file is, on a thread of its own, until the shutdown.
 ///
 /// # Errors
 /// If the signal or the thread cannot be had.
 pub(crate) fn watch(file: &Path, live: &LiveCommunities, metrics: &Metrics, shutdown: &Shutdown) -> Result<()> {
-    let asked = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(SIGHUP, Arc::clone(&asked)).context("SIGHUP cannot be listened to")?;
-    // Not from the stamp of now: what was written since the file was read at the start would go unseen.
-    let mut watcher = Watcher { file: file.to_owned(), seen: None, live: live.clone() };
-    let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
+    let mut watcher = Watcher { file: Watched::new(file), live: live.clone() };
+    let metrics = metrics.clone();
     metrics.communities_listed(live.current().len());
-    std::thread::Builder::new()
-        .name("communities".to_owned())
-        .spawn(move || {
-            let mut looked: Option<Instant> = None;
-            while !shutdown.is_requested() {
-                let asked = asked.swap(false, Ordering::AcqRel);
-                if asked || looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
-                    let first = looked.is_none() && !asked;
-                    looked = Some(Instant::now());
-                    tell(&watcher.look(asked), &watcher.file, first, &metrics);
-                }
-                std::thread::sleep(LISTEN_EVERY);
-            }
-        })
-        .context("no thread for the community registry")?;
-    Ok(())
+    keep_looking("communities", shutdown, move |first, asked| {
+        let look = watcher.look(asked);
+        tell(&look, watcher.file.path(), first, &metrics);
+    })
 }
 
 fn tell(look: &Look, file: &Path, first: bool, metrics: &Metrics) {
@@ -121,6 +85,9 @@ fn tell(look: &Look, file: &Path, first: bool, metrics: &Metrics) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
     use super::*;
 
     const RIGHT: &str = "[[communities]]\nid = \"a\"\n";
@@ -129,7 +96,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("communities.toml");
         std::fs::write(&file, text).unwrap();
-        (folder, Watcher { file, seen: None, live: LiveCommunities::default() })
+        (folder, Watcher { file: Watched::new(&file), live: LiveCommunities::default() })
     }
 
     #[test]
@@ -141,7 +108,7 @@ mod tests {
         assert_eq!(watcher.look(false), Look::Unchanged);
         assert!(Arc::ptr_eq(&before, &stage.current()));
         assert_eq!(watcher.look(true), Look::Taken { communities: 1 }, "asked by a signal");
-        std::fs::write(&watcher.file, format!("{RIGHT}[[communities]]\nid = \"b\"\n")).unwrap();
+        std::fs::write(watcher.file.path(), format!("{RIGHT}[[communities]]\nid = \"b\"\n")).unwrap();
         assert_eq!(watcher.look(false), Look::Taken { communities: 2 });
         assert!(stage.current().listed("b").is_some() && before.listed("b").is_none());
     }
@@ -151,7 +118,7 @@ mod tests {
         let (_folder, mut watcher) = watcher(RIGHT);
         watcher.look(false);
         std::fs::write(
-            &watcher.file,
+            watcher.file.path(),
             "[[communities]]\nid = \"b\"\n[[communities]]\nid = \"c\"\ntime_zone = \"Mars\"\n",
         )
         .unwrap();
@@ -160,10 +127,10 @@ mod tests {
         let current = watcher.live.current();
         assert!(current.listed("a").is_some() && current.listed("b").is_none());
         assert_eq!(watcher.look(false), Look::Unchanged);
-        std::fs::remove_file(&watcher.file).unwrap();
+        std::fs::remove_file(watcher.file.path()).unwrap();
         assert!(matches!(watcher.look(false), Look::Refused(_)));
         assert_eq!(watcher.look(false), Look::Unchanged);
-        std::fs::write(&watcher.file, RIGHT).unwrap();
+        std::fs::write(watcher.file.path(), RIGHT).unwrap();
         assert_eq!(watcher.look(false), Look::Taken { communities: 1 });
     }
 
@@ -178,11 +145,11 @@ mod tests {
             path
         };
         let (one, two) = (written("one", RIGHT), written("two", "[[communities]]\nid = \"z\"\n"));
-        std::fs::remove_file(&watcher.file).unwrap();
-        std::os::unix::fs::symlink(&one, &watcher.file).unwrap();
+        std::fs::remove_file(watcher.file.path()).unwrap();
+        std::os::unix::fs::symlink(&one, watcher.file.path()).unwrap();
         assert_eq!(watcher.look(false), Look::Taken { communities: 1 });
-        std::fs::remove_file(&watcher.file).unwrap();
-        std::os::unix::fs::symlink(&two, &watcher.file).unwrap();
+        std::fs::remove_file(watcher.file.path()).unwrap();
+        std::os::unix::fs::symlink(&two, watcher.file.path()).unwrap();
         assert_eq!(watcher.look(false), Look::Taken { communities: 1 });
         assert!(watcher.live.current().listed("z").is_some());
     }

@@ -11,6 +11,7 @@ pub(super) fn cross_checks(config: Config) -> Result<Config, ConfigErrors> {
     sizes(&config, &mut errors);
     topics(&config, &mut errors);
     notify(&config, &mut errors);
+    sink(&config, &mut errors);
     if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
 }
 
@@ -113,6 +114,23 @@ fn notify(config: &Config, errors: &mut Vec<String>) {
     }
 }
 
+fn sink(config: &Config, errors: &mut Vec<String>) {
+    let Some(sink) = &config.sink else { return };
+    let windows: Vec<&str> = config.windows.specs().iter().map(|spec| spec.name.as_str()).collect();
+    for name in sink.windows.iter().filter(|name| !windows.contains(&name.as_str())) {
+        errors.push(format!("sink.windows names {name:?}; of [[windows]] {} are right", windows.join(", ")));
+    }
+    // A turn of the role may make a connection and write.
+    if sink.timeout_ms * 2 > config.alive_ms {
+        errors.push(format!(
+            "sink.timeout_ms is {}; at most half of telemetry.alive_ms ({}) is right: {} here",
+            sink.timeout_ms,
+            config.alive_ms,
+            config.alive_ms / 2
+        ));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +187,19 @@ mod tests {
             "[kafka]\nprefetch_bytes = 1048576\n[limits]\nraw_record_bytes = 1048577\n",
             &[
                 "kafka.prefetch_bytes is 1048576; at least limits.raw_record_bytes (1048577) is right: a record must fit",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_sink_writes_windows_that_there_are_and_waits_no_longer_than_it_may() {
+        let url = "[sink]\nurl = \"postgresql://a@db/b\"\n";
+        check(&format!("{url}windows = [\"1h\"]\n"), &[]);
+        check(
+            &format!("{url}windows = [\"2h\"]\ntimeout_ms = 5000\n[telemetry]\nalive_ms = 9000\n"),
+            &[
+                "sink.windows names \"2h\"; of [[windows]] 5m, 1h, 24h, 7d are right",
+                "sink.timeout_ms is 5000; at most half of telemetry.alive_ms (9000) is right: 4500 here",
             ],
         );
     }

@@ -8,9 +8,9 @@ use super::{ConfigErrors, DEFAULT};
 /// Begins the name of every variable of the environment that is ours.
 const ENVIRONMENT: &str = "SINYAL__";
 /// Keys below these are not ours to know.
-const FREE: &[&str] = &["kafka.properties", "kafka.property_files"];
+pub(super) const FREE: &[&str] = &["kafka.properties", "kafka.property_files"];
 /// What the items of each list hold.
-const LISTS: &[(&str, &[&str])] = &[
+pub(super) const LISTS: &[(&str, &[&str])] = &[
     ("windows", &["name", "length_ms", "slide_ms", "lateness_ms"]),
     ("queues", QUEUE),
     ("routes", ROUTE),
@@ -98,6 +98,19 @@ fn lay_over(under: &mut Table, over: Table) {
             (_, value) => {
                 under.insert(key, value);
             }
+        }
+    }
+}
+
+/// The keys whose values differ, with the path before them, in order.
+pub(super) fn differing(one: &Table, other: &Table, path: &str, found: &mut Vec<String>) {
+    let keys: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    for key in keys {
+        let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match (one.get(key), other.get(key)) {
+            (Some(Value::Table(one)), Some(Value::Table(other))) => differing(one, other, &full, found),
+            (one, other) if one != other => found.push(full),
+            _ => {}
         }
     }
 }

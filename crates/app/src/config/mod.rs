@@ -8,6 +8,9 @@ mod notify;
 mod properties;
 mod redact;
 mod routing;
+mod schema;
+mod sink;
+mod state;
 mod validate;
 
 use std::fmt;
@@ -21,6 +24,8 @@ use wire::{Framing, RawFormat};
 
 pub(crate) use layers::unknown_key;
 pub(crate) use notify::{Authorization, Filter, Notify, Target, TargetKind};
+pub(crate) use schema::schema;
+pub(crate) use sink::{Sink, SslMode};
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
@@ -49,9 +54,32 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What was typed, by key, and in which file: to tell what is another one after a change. It may hold what must not be shown.
+#[derive(Clone, Default)]
+pub(crate) struct Typed {
+    pub(crate) file: Option<PathBuf>,
+    keys: toml::Table,
+}
+
+impl Typed {
+    /// The keys whose values are not those of `other`, sorted; of lists their own.
+    pub(crate) fn differing(&self, other: &Typed) -> Vec<String> {
+        let mut differing = Vec::new();
+        layers::differing(&self.keys, &other.keys, "", &mut differing);
+        differing
+    }
+}
+
+impl fmt::Debug for Typed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Typed").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
 /// Everything that is configured, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
+    pub(crate) typed: Typed,
     pub(crate) kafka: Kafka,
     /// The instance's name; a random one if none is set.
     pub(crate) instance_id: String,
@@ -66,6 +94,8 @@ pub(crate) struct Config {
     /// The secret's file has been read; `None` if none is named.
     pub(crate) pseudonym_secret: Option<Secret>,
     pub(crate) pseudonym_version: u32,
+    /// The version to raise the state to; `None` keeps the one that it has.
+    pub(crate) state_version: Option<u8>,
     pub(crate) raw_record_bytes_max: usize,
     pub(crate) future_ms_max: i64,
     pub(crate) classify: Classify,
@@ -79,6 +109,8 @@ pub(crate) struct Config {
     pub(crate) disorder_ms: i64,
     pub(crate) hold_ms_max: i64,
     pub(crate) blindness: Blindness,
+    /// `None`: there is no database to write to.
+    pub(crate) sink: Option<Sink>,
     pub(crate) http_listen: Option<std::net::SocketAddr>,
     pub(crate) log: String,
     pub(crate) log_format: String,
@@ -222,8 +254,10 @@ impl Config {
             None => None,
         };
         let name = file.map_or_else(String::new, |path| path.display().to_string());
-        let typed = layers::merge(text.as_deref(), &name, environment)?;
-        validate::validate(&typed)
+        let keys = layers::merge(text.as_deref(), &name, environment)?;
+        let mut config = validate::validate(&keys)?;
+        config.typed = Typed { file: file.map(Path::to_owned), keys };
+        Ok(config)
     }
 
     /// The topic of a queue.

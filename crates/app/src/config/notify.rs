@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rules::alerts::Rule;
+use serde_json::json;
 use toml::{Table, Value};
 
 use super::Secret;
@@ -23,6 +24,28 @@ pub(super) const TARGET_FIELDS: &[&str] = &[
     "communities",
     "queues",
 ];
+
+/// The schema of what an item of `notify.targets` holds.
+pub(super) fn target_schema() -> serde_json::Value {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let list =
+        |description: &str| json!({ "type": "array", "items": { "type": "string" }, "description": description });
+    let rules: Vec<&str> = Rule::ALL.iter().map(|rule| rule.as_str()).chain([BLIND]).collect();
+    json!({
+        "name": { "type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX, "pattern": "^[A-Za-z0-9_-]+$", "description": "Its name: of its group, its state and its metrics." },
+        "kind": { "type": "string", "enum": ["alertmanager", "webhook"], "description": "How it is spoken to." },
+        "url": text("Alertmanager's root, or whatever takes the webhook."),
+        "secret_file": text("A file that holds a webhook's signing secret."),
+        "username": text("As whom to go there, with `password_file`."),
+        "password_file": text("A file that holds the password."),
+        "token_file": text("A file that holds a bearer token, instead."),
+        "alerts": { "type": "boolean", "description": "False: no alerts." },
+        "severities": { "type": "array", "items": { "type": "string", "enum": SEVERITIES }, "description": "Alerts of these alone." },
+        "rules": { "type": "array", "items": { "type": "string", "enum": rules }, "description": "Alerts of these alone." },
+        "communities": list("Alerts of these alone, by id."),
+        "queues": list("Queues whose items a webhook is sent."),
+    })
+}
 
 /// Most targets: each has a thread and a Kafka client of its own.
 const TARGETS_MAX: usize = 32;

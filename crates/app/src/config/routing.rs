@@ -2,6 +2,7 @@
 
 use record::{ContentKind, Direction, Label, Language};
 use rules::{Conditions, QueueSpec, Routing, RuleSpec, Sla, SlaClock, Takes};
+use serde_json::json;
 use toml::{Table, Value};
 
 use super::validate::{Reader, shown};
@@ -24,6 +25,52 @@ pub(super) const ROUTE: &[&str] = &[
     "sla_minutes",
     "sla_clock",
 ];
+
+/// The schema of what an item of `queues` holds.
+pub(super) fn queue_schema() -> serde_json::Value {
+    let takes: Vec<&str> = Label::ALL.iter().map(|label| label.as_str()).chain(["review", "routes"]).collect();
+    json!({
+        "name": { "type": "string", "minLength": 1, "description": "Its name, which its topic ends in." },
+        "takes": { "type": "string", "enum": takes, "description": "A label, `review`: what the classifier is unsure of, or `routes`: nothing but what rules send there." },
+        "department": { "type": "string", "minLength": 1, "description": "Who answers." },
+        "sla_minutes": minutes_schema(),
+        "sla_clock": clock_schema(),
+    })
+}
+
+/// The schema of what an item of `routes` holds.
+pub(super) fn route_schema() -> serde_json::Value {
+    let of = |names: Vec<&str>, description: &str| {
+        let one = json!({ "type": "string", "enum": names });
+        json!({ "anyOf": [one, { "type": "array", "items": one }], "description": description })
+    };
+    let text = json!({ "type": "string", "minLength": 1 });
+    let share = |description: &str| json!({ "type": "number", "minimum": 0, "maximum": 1, "description": description });
+    json!({
+        "name": { "type": "string", "minLength": 1, "description": "How an item says by which rule it was sent." },
+        "label": of(Label::ALL.iter().map(|label| label.as_str()).collect(), "One of several labels."),
+        "language": of(Language::ALL.iter().map(|language| language.as_str()).collect(), "One of several languages."),
+        "community": { "anyOf": [text, { "type": "array", "items": text }], "description": "One of several communities, by id." },
+        "direction": of(Direction::ALL.iter().map(|direction| direction.as_str()).collect(), "One of several directions."),
+        "content": of(ContentKind::ALL.iter().map(|kind| kind.as_str()).collect(), "One of several kinds of content."),
+        "confidence_min": share("The least confidence."),
+        "confidence_below": share("Below which confidence."),
+        "abstained": { "type": "boolean", "description": "Whether the classifier was unsure." },
+        "queue": { "type": "string", "minLength": 1, "description": "The queue to send to, or `none`." },
+        "department": { "type": "string", "minLength": 1, "description": "Who answers, before the community's and the queue's." },
+        "sla_minutes": minutes_schema(),
+        "sla_clock": clock_schema(),
+    })
+}
+
+fn minutes_schema() -> serde_json::Value {
+    json!({ "type": "integer", "minimum": 1, "maximum": Sla::MINUTES_MAX, "description": "How soon an answer is due." })
+}
+
+fn clock_schema() -> serde_json::Value {
+    let clocks = [SlaClock::Always.as_str(), SlaClock::Business.as_str()];
+    json!({ "type": "string", "enum": clocks, "description": "What counts towards it: all time, or the community's business hours." })
+}
 
 pub(super) fn routing(reader: &mut Reader<'_>) -> Option<Routing> {
     let before = reader.errors.len();

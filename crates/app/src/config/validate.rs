@@ -17,23 +17,58 @@ use super::notify::notify;
 use super::properties::properties;
 use super::redact::redact;
 use super::routing::routing;
-use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics};
+use super::sink::sink;
+use super::state::state_version;
+use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics, Typed};
 
 /// Collects mistakes while values are taken.
 pub(super) struct Reader<'a> {
     typed: &'a Table,
     pub(super) errors: Vec<String>,
+    /// What each key is to be: it is what `sinyal config schema` says.
+    asked: Vec<(String, Shape)>,
+}
+
+/// What a key is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Shape {
+    Text,
+    /// The name of a file whose text is a secret.
+    SecretFile,
+    Choice(Vec<String>),
+    Number {
+        least: i64,
+        most: i64,
+    },
+    Real,
+    Boolean,
+    Texts {
+        most: usize,
+    },
 }
 
 pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
-    let mut reader = Reader { typed, errors: Vec::new() };
-    let kafka = kafka(&mut reader);
+    take(Reader { typed, errors: Vec::new(), asked: Vec::new() }).0
+}
+
+/// What each key is to be that is no item of a list.
+pub(super) fn shapes(typed: &Table) -> Vec<(String, Shape)> {
+    take(Reader { typed, errors: Vec::new(), asked: Vec::new() }).1
+}
+
+fn take(mut reader: Reader<'_>) -> (Result<Config, ConfigErrors>, Vec<(String, Shape)>) {
+    let config = all(&mut reader);
+    (config, reader.asked)
+}
+
+fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
+    let kafka = kafka(reader);
     let instance = reader.text("instance.id");
-    let generation = generation(&mut reader);
-    let topics = topics(&mut reader, &generation);
+    let generation = generation(reader);
+    let topics = topics(reader, &generation);
     let raw_format = reader.choice("raw.format", &[("avro", RawFormat::Avro), ("json", RawFormat::Json)]);
     let key_format = reader.choice("raw.key_format", &[("none", KeyFormat::None), ("identity", KeyFormat::Identity)]);
-    let registry = registry(&mut reader);
+    let registry = registry(reader);
     let secret = reader.secret("pseudonym.secret_file");
     if let Some(secret) = &secret
         && secret.bytes().len() < pipeline::Pseudonym::SECRET_BYTES_MIN
@@ -45,19 +80,20 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
         ));
     }
     let pseudonym_version = reader.number("pseudonym.version", 1, 1_000_000);
+    let state_version = state_version(reader);
     let raw_record_bytes_max = reader.number("limits.raw_record_bytes", 1_024, 67_108_864);
     let future_ms_max = reader.number("limits.future_ms", 0, 86_400_000);
     let classify = Classify {
-        group_id: group(&mut reader, "classify.group_id", &generation),
+        group_id: group(reader, "classify.group_id", &generation),
         exactly_once: reader.choice("classify.delivery", &[("exactly_once", true), ("at_least_once", false)]),
         commit_interval_ms: reader.number("classify.commit_interval_ms", 10, 10_000),
-        threshold: threshold(&mut reader, "classify.threshold"),
+        threshold: threshold(reader, "classify.threshold"),
         keep_text: reader.boolean("classify.keep_text"),
-        redact: redact(&mut reader),
+        redact: redact(reader),
     };
-    let deep = deep(&mut reader);
+    let deep = deep(reader);
     let community = Community {
-        group_id: group(&mut reader, "community.group_id", &generation),
+        group_id: group(reader, "community.group_id", &generation),
         commit_interval_ms: reader.number("community.commit_interval_ms", 10, 10_000),
         ids_max: reader.number("community.ids_max", 1_000, 100_000_000),
         remember_days: reader.number("community.remember_days", 0, 3_650),
@@ -71,24 +107,26 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
         claim_minutes: reader.number("items.claim_minutes", 1, 10_080),
         auto_replies: reader.texts("items.auto_replies", 100),
     };
-    let notify = notify(&mut reader, &generation);
+    let notify = notify(reader, &generation);
     let disorder_ms = reader.number("watermark.disorder_ms", 0, 3_600_000);
     let hold_ms_max = reader.number("watermark.max_hold_ms", 1_000, 86_400_000);
-    let blindness = blindness(&mut reader, hold_ms_max);
-    let http_listen = http(&mut reader);
-    let log = log(&mut reader);
+    let blindness = blindness(reader, hold_ms_max);
+    let http_listen = http(reader);
+    let log = log(reader);
+    let sink = sink(reader, &generation);
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
     let alive_ms = reader.number("telemetry.alive_ms", 1_000, 600_000);
-    let windows = windows(&mut reader);
+    let windows = windows(reader);
     let step_ms = windows.as_ref().and_then(|windows| windows.specs().iter().map(|spec| spec.slide_ms).min());
-    let alerts = alerts(&mut reader, step_ms.unwrap_or(10_000));
-    let routing = routing(&mut reader);
-    let communities = communities(&mut reader);
-    let communities_topic = communities_topic(&mut reader);
+    let alerts = alerts(reader, step_ms.unwrap_or(10_000));
+    let routing = routing(reader);
+    let communities = communities(reader);
+    let communities_topic = communities_topic(reader);
     let instance_lasts = !instance.is_empty();
     let instance_id = if instance_lasts { instance } else { random_name() };
     match (reader.errors.is_empty(), windows, routing, communities) {
         (true, Some(windows), Some(routing), Some((communities, communities_file))) => cross_checks(Config {
+            typed: Typed::default(),
             kafka,
             instance_id,
             instance_lasts,
@@ -99,6 +137,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             registry,
             pseudonym_secret: secret,
             pseudonym_version,
+            state_version,
             raw_record_bytes_max,
             future_ms_max,
             classify,
@@ -110,6 +149,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             disorder_ms,
             hold_ms_max,
             blindness,
+            sink,
             http_listen,
             log,
             log_format: log_format.to_owned(),
@@ -120,7 +160,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             communities_file,
             communities_topic,
         }),
-        _ => Err(ConfigErrors(reader.errors)),
+        _ => Err(ConfigErrors(std::mem::take(&mut reader.errors))),
     }
 }
 
@@ -355,7 +395,17 @@ impl<'a> Reader<'a> {
         self.errors.push(format!("{key} is {found}; {right}"));
     }
 
+    fn ask(&mut self, key: &str, shape: Shape) {
+        match self.asked.iter_mut().find(|(asked, _)| asked == key) {
+            // What it is taken as last is the most that is known of it: a choice is a text first.
+            Some((_, asked)) if shape != Shape::Text => *asked = shape,
+            Some(_) => {}
+            None => self.asked.push((key.to_owned(), shape)),
+        }
+    }
+
     pub(super) fn text(&mut self, key: &str) -> String {
+        self.ask(key, Shape::Text);
         match self.find(key) {
             Some(Value::String(text)) => text.clone(),
             other => {
@@ -368,6 +418,7 @@ impl<'a> Reader<'a> {
 
     /// A list of strings that are not empty, at most so many.
     pub(super) fn texts(&mut self, key: &str, most: usize) -> Vec<String> {
+        self.ask(key, Shape::Texts { most });
         let Some(Value::Array(items)) = self.find(key) else {
             let found = shown(self.find(key));
             self.wrong(key, &found, "a list of strings is right");
@@ -388,7 +439,7 @@ impl<'a> Reader<'a> {
         texts
     }
 
-    fn required(&mut self, key: &str) -> String {
+    pub(super) fn required(&mut self, key: &str) -> String {
         let before = self.errors.len();
         let text = self.text(key);
         if text.is_empty() && self.errors.len() == before {
@@ -398,6 +449,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn real(&mut self, key: &str) -> Option<f64> {
+        self.ask(key, Shape::Real);
         match self.find(key) {
             Some(Value::Float(value)) => Some(*value),
             Some(Value::Integer(value)) => Some(*value as f64),
@@ -410,6 +462,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn boolean(&mut self, key: &str) -> bool {
+        self.ask(key, Shape::Boolean);
         match self.find(key) {
             Some(Value::Boolean(boolean)) => *boolean,
             other => {
@@ -421,6 +474,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn number<T: TryFrom<i64> + Default>(&mut self, key: &str, least: i64, most: i64) -> T {
+        self.ask(key, Shape::Number { least, most });
         match self.find(key) {
             Some(Value::Integer(number)) if (least..=most).contains(number) => T::try_from(*number).unwrap_or_default(),
             Some(Value::Integer(number)) => {
@@ -435,9 +489,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
         let before = self.errors.len();
         let text = self.text(key);
+        self.ask(key, Shape::Choice(choices.iter().map(|(name, _)| (*name).to_owned()).collect()));
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
             return *value;
         }
@@ -451,6 +506,7 @@ impl<'a> Reader<'a> {
     /// What a named file holds, without the line break at its end; `None` if no file is named.
     pub(super) fn secret(&mut self, key: &str) -> Option<Secret> {
         let path = self.text(key);
+        self.ask(key, Shape::SecretFile);
         self.secret_in(key, &path)
     }
 

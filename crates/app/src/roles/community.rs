@@ -1,12 +1,14 @@
 //! The community role.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Turn, run_owner};
+use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, OwnerState, Turn, run_owner};
 use pipeline::{CommunityEncoders, CommunitySettings, CommunityStage};
 use record::stage::{SchemaLookup, Stage};
 use record::{Ledger, Outcome, StageName};
+use serde_json::json;
 use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, SchemaName};
 
 use super::{Reached, RoleResult, Surroundings, ask, encoder, reached};
@@ -31,6 +33,8 @@ struct CommunityHooks {
     surroundings: Surroundings,
     registry: Option<Registry>,
     topics: Vec<String>,
+    /// The version of each partition's state, as it was told last.
+    state_versions: BTreeMap<i32, u8>,
     report: Arc<Mutex<CommunityReport>>,
 }
 
@@ -47,6 +51,15 @@ impl Hooks<CommunityStage> for CommunityHooks {
         let now = clock.now_ms();
         for status in stage.status() {
             metrics.partition(&status, now);
+        }
+        let state_versions: BTreeMap<i32, u8> =
+            stage.status().map(|status| (status.partition, status.state_version)).collect();
+        if state_versions != self.state_versions && matches!(turn.state, OwnerState::Running) {
+            let versions: BTreeSet<u8> = state_versions.values().copied().collect();
+            let shown = versions.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+            tracing::info!(partitions = state_versions.len(), version = shown, "state is kept");
+            health.show(StageName::Community.as_str(), "state_versions", json!(versions));
+            self.state_versions = state_versions;
         }
         for (partition, total, last) in stage.closed() {
             metrics.closed(partition, total, last);
@@ -97,9 +110,9 @@ pub(crate) fn run_community(
             alert: encoder(&config, SchemaName::Alert, &topics.alerts)?,
         },
         windows: config.windows.clone(),
-        routing: config.routing.clone(),
-        communities: surroundings.communities.clone(),
-        alert_rules: config.alerts.clone(),
+        routing: surroundings.rules.routing.clone(),
+        communities: surroundings.rules.communities.clone(),
+        alert_rules: surroundings.rules.alerts.clone(),
         disorder_ms: config.disorder_ms,
         hold_ms_max: config.hold_ms_max,
         ids_max: config.community.ids_max,
@@ -114,6 +127,7 @@ pub(crate) fn run_community(
         future_ms_max: config.future_ms_max,
         dead_letter_value_bytes_max: config.raw_record_bytes_max,
         changelog: !surroundings.embedded,
+        state_version: config.state_version,
     };
     let stage = CommunityStage::new(settings);
     let inputs = vec![topics.classified.clone(), topics.corrections.clone(), topics.actions.clone()];
@@ -150,6 +164,7 @@ pub(crate) fn run_community(
     let hooks = CommunityHooks {
         registry: config.registry.as_ref().map(Registry::new),
         topics: inputs,
+        state_versions: BTreeMap::new(),
         report: Arc::clone(&report),
         surroundings: surroundings.clone(),
     };

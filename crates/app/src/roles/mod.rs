@@ -5,6 +5,7 @@ mod community;
 #[cfg(feature = "deep")]
 mod deep;
 pub(crate) mod notify;
+pub(crate) mod sink;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,16 +14,17 @@ use anyhow::Result;
 use kafka_io::{Clock, Connection, OwnerError, Shutdown, Turn};
 use record::Position;
 use record::stage::{InputPartition, SchemaLookup};
-use rules::LiveCommunities;
 use wire::{Encoder, Framing, SchemaName};
 
 pub(crate) use classify::{ClassifyReport, run_classify};
 pub(crate) use community::{CommunityReport, run_community};
 pub(crate) use notify::{Door, ask_target, run_notify};
+pub(crate) use sink::run_sink;
 
 use crate::cli::OutsideError;
 use crate::config::Config;
 use crate::registry::Registry;
+use crate::reload::LiveRules;
 use crate::telemetry::{Health, Metrics};
 
 /// What every role needs.
@@ -34,8 +36,8 @@ pub(crate) struct Surroundings {
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
-    /// The community registry that is in use.
-    pub(crate) communities: LiveCommunities,
+    /// What can be replaced while it is in use.
+    pub(crate) rules: LiveRules,
     /// True on the embedded broker, which has no transactions worth the name: outputs first, state in memory.
     pub(crate) embedded: bool,
 }

@@ -19,6 +19,8 @@ struct Role {
     turned_at: Instant,
     state: OwnerState,
     started: bool,
+    /// What else is to be shown of it.
+    more: serde_json::Map<String, Value>,
 }
 
 impl Health {
@@ -39,7 +41,20 @@ impl Health {
                     role.state = state.clone();
                 }
             }
-            None => roles.push(Role { name, turned_at: Instant::now(), state: state.clone(), started }),
+            None => roles.push(Role {
+                name,
+                turned_at: Instant::now(),
+                state: state.clone(),
+                started,
+                more: serde_json::Map::new(),
+            }),
+        }
+    }
+
+    /// Shows something else of a role that has turned.
+    pub(crate) fn show(&self, name: &'static str, what: &str, value: Value) {
+        if let Some(role) = self.lock().iter_mut().find(|role| role.name == name) {
+            role.more.insert(what.to_owned(), value);
         }
     }
 
@@ -60,7 +75,10 @@ impl Health {
         let mut ready = !roles.is_empty();
         let mut shown = serde_json::Map::new();
         for role in roles.iter() {
-            let (is_ready, state) = describe(&role.state);
+            let (is_ready, mut state) = describe(&role.state);
+            if let Value::Object(state) = &mut state {
+                state.extend(role.more.clone());
+            }
             ready &= is_ready && role.turned_at.elapsed() < self.alive_after;
             shown.insert(role.name.to_owned(), state);
         }
@@ -89,6 +107,9 @@ fn describe(state: &OwnerState) -> (bool, Value) {
         OwnerState::Waiting(WaitReason::Registry(detail)) => {
             (false, json!({ "state": "waiting for the registry", "detail": detail }))
         }
+        OwnerState::Waiting(WaitReason::Database(detail)) => {
+            (false, json!({ "state": "waiting for the database", "detail": detail }))
+        }
     }
 }
 
@@ -107,6 +128,8 @@ mod tests {
         assert_eq!(shown["roles"]["classify"]["topics"][0], "a");
         health.turned("classify", &OwnerState::Running);
         assert!(health.is_started() && health.readiness().0);
+        health.show("classify", "more", json!(7));
+        assert_eq!(health.readiness().1["roles"]["classify"], json!({ "state": "running", "more": 7 }));
         health.turned("classify", &OwnerState::Waiting(WaitReason::Broker("gone".to_owned())));
         assert!(health.is_started() && !health.readiness().0);
     }

@@ -56,6 +56,7 @@ pub(crate) struct Metrics {
     members: IntGaugeVec,
     complaints: IntGaugeVec,
     left_out_sources: IntGaugeVec,
+    state_version: IntGaugeVec,
     items: IntGaugeVec,
     items_expired: IntCounterVec,
     item_wait_seconds: HistogramVec,
@@ -68,6 +69,8 @@ pub(crate) struct Metrics {
     communities_listed: IntGaugeVec,
     communities_reloads: IntCounterVec,
     communities_reload_failed: IntCounterVec,
+    rules_reloads: IntCounterVec,
+    rules_reload_failed: IntCounterVec,
     blind: IntGaugeVec,
     behind: IntGaugeVec,
     /// What a counter was set to last: the stages count by themselves, and a counter can only be added to.
@@ -189,6 +192,11 @@ impl Metrics {
                 "Raw partitions that event time goes on without: nothing new came from them for too long.",
                 &["partition"],
             ),
+            state_version: gauge(
+                "state_version",
+                "The version that the state is written in; `state.version` raises it.",
+                &["partition"],
+            ),
             ids: gauge("known_ids", "Interactions known by identity.", &["partition"]),
             communities: gauge("communities", "Communities of which something is known.", &["partition"]),
             members: gauge("known_members", "Members known, over all communities.", &["partition"]),
@@ -233,6 +241,16 @@ impl Metrics {
                 "hottest_community_records_per_second",
                 "Records of the partition's busiest community, a second, over 10 seconds; one thread works on a community.",
                 &["partition"],
+            ),
+            rules_reloads: counter(
+                "rules_reloads_total",
+                "Times that the rules of the configuration file were read anew and taken.",
+                &[],
+            ),
+            rules_reload_failed: counter(
+                "rules_reload_failed_total",
+                "Times that they were refused for a mistake in the file; those before stay.",
+                &[],
             ),
             communities_listed: gauge("communities_listed", "Communities that the registry lists.", &[]),
             communities_reloads: counter(
@@ -327,7 +345,7 @@ impl Metrics {
                 }
                 let gauges =
                     [&self.alerts, &self.ids, &self.communities, &self.members, &self.complaints, &self.parked];
-                for gauge in gauges.into_iter().chain([&self.left_out_sources]) {
+                for gauge in gauges.into_iter().chain([&self.left_out_sources, &self.state_version]) {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
                 for state in [WAITING, CLOSED] {
@@ -380,6 +398,19 @@ impl Metrics {
         counter.with_label_values(&[] as &[&str]).inc();
     }
 
+    /// The configuration file is watched for other rules.
+    pub(crate) fn rules_watched(&self) {
+        // Shown from the beginning, so that the first failure is a growth.
+        self.rules_reloads.with_label_values(&[] as &[&str]).inc_by(0);
+        self.rules_reload_failed.with_label_values(&[] as &[&str]).inc_by(0);
+    }
+
+    /// The rules were read anew, or could not be.
+    pub(crate) fn rules_reloaded(&self, taken: bool) {
+        let counter = if taken { &self.rules_reloads } else { &self.rules_reload_failed };
+        counter.with_label_values(&[] as &[&str]).inc();
+    }
+
     /// Takes in how many fields of raw JSON records no schema names.
     pub(crate) fn unknown_fields(&self, count: u64) {
         self.add_up(&self.unknown_fields, &[], count);
@@ -402,6 +433,7 @@ impl Metrics {
             self.watermark_seconds.with_label_values(labels).set(watermark as f64 / 1_000.0);
             self.watermark_delay_seconds.with_label_values(labels).set((now_ms - watermark) as f64 / 1_000.0);
         }
+        self.state_version.with_label_values(labels).set(i64::from(status.state_version));
         self.left_out_sources.with_label_values(labels).set(i64::try_from(status.left_out_sources).unwrap_or(i64::MAX));
         self.ids.with_label_values(labels).set(i64::try_from(status.ids).unwrap_or(i64::MAX));
         self.communities.with_label_values(labels).set(i64::try_from(status.communities).unwrap_or(i64::MAX));

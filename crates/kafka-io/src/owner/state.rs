@@ -12,6 +12,8 @@ pub enum WaitReason {
     Topics(Vec<String>),
     /// The registry cannot be reached.
     Registry(String),
+    /// The database that is written to is away, or not as it must be.
+    Database(String),
 }
 
 /// What an owner does.

@@ -21,7 +21,7 @@ use record::{
     ClassifiedInteraction, ClassifiedRecord, ContentKind, ContentKinds, EpochMs, Interaction, Kind, Label, Ledger,
     Outcome, Position, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
 };
-use rules::{Communities, LiveCommunities, Routable, Routed, Routing, direction_of};
+use rules::{Communities, Live, LiveCommunities, Routable, Routed, Routing, direction_of};
 use wire::{DecodeError, Encoder, RawDecoder};
 
 pub use self::cascade::{Budget, Cascade, Probabilities, SecondOpinion, is_unsure};
@@ -66,8 +66,9 @@ pub struct ClassifySettings {
     pub classifier: Classifier,
     /// The second tier; without it the fast tier decides alone.
     pub cascade: Option<Cascade>,
-    /// The queues; their order is that of the queue outputs.
-    pub routing: Routing,
+    /// The queues, whose order is that of the queue outputs, and the rules. Another may be put in place with the same queues in
+    /// the same order; the stage looks at it again whenever it is told the time.
+    pub routing: Live<Routing>,
     /// The community registry; the stage looks at it again whenever it is told the time.
     pub communities: LiveCommunities,
     /// The author's pseudonyms.
@@ -94,7 +95,8 @@ pub struct ClassifyStage {
     classifier: Classifier,
     judge: Option<Judge>,
     held: Held,
-    routing: Routing,
+    live_routing: Live<Routing>,
+    routing: Arc<Routing>,
     live: LiveCommunities,
     communities: Arc<Communities>,
     pseudonym: Pseudonym,
@@ -166,7 +168,7 @@ impl ClassifyStage {
     /// A stage that owns no partition yet.
     pub fn new(settings: ClassifySettings) -> ClassifyStage {
         let (topics, kinds) = settings.inputs.into_iter().unzip();
-        let tallies = Tallies { by_queue: vec![0; settings.routing.queues().len()], ..Tallies::default() };
+        let tallies = Tallies { by_queue: vec![0; settings.routing.current().queues().len()], ..Tallies::default() };
         ClassifyStage {
             topics,
             kinds,
@@ -175,7 +177,8 @@ impl ClassifyStage {
             classifier: settings.classifier,
             judge: settings.cascade.map(Judge::new),
             held: Held::default(),
-            routing: settings.routing,
+            routing: settings.routing.current(),
+            live_routing: settings.routing,
             communities: settings.communities.current(),
             live: settings.communities,
             pseudonym: settings.pseudonym,
@@ -474,6 +477,7 @@ impl Stage for ClassifyStage {
             Input::Clock(now) => {
                 self.now = now;
                 self.communities = self.live.current();
+                self.routing = self.live_routing.current();
             }
             Input::EndOfPartition(partition, position) => self.sources.reached_end(partition, position),
             Input::Flush => {

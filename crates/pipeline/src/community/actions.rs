@@ -134,7 +134,9 @@ pub(super) fn meaning<'a>(action: &'a Action<'_>, latest: EpochMs) -> Result<Mea
                 let started_at = started_at.parse().unwrap_or_default();
                 Ok(Meant::EraseAlert { rule: rule.clone(), community_id: community_id.clone(), started_at })
             }
-            _ => Err(wrong("a community and an author's key, community|key, or the id of an alert, each percent-encoded,")),
+            _ => Err(wrong(
+                "a community and an author's key, community|key, or the id of an alert, each percent-encoded,",
+            )),
         },
         kind @ ("silence" | "unsilence") => {
             let (community_id, rule) = match &parts[..] {

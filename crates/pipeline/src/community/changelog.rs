@@ -1,7 +1,7 @@
 //! The entries of the changelog: how a partition's state is written and read back.
 //!
 //! Keys are text: `meta`, `ids|<segment>`, `slice|<community>|<level>|<start>`, `pane|<community>|<window>|<end>`,
-//! `member|<community>|<pseudonym in hex>`, `parked|<community>|<kind>|<id>`, `item|<community>|<kind>|<id>`, `alert|<community>|<piece>`. Values are a version byte and `postcard` data: only this program reads them. The partition of an entry is the input partition whose state it is.
+//! `member|<community>|<pseudonym in hex>`, `parked|<community>|<kind>|<id>`, `item|<community>|<kind>|<id>`, `alert|<community>|<piece>`, `alias|<pseudonym in hex>`. Values are a version byte (`state_version.rs`) and `postcard` data: only this program reads them. The partition of an entry is the input partition whose state it is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,10 +18,8 @@ use super::answers::TargetHash;
 use super::corrections::{Kept, Said};
 use super::identity::{Entry, SlotId, split_key};
 use super::items::Item;
+use super::state_version::{self, WITH_ALIASES};
 use super::watermark::Topic;
-
-/// The version of every value; a newer one cannot be read by this program, and the restore says so.
-const VERSION: u8 = 5;
 
 /// Most entries of one segment of ids.
 pub(super) const SEGMENT_ENTRIES_MAX: usize = 512;
@@ -39,6 +37,9 @@ pub(super) struct Meta<'a> {
     pub(super) windows: Cow<'a, str>,
     /// Partitions of each input.
     pub(super) partitions: i32,
+    /// Since when authors come with the previous pseudonym beside the new one. Written from [`WITH_ALIASES`] on, after the rest.
+    #[serde(skip)]
+    pub(super) linked_since: Option<EpochMs>,
 }
 
 /// One identity in a segment.
@@ -92,6 +93,11 @@ impl<'a> StoredId<'a> {
             thread: entry.thread,
             said: entry.said,
         }
+    }
+
+    /// Who it is from.
+    pub(super) fn author(&self) -> Option<MemberKey> {
+        self.author
     }
 
     /// The entry; `None` for a label or a direction that this program does not know.
@@ -160,11 +166,19 @@ pub(super) struct ChangelogWriter<'a> {
     pub(super) outputs: &'a mut Outputs,
     pub(super) output: usize,
     pub(super) partition: i32,
+    /// In which version.
+    pub(super) version: u8,
 }
 
 impl ChangelogWriter<'_> {
     pub(super) fn meta(&mut self, meta: &Meta<'_>) {
-        self.entry(format_args!("meta")).value_with(|bytes| write(meta, bytes));
+        let version = self.version;
+        let writer = self.entry(format_args!("meta"));
+        if version >= WITH_ALIASES {
+            writer.value_with(|bytes| write(version, &(meta, meta.linked_since), bytes));
+        } else {
+            writer.value_with(|bytes| write(version, meta, bytes));
+        }
     }
 
     pub(super) fn segment<'a>(
@@ -174,8 +188,9 @@ impl ChangelogWriter<'_> {
         slots: &[SlotId],
         stored: impl Fn(SlotId) -> StoredId<'a>,
     ) {
+        let version = self.version;
         self.entry(format_args!("ids|{segment}"))
-            .value_with(|bytes| write(&(queues, SegmentOf { slots, stored }), bytes));
+            .value_with(|bytes| write(version, &(queues, SegmentOf { slots, stored }), bytes));
     }
 
     pub(super) fn remove_segment(&mut self, segment: u64) {
@@ -184,6 +199,7 @@ impl ChangelogWriter<'_> {
 
     /// `community` is the community id as a key part, percent-encoded.
     pub(super) fn windows(&mut self, community: &str, key: StateKey, value: Option<&StateValue>) {
+        let version = self.version;
         let writer = match key {
             StateKey::Slice { level, start } => self.entry(format_args!("slice|{community}|{level}|{start}")),
             StateKey::Pane { window, end } => self.entry(format_args!("pane|{community}|{window}|{end}")),
@@ -192,17 +208,18 @@ impl ChangelogWriter<'_> {
             }
         };
         if let Some(value) = value {
-            writer.value_with(|bytes| write(value, bytes));
+            writer.value_with(|bytes| write(version, value, bytes));
         }
     }
 
     /// `community` is the community id as a key part, percent-encoded.
     pub(super) fn alert(&mut self, community: &str, piece: AlertPiece, value: Option<&AlertValue>) {
+        let version = self.version;
         let mut part = String::new();
         piece.write(&mut part);
         let writer = self.entry(format_args!("alert|{community}|{part}"));
         if let Some(value) = value {
-            writer.value_with(|bytes| write(value, bytes));
+            writer.value_with(|bytes| write(version, value, bytes));
         }
     }
 
@@ -218,14 +235,16 @@ impl ChangelogWriter<'_> {
 
     /// `id` stands for an author in a community: what is parked under no community is an erasure.
     pub(super) fn erasure(&mut self, id: &str, kept: Option<&Kept>) {
+        let version = self.version;
         let writer = self.entry(format_args!("parked||{}|{id}", Kind::Post.as_str()));
         if let Some(kept) = kept {
-            writer.value_with(|bytes| write(kept, bytes));
+            writer.value_with(|bytes| write(version, kept, bytes));
         }
     }
 
     fn of_identity<T: Serialize>(&mut self, what: &str, key: &[u8], value: Option<&T>) {
         let Some((community_id, kind, id)) = split_key(key) else { return };
+        let version = self.version;
         let mut key = String::with_capacity(what.len() + community_id.len() + id.len() + 16);
         key.push_str(what);
         key.push('|');
@@ -236,7 +255,7 @@ impl ChangelogWriter<'_> {
         encode_part(id, &mut key);
         let writer = self.entry(format_args!("{key}"));
         if let Some(value) = value {
-            writer.value_with(|bytes| write(value, bytes));
+            writer.value_with(|bytes| write(version, value, bytes));
         }
     }
 
@@ -282,20 +301,32 @@ pub(super) fn read_key(key: &[u8]) -> Option<EntryKey> {
     }
 }
 
-/// Reads a value.
+/// Reads the entry `meta`, and its version.
+///
+/// # Errors
+/// What is wrong, in words.
+pub(super) fn read_meta(value: &[u8]) -> Result<(u8, Meta<'_>), String> {
+    let version = state_version::of(value)?;
+    if version < WITH_ALIASES {
+        return Ok((version, read_value(value)?));
+    }
+    let (meta, linked_since): (Meta<'_>, Option<EpochMs>) = read_value(value)?;
+    Ok((version, Meta { linked_since, ..meta }))
+}
+
+/// Reads a value, whose version is looked at before (`state_version::of`): what is laid out alike in all of them is read alike.
 ///
 /// # Errors
 /// What is wrong, in words.
 pub(super) fn read_value<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, String> {
     match value.split_first() {
-        Some((&VERSION, data)) => postcard::from_bytes(data).map_err(|error| error.to_string()),
-        Some((version, _)) => Err(format!("value of version {version}; this program reads version {VERSION}")),
+        Some((_, data)) => postcard::from_bytes(data).map_err(|error| error.to_string()),
         None => Err("value of no bytes".to_owned()),
     }
 }
 
-fn write<T: Serialize>(value: &T, bytes: &mut Vec<u8>) {
-    bytes.push(VERSION);
+fn write<T: Serialize>(version: u8, value: &T, bytes: &mut Vec<u8>) {
+    bytes.push(version);
     // Serializing plain data into memory cannot fail: the only errors of postcard here are those of the writer.
     let written = postcard::to_io(value, bytes);
     debug_assert!(written.is_ok());

@@ -262,30 +262,30 @@ impl Partition {
         }
         let watermark_moved = self.watermark.value() != self.written_watermark;
         let meta_due = shared.now.saturating_sub(self.meta_written_at) >= META_INTERVAL_MS;
-        let worked =
-            self.moved || left || !self.changed.is_empty() || self.parked.is_changed()
-                || self.items.is_changed()
-                || self.erasures.is_changed();
+        let worked = self.moved
+            || left
+            || !self.changed.is_empty()
+            || self.parked.is_changed()
+            || self.items.is_changed()
+            || self.erasures.is_changed();
         let only_watermark = watermark_moved && meta_due;
         if !worked && !only_watermark {
             return;
         }
-        let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
+        let version = self.version.to_write(shared.state_version);
+        let (output, partition) = (CommunityStage::CHANGELOG, self.number);
+        let mut writer = ChangelogWriter { outputs, output, partition, version };
         write_slices(&mut self.communities, &self.touched, &mut self.text_key, &mut writer);
         for dropped in self.drop_idle_communities() {
             let mut key = String::new();
             encode_part(&dropped.id, &mut key);
             dropped.alerts.forget(&mut |piece| writer.alert(&key, piece, None));
         }
-        let mut writer = ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number };
+        let mut writer = ChangelogWriter { outputs, output, partition, version };
         self.parked.take_changed(|key, kept| writer.parked(key, kept));
         self.erasures.write_changed(&mut writer);
         self.take_changed_items(|key, item| writer.item(key, item));
-        self.write_segments(&mut ChangelogWriter {
-            outputs,
-            output: CommunityStage::CHANGELOG,
-            partition: self.number,
-        });
+        self.write_segments(&mut ChangelogWriter { outputs, output, partition, version });
         let meta = Meta {
             positions: self.positions.iter().map(|(&input, &position)| (input as u32, position)).collect(),
             watermark: self.watermark.value(),
@@ -294,8 +294,9 @@ impl Partition {
             sources: self.watermark.topics().into(),
             windows: shared.windows_digest.as_str().into(),
             partitions: shared.partitions,
+            linked_since: self.linked_since,
         };
-        ChangelogWriter { outputs, output: CommunityStage::CHANGELOG, partition: self.number }.meta(&meta);
+        ChangelogWriter { outputs, output, partition, version }.meta(&meta);
         self.meta_written_at = shared.now;
         self.written_watermark = self.watermark.value();
         // Where segments are still to be rewritten, the next commit has that to do.

@@ -15,9 +15,11 @@ mod flush;
 mod hottest;
 mod identity;
 mod items;
+mod mentions;
 mod panes;
 mod partition;
 mod restore;
+mod state_version;
 mod validate;
 mod watermark;
 
@@ -27,7 +29,7 @@ use std::sync::Arc;
 use record::stage::{Input, InputPartition, InputRecord, LatencySample, Outputs, SchemaLookup, Stage, Step, Stop};
 use record::{Action, ClassifiedRecord, EpochMs, Ledger, Outcome, Position, Progress, Reason, StageName, encode_key};
 use rules::alerts::AlertRules;
-use rules::{Communities, LiveCommunities, Routing};
+use rules::{Communities, Live, LiveCommunities, Routing};
 use window::WindowSet;
 use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, Encoder};
 
@@ -36,9 +38,10 @@ pub use self::actions::check_action;
 use self::auto_replies::AutoReplies;
 pub use self::corrections::check_correction;
 use self::decode::{Decoded, decode, decode_action, decode_correction, misplaced};
-pub use self::erasure::mentions;
 pub use self::items::Closed;
+pub use self::mentions::{Mentioned, mentions};
 use self::partition::Partition;
+pub use self::state_version::{STATE_VERSION_MAX, STATE_VERSION_MIN, StateNote, state_note};
 use self::watermark::Watermark;
 use crate::dead_letters::DeadLetters;
 
@@ -73,11 +76,11 @@ pub struct CommunitySettings {
     /// The windows.
     pub windows: WindowSet,
     /// The queues and the rules, for why an item is where it is, who answers it, and how soon.
-    pub routing: Routing,
+    pub routing: Live<Routing>,
     /// The community registry.
     pub communities: LiveCommunities,
     /// The alert rules.
-    pub alert_rules: AlertRules,
+    pub alert_rules: Live<AlertRules>,
     /// How far the events of one source may be out of order before they are late, in milliseconds.
     pub disorder_ms: i64,
     /// How long a silent source may hold the watermark, in milliseconds of the wall clock.
@@ -106,6 +109,9 @@ pub struct CommunitySettings {
     pub dead_letter_value_bytes_max: usize,
     /// Whether the state is written to the changelog. Without it, it is lost with the process.
     pub changelog: bool,
+    /// The version that the state is raised to, [`STATE_VERSION_MIN`] to [`STATE_VERSION_MAX`]. `None` keeps the one that it has; one that
+    /// begins has the newest.
+    pub state_version: Option<u8>,
 }
 
 /// What all partitions share.
@@ -117,11 +123,13 @@ struct Shared {
     windows_digest: String,
     /// Partitions of each input; 0 before that is known.
     partitions: i32,
-    routing: Routing,
+    live_routing: Live<Routing>,
     live_communities: LiveCommunities,
-    /// As of the last turn of the clock.
+    live_alert_rules: Live<AlertRules>,
+    /// As of the last turn of the clock, as are the two below.
     communities: Arc<Communities>,
-    alert_rules: AlertRules,
+    routing: Arc<Routing>,
+    alert_rules: Arc<AlertRules>,
     auto_replies: AutoReplies,
     ids_max: usize,
     items_max: usize,
@@ -133,6 +141,7 @@ struct Shared {
     remember_ms: i64,
     future_ms_max: i64,
     changelog: bool,
+    state_version: Option<u8>,
     now: EpochMs,
 }
 
@@ -141,6 +150,8 @@ struct Shared {
 pub struct PartitionStatus {
     /// The partition.
     pub partition: i32,
+    /// The version that its state is written in.
+    pub state_version: u8,
     /// Its watermark; `None` before the first event.
     pub watermark: Option<EpochMs>,
     /// Sources that event time goes on without: they have been silent for too long.
@@ -218,10 +229,12 @@ impl CommunityStage {
                 windows_digest: digest_of(&settings.windows),
                 windows: settings.windows,
                 partitions: 0,
-                routing: settings.routing,
+                routing: settings.routing.current(),
+                live_routing: settings.routing,
                 communities: settings.communities.current(),
                 live_communities: settings.communities,
-                alert_rules: settings.alert_rules,
+                alert_rules: settings.alert_rules.current(),
+                live_alert_rules: settings.alert_rules,
                 auto_replies: AutoReplies::new(&settings.auto_replies),
                 ids_max: settings.ids_max.min(u32::MAX as usize / 2),
                 items_max: settings.items_max,
@@ -233,6 +246,7 @@ impl CommunityStage {
                 remember_ms: settings.remember_ms,
                 future_ms_max: settings.future_ms_max,
                 changelog: settings.changelog,
+                state_version: settings.state_version,
                 now: 0,
             },
             disorder_ms: settings.disorder_ms,
@@ -251,6 +265,7 @@ impl CommunityStage {
     pub fn status(&self) -> impl Iterator<Item = PartitionStatus> + '_ {
         self.partitions.values().map(|partition| PartitionStatus {
             partition: partition.number,
+            state_version: partition.version.to_write(self.shared.state_version),
             watermark: partition.watermark.value(),
             left_out_sources: partition.watermark.left_out(),
             ids: partition.index.len(),
@@ -370,16 +385,24 @@ impl CommunityStage {
     }
 }
 
+impl Shared {
+    /// Takes in rules that were replaced. True if what waits may be due at other times: by other business hours or service levels.
+    fn look_at_rules(&mut self) -> bool {
+        self.alert_rules = self.live_alert_rules.current();
+        let (communities, routing) = (self.live_communities.current(), self.live_routing.current());
+        let changed = !Arc::ptr_eq(&communities, &self.communities) || !Arc::ptr_eq(&routing, &self.routing);
+        (self.communities, self.routing) = (communities, routing);
+        changed
+    }
+}
+
 impl Stage for CommunityStage {
     fn step(&mut self, input: Input<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
         match input {
             Input::Record(record) => return self.record(record, outputs),
             Input::Clock(now) => {
                 self.shared.now = now;
-                let communities = self.shared.live_communities.current();
-                if !Arc::ptr_eq(&communities, &self.shared.communities) {
-                    self.shared.communities = communities;
-                    // Other business hours make what waits due at other times.
+                if self.shared.look_at_rules() {
                     self.partitions.values_mut().for_each(|partition| partition.time_again(&self.shared));
                 }
                 for partition in self.partitions.values_mut() {

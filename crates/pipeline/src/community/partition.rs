@@ -15,6 +15,7 @@ use super::erasure::Erasures;
 use super::hottest::Hottest;
 use super::identity::{Entry, IdentityIndex, SlotId, write_key};
 use super::items::{Items, Overdue};
+use super::state_version::StateVersion;
 use super::watermark::Watermark;
 use super::{CommunityStage, Shared};
 
@@ -75,6 +76,9 @@ pub(super) struct SegmentUse {
 #[derive(Debug)]
 pub(super) struct Partition {
     pub(super) number: i32,
+    pub(super) version: StateVersion,
+    /// Since when, in event time, authors come with the previous pseudonym beside the new one.
+    pub(super) linked_since: Option<EpochMs>,
     /// By input.
     pub(super) ledgers: [Ledger; CommunityStage::INPUTS],
     pub(super) positions: BTreeMap<usize, Position>,
@@ -139,6 +143,8 @@ impl Partition {
     pub(super) fn new(number: i32, watermark: Watermark) -> Partition {
         Partition {
             number,
+            version: StateVersion::default(),
+            linked_since: None,
             ledgers: Default::default(),
             positions: BTreeMap::new(),
             recorded: BTreeMap::new(),

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use record::stage::Stop;
 
-use super::changelog::{EntryKey, Meta, Segment, read_key, read_value};
+use super::changelog::{EntryKey, Segment, read_key, read_meta, read_value};
 use super::identity::write_key;
 use super::partition::{Partition, SegmentUse};
-use super::{Shared, changed_partitions};
+use super::{Shared, changed_partitions, state_version};
 
 /// What to do when the state was counted in other windows than those configured now.
 const CHANGED_WINDOWS: &str = "the state was written with other windows; set them as they were, or rebuild everything with \
@@ -25,12 +25,18 @@ impl Partition {
         let number = self.number;
         let damaged = |detail: String| Stop::Changelog { partition: number, detail };
         let Some(entry_key) = read_key(key) else {
-            return Err(damaged(format!("entry of an unknown kind: {}", String::from_utf8_lossy(key))));
+            // A newer program may have kinds that this one does not know: then the version says more.
+            value.map_or(Ok(0), state_version::of).map_err(damaged)?;
+            return Err(damaged(format!("entry of an unknown kind: {}", shown(key))));
         };
-        let named = |detail: String| damaged(format!("entry {}: {detail}", String::from_utf8_lossy(key)));
+        let named = |detail: String| damaged(format!("entry {}: {detail}", shown(key)));
+        if let Some(value) = value {
+            let found = state_version::of(value).and_then(|version| self.version.found(version, shared.state_version));
+            found.map_err(named)?;
+        }
         match (entry_key, value) {
             (EntryKey::Meta, Some(value)) => {
-                let meta: Meta<'_> = read_value(value).map_err(named)?;
+                let (_, meta) = read_meta(value).map_err(named)?;
                 if meta.windows != shared.windows_digest {
                     return Err(named(CHANGED_WINDOWS.to_owned()));
                 }
@@ -39,6 +45,7 @@ impl Partition {
                 }
                 self.recorded = meta.positions.iter().map(|&(input, position)| (input as usize, position)).collect();
                 self.low_mark = meta.low_mark;
+                self.linked_since = meta.linked_since;
                 self.next_segment = meta.next_segment;
                 self.watermark.restore(meta.sources.into_owned(), meta.watermark);
                 self.written_watermark = meta.watermark;
@@ -157,4 +164,12 @@ impl Partition {
                 self.index.iter().filter(|(_, slot)| slot.entry.event_time < low_mark).map(|(id, _)| id).collect();
         }
     }
+}
+
+/// A key of the changelog as it may be told: without pseudonyms and ids of interactions.
+fn shown(key: &[u8]) -> String {
+    let key = String::from_utf8_lossy(key);
+    let kind = key.split('|').next().unwrap_or_default();
+    let may_be_told = matches!(kind, "meta" | "ids" | "slice" | "pane" | "alert");
+    (if may_be_told { &*key } else { kind }).chars().take(200).collect()
 }

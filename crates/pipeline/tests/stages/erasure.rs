@@ -31,7 +31,7 @@ fn says(whole: &mut Whole, id: &str, author: &str, at: EpochMs, text: &str) {
 fn left_of(whole: &Whole, author: &str) -> usize {
     let key = author_key(author);
     let changelog = &whole.side.left.changelog;
-    changelog.iter().filter(|((_, entry), (_, value))| mentions(&key, entry, value)).count()
+    changelog.iter().filter(|((_, entry), (_, value))| mentions(&key, entry, value).is_some()).count()
 }
 
 fn settle(whole: &mut Whole, times: i64) {
@@ -111,9 +111,8 @@ fn too_many_are_refused_and_those_past_the_horizon_let_go() {
     let mut whole = Whole::new(WindowSet::standard(), 1_000_000);
     says(&mut whole, "0", "u", NOW - 60_000, TEXTS[0]);
     whole.settle(NOW);
-    let erasures = |whole: &Whole| {
-        whole.side.left.changelog.keys().filter(|(_, key)| key.starts_with(b"parked||post|")).count()
-    };
+    let erasures =
+        |whole: &Whole| whole.side.left.changelog.keys().filter(|(_, key)| key.starts_with(b"parked||post|")).count();
     for number in 0..101 {
         whole.side.act(&erase("c", &format!("x-{number}"), NOW));
     }

@@ -9,6 +9,8 @@ mod erasure;
 mod event_time;
 mod harmony;
 mod items;
+mod kept_input;
+mod kept_state;
 mod redaction;
 mod routing;
 mod world;

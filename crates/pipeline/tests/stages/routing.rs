@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage};
 use record::{Author, EpochMs, Interaction, Kind, Role};
 use rules::{
-    Communities, CommunitySpec, Conditions, LiveCommunities, QueueSpec, Routing, RuleSpec, Sla, SlaClock, Takes,
+    Communities, CommunitySpec, Conditions, Live, LiveCommunities, QueueSpec, Routing, RuleSpec, Sla, SlaClock, Takes,
 };
 use serde_json::{Value, json};
 use wire::{Framing, RawFormat, SchemaName};
@@ -18,6 +18,7 @@ const COMPLAINT: &str = "Kecewa banget, sudah seminggu paket belum sampai dan CS
 struct Bench {
     stage: ClassifyStage,
     live: LiveCommunities,
+    rules: Live<Routing>,
     offset: i64,
 }
 
@@ -29,15 +30,15 @@ struct Became {
 
 impl Bench {
     fn new(routing: Routing, communities: Communities) -> Bench {
-        let live = LiveCommunities::new(communities);
+        let (live, rules) = (LiveCommunities::new(communities), Live::new(routing));
         let settings = ClassifySettings {
-            routing,
+            routing: rules.clone(),
             communities: live.clone(),
             ..classify_settings(RawFormat::Avro, Framing::SingleObject, KeyFormat::None, None)
         };
         let mut stage = ClassifyStage::new(settings);
         stage.step(Input::Assigned(&[(FROM, 0)]), &mut Outputs::default()).unwrap();
-        Bench { stage, live, offset: 0 }
+        Bench { stage, live, rules, offset: 0 }
     }
 
     fn give(&mut self, interaction: &Interaction<'_>, now: EpochMs) -> Became {
@@ -147,6 +148,17 @@ fn who_the_registry_names_is_the_brand_from_the_next_turn_of_the_clock_on() {
     // Elsewhere the same account is who the record says.
     let elsewhere = bench.give(&post("4", "elsewhere", NOW, COMPLAINT), NOW + 2_000);
     assert_eq!(elsewhere.classified["author_role"], "member");
+}
+
+#[test]
+fn rules_that_are_replaced_send_what_comes_from_the_next_turn_of_the_clock_on() {
+    let mut bench = Bench::new(routing(), communities(&[]));
+    let before = bench.give(&post("1", "warga-depok", NOW, COMPLAINT), NOW).item.unwrap();
+    let without = Routing::new(routing().queues().iter().map(|queue| queue.spec.clone()).collect()).unwrap();
+    bench.rules.replace(without);
+    let after = bench.give(&post("2", "warga-depok", NOW, COMPLAINT), NOW).item.unwrap();
+    assert_eq!((&before.1["queue"], &after.1["queue"]), (&json!("depok"), &json!("complaint")));
+    assert_ne!(before.0, after.0, "another queue is another output");
 }
 
 /// Somebody's reach: all that a record says of it.

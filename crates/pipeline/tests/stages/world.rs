@@ -10,7 +10,7 @@ use pipeline::{
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 use record::{Action, Author, Correction, EpochMs, Interaction, Kind, Ledger, Role, partition_for_key};
 use rules::alerts::AlertRules;
-use rules::{LiveCommunities, QueueSpec, Routing, Sla, SlaClock};
+use rules::{Live, LiveCommunities, QueueSpec, Routing, Sla, SlaClock};
 use serde_json::Value;
 use window::WindowSet;
 use wire::{
@@ -76,7 +76,7 @@ pub(crate) fn classify_settings(
         },
         classifier: Classifier::embedded(),
         cascade,
-        routing: Routing::standard(),
+        routing: Live::new(Routing::standard()),
         communities: LiveCommunities::default(),
         pseudonym: Pseudonym::new(b"a secret for the tests", 1).unwrap(),
         key_format,
@@ -87,7 +87,7 @@ pub(crate) fn classify_settings(
     }
 }
 
-pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunityStage {
+pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, state_version: Option<u8>) -> CommunityStage {
     CommunityStage::new(CommunitySettings {
         classified_topic: "classified".into(),
         decoder: ClassifiedDecoder::new(Framing::SingleObject),
@@ -101,9 +101,9 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunitySt
             alert: Encoder::single_object(SchemaName::Alert),
         },
         windows,
-        routing: routing(),
+        routing: Live::new(routing()),
         communities: LiveCommunities::default(),
-        alert_rules: alert_rules(),
+        alert_rules: Live::new(alert_rules()),
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max,
@@ -118,6 +118,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize) -> CommunitySt
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: RAW_BYTES_MAX,
         changelog: true,
+        state_version,
     })
 }
 
@@ -295,6 +296,7 @@ pub(crate) struct CommunitySide {
     pub(crate) stage: CommunityStage,
     windows: WindowSet,
     ids_max: usize,
+    pub(crate) state_version: Option<u8>,
     partitions: i32,
     /// The raw topics and their partitions.
     sources: Vec<(String, i32)>,
@@ -309,12 +311,22 @@ pub(crate) struct CommunitySide {
 
 impl CommunitySide {
     pub(crate) fn new(windows: WindowSet, ids_max: usize, partitions: i32) -> CommunitySide {
+        CommunitySide::with_state_version(windows, ids_max, partitions, None)
+    }
+
+    pub(crate) fn with_state_version(
+        windows: WindowSet,
+        ids_max: usize,
+        partitions: i32,
+        state_version: Option<u8>,
+    ) -> CommunitySide {
         let inputs = 0..CommunityStage::INPUTS;
         let places = inputs.flat_map(|input| (0..partitions).map(move |partition| InputPartition { input, partition }));
         let mut side = CommunitySide {
-            stage: community_stage(windows.clone(), ids_max),
+            stage: community_stage(windows.clone(), ids_max, state_version),
             windows,
             ids_max,
+            state_version,
             partitions,
             sources: vec![("posts".to_owned(), 2), ("comments".to_owned(), 2)],
             log: places.clone().map(|at| (at, Vec::new())).collect(),
@@ -421,8 +433,18 @@ impl CommunitySide {
     /// Loses everything that is not committed, and comes up again from the changelog.
     pub(crate) fn crash(&mut self) {
         self.uncommitted.clear();
-        self.stage = community_stage(self.windows.clone(), self.ids_max);
+        self.stage = community_stage(self.windows.clone(), self.ids_max, self.state_version);
         self.assign();
+    }
+
+    /// Comes up from what another program committed.
+    pub(crate) fn resume(&mut self, changelog: &[(i32, Vec<u8>, Vec<u8>)], positions: &BTreeMap<InputPartition, i64>) {
+        for (partition, key, value) in changelog {
+            self.left.written += 1;
+            self.left.changelog.insert((*partition, key.clone()), (self.left.written, value.clone()));
+        }
+        self.committed.extend(positions);
+        self.crash();
     }
 
     /// The committed positions go back to the beginning; the state stays.

@@ -6,7 +6,7 @@ mod spec;
 mod zone;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use jiff::tz::{Offset, TimeZone};
 use record::{Author, EpochMs, Interaction, Language, Role};
@@ -14,7 +14,7 @@ use record::{Author, EpochMs, Interaction, Language, Role};
 pub use self::brand::BrandAccounts;
 use self::calendar::Calendar;
 pub use self::spec::{CommunitySpec, Mistake, WEEKDAYS, limits as spec_limits};
-use crate::Sla;
+use crate::{Live, Sla};
 
 /// A day on which nobody answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,38 +184,11 @@ impl Communities {
     }
 }
 
-/// The registry that is in use, shared by those who read it and the one who replaces it.
-///
-/// ```
-/// use rules::{Communities, LiveCommunities};
-/// let live = LiveCommunities::default();
-/// let stage = live.clone();
-/// live.replace(Communities::standard());
-/// assert!(stage.current().is_empty());
-/// ```
-#[derive(Debug, Clone)]
-pub struct LiveCommunities(Arc<RwLock<Arc<Communities>>>);
-
-impl LiveCommunities {
-    /// One that begins with this registry.
-    pub fn new(communities: Communities) -> LiveCommunities {
-        LiveCommunities(Arc::new(RwLock::new(Arc::new(communities))))
-    }
-
-    /// The registry as it is now; to be kept for a while, not asked for per record.
-    pub fn current(&self) -> Arc<Communities> {
-        // What the lock guards is whole at any time, also after a panic.
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Puts another registry in its place.
-    pub fn replace(&self, communities: Communities) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(communities);
-    }
-}
+/// The registry that is in use.
+pub type LiveCommunities = Live<Communities>;
 
 impl Default for LiveCommunities {
     fn default() -> LiveCommunities {
-        LiveCommunities::new(Communities::standard())
+        Live::new(Communities::standard())
     }
 }

@@ -14,7 +14,6 @@ use kafka_io::embedded::EmbeddedBroker;
 use kafka_io::feed::Feed;
 use kafka_io::{Clock, Connection, Shutdown, SystemClock};
 use record::{EpochMs, Kind, Outcome, Tier};
-use rules::LiveCommunities;
 use sim::{Crisis, World, WorldConfig};
 use wire::RawEncoder;
 
@@ -26,6 +25,7 @@ use super::times::duration_up_to;
 use crate::cli::OK;
 use crate::config::{Config, Secret};
 use crate::console::{Snapshot, View};
+use crate::reload::LiveRules;
 use crate::roles::{ClassifyReport, CommunityReport, Surroundings, run_classify, run_community};
 use crate::telemetry::{Health, Metrics, start_logging};
 
@@ -95,7 +95,7 @@ pub(crate) fn run(args: DemoArgs, config: Config) -> Result<u8> {
         health: Health::new(Duration::from_secs(60)),
         metrics: Metrics::new(),
         shutdown: shutdown.clone(),
-        communities: LiveCommunities::new(config.communities.clone()),
+        rules: LiveRules::new(&config),
         embedded: true,
     };
     let classified = Arc::new(Mutex::new(ClassifyReport::default()));

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use kafka_io::{Clock, Shutdown, SystemClock};
-use rules::LiveCommunities;
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::report::{blind_json, time};
 use crate::cli::{OK, say};
 use crate::config::Config;
+use crate::reload::LiveRules;
 use crate::roles::Surroundings;
 use crate::roles::notify::observer::start_observer;
 use crate::roles::notify::standing::Standing;
@@ -29,7 +29,7 @@ pub(super) fn follow(config: Config, as_json: bool) -> Result<u8> {
     let shutdown = Shutdown::default();
     let surroundings = Surroundings {
         connection: config.kafka.connection.clone(),
-        communities: LiveCommunities::new(config.communities.clone()),
+        rules: LiveRules::new(&config),
         health: Health::new(Duration::from_millis(config.alive_ms)),
         config: Arc::new(config),
         clock: Arc::new(SystemClock),

@@ -215,7 +215,7 @@ mod tests {
         let config = Config::load(None, short.map(|(key, value)| (key.to_owned(), value.to_owned()))).unwrap();
         Surroundings {
             connection: config.kafka.connection.clone(),
-            communities: rules::LiveCommunities::default(),
+            rules: crate::reload::LiveRules::new(&config),
             config: Arc::new(config),
             clock: Arc::new(SystemClock),
             health: Health::new(Duration::from_secs(30)),

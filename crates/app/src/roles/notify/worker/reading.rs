@@ -291,7 +291,7 @@ pub(super) mod tests {
         shutdown.request();
         let surroundings = Surroundings {
             connection: config.kafka.connection.clone(),
-            communities: rules::LiveCommunities::default(),
+            rules: crate::reload::LiveRules::new(&config),
             config: Arc::new(config),
             clock: Arc::new(SystemClock),
             health: Health::new(Duration::from_secs(30)),

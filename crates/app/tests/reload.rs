@@ -1,4 +1,4 @@
-//! A running service takes in a new community registry: on a change of the file, and on SIGHUP. It needs no Kafka: a service that
+//! A running service takes in a new community registry and other rules: on a change of the file, and on SIGHUP. It needs no Kafka: a service that
 //! waits for its brokers reads its registry all the same.
 #![allow(clippy::unwrap_used)]
 
@@ -124,4 +124,31 @@ fn a_running_service_reads_its_registry_anew() {
     assert!(sent.success());
     becomes(&address, RELOADS, before + 1);
     assert_eq!(metric(&address, FAILED), Some(1));
+}
+
+#[test]
+fn a_running_service_reads_its_rules_anew() {
+    const FAILED: &str = "sinyal_rules_reload_failed_total";
+    const RELOADS: &str = "sinyal_rules_reloads_total";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("communities.toml"), "[[communities]]\nid = \"a\"\n").unwrap();
+    let (_running, log) = start(folder.path());
+    let address = said(&log, "http is served")["bound"].as_str().unwrap().to_owned();
+    becomes(&address, RELOADS, 0);
+    let file = folder.path().join("sinyal.toml");
+    let started = std::fs::read_to_string(&file).unwrap();
+    let with = |more: &str| std::fs::write(&file, format!("{started}{more}")).unwrap();
+
+    with("alerts.overdue.count = 7\ncommunity.ids_max = 5000\n");
+    let said_anew = said(&log, "the rules were read anew");
+    assert_eq!(said_anew["keys"], "alerts.overdue.count");
+    assert_eq!(said(&log, "keys that are others in the file than in use")["keys"], "community.ids_max");
+    becomes(&address, RELOADS, 1);
+
+    // One mistake, wherever it is, and nothing of the file is taken.
+    with("alerts.overdue.count = 8\nraw.format = \"xml\"\n");
+    assert!(said(&log, "in the configuration")["mistake"].to_string().contains("raw.format is"));
+    assert_eq!(said(&log, "the rules were not read anew")["mistakes"], 1);
+    becomes(&address, FAILED, 1);
+    assert_eq!(metric(&address, RELOADS), Some(1));
 }

@@ -1,0 +1,332 @@
+//! One person under two pseudonyms: what links those of the previous secret to those of the new one while the secret is rotated.
+//!
+//! A record that carries both says that they are one person's. From then on one of the two stands for that person in everything that
+//! is known here, whichever a record comes with: at first the one that was there before, so that nothing moves. At the next sweep the
+//! newer one takes its place, in all at once (`Partition::turn_aliases`), and the older one stays as a link to it for one horizon
+//! (the longest window and its lateness), for records that still come with it alone. Then nothing is left of it.
+//!
+//! Links are good for the whole partition: pseudonyms do not depend on the community.
+
+use std::collections::HashMap;
+
+use record::{ClassifiedInteraction, EpochMs};
+use serde::{Deserialize, Serialize};
+use window::MemberKey;
+
+use super::Shared;
+use super::identity::Entry;
+use super::partition::{Partition, member_of};
+use super::state_version::WITH_ALIASES;
+
+/// Links from one to the next that are followed at most: each is to another secret's.
+const HOPS_MAX: usize = 16;
+/// A link's time is not written anew for less than this, in milliseconds of event time.
+const USED_STEP_MS: i64 = 3_600_000;
+
+/// A pseudonym that another stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Alias {
+    /// The one that stands for it.
+    pub(super) to: MemberKey,
+    /// When it was used last, to the hour of event time.
+    pub(super) used_at: EpochMs,
+    /// By the last word it is the newer one: it is to stand for the other.
+    pub(super) is_newer: bool,
+}
+
+/// The links of a partition.
+#[derive(Debug, Default)]
+pub(super) struct Aliases {
+    by_key: HashMap<MemberKey, Alias, ahash::RandomState>,
+    /// Those of which the changelog does not know.
+    changed: Vec<MemberKey>,
+    /// Those that are to stand for others.
+    newer: usize,
+    /// Links that there was no room for.
+    pub(super) refused: u64,
+}
+
+impl Aliases {
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// What stands for a pseudonym; itself, if nothing else does.
+    pub(super) fn resolve(&self, key: MemberKey) -> MemberKey {
+        let mut found = key;
+        for _ in 0..HOPS_MAX {
+            match self.by_key.get(&found) {
+                Some(alias) => found = alias.to,
+                None => break,
+            }
+        }
+        found
+    }
+
+    /// The same of somebody of whom a record came at `at`.
+    fn meet(&mut self, key: MemberKey, at: EpochMs) -> MemberKey {
+        self.touch(key, at);
+        self.resolve(key)
+    }
+
+    /// Both are one person's, and `newer` is by the newer secret: gives what stands for them.
+    fn link(&mut self, newer: MemberKey, previous: MemberKey, at: EpochMs, most: usize) -> MemberKey {
+        let (of_newer, of_previous) = (self.resolve(newer), self.resolve(previous));
+        if of_newer != of_previous {
+            if self.by_key.len() >= most {
+                self.refused += 1;
+                return of_newer;
+            }
+            self.set(of_newer, Some(Alias { to: of_previous, used_at: at, is_newer: false }));
+        }
+        self.touch(newer, at);
+        self.touch(previous, at);
+        if let Some(&alias) = self.by_key.get(&newer)
+            && !alias.is_newer
+        {
+            self.set(newer, Some(Alias { is_newer: true, ..alias }));
+        }
+        of_previous
+    }
+
+    fn touch(&mut self, key: MemberKey, at: EpochMs) {
+        if let Some(&alias) = self.by_key.get(&key)
+            && at.saturating_sub(alias.used_at) >= USED_STEP_MS
+        {
+            self.set(key, Some(Alias { used_at: at, ..alias }));
+        }
+    }
+
+    fn set(&mut self, key: MemberKey, alias: Option<Alias>) {
+        self.place(key, alias);
+        self.changed.push(key);
+    }
+
+    fn place(&mut self, key: MemberKey, alias: Option<Alias>) {
+        let before = match alias {
+            Some(alias) => self.by_key.insert(key, alias),
+            None => self.by_key.remove(&key),
+        };
+        self.newer -= usize::from(before.is_some_and(|before| before.is_newer));
+        self.newer += usize::from(alias.is_some_and(|alias| alias.is_newer));
+    }
+
+    /// Takes in what the changelog says.
+    pub(super) fn restore(&mut self, key: MemberKey, alias: Option<Alias>) {
+        self.place(key, alias);
+    }
+
+    /// Shows those that changed, some of them twice.
+    pub(super) fn take_changed(&mut self, mut see: impl FnMut(MemberKey, Option<&Alias>)) {
+        for key in self.changed.drain(..) {
+            see(key, self.by_key.get(&key));
+        }
+    }
+
+    /// Has the newer pseudonyms stand for the others. Gives what is called otherwise from now on: each name that something may be known
+    /// under, and the new one.
+    fn turn(&mut self) -> HashMap<MemberKey, MemberKey, ahash::RandomState> {
+        // Of several for one person, the last that was used; so it does not depend on the order in the table.
+        let mut chosen: HashMap<MemberKey, (EpochMs, MemberKey), ahash::RandomState> = HashMap::default();
+        for (&key, alias) in self.by_key.iter().filter(|(_, alias)| alias.is_newer) {
+            let candidate = (alias.used_at, key);
+            let best = chosen.entry(self.resolve(key)).or_insert(candidate);
+            *best = (*best).max(candidate);
+        }
+        let mut renamed = HashMap::default();
+        let linked: Vec<(MemberKey, Alias, MemberKey)> =
+            self.by_key.iter().map(|(&key, &alias)| (key, alias, self.resolve(key))).collect();
+        for (key, alias, stands) in linked {
+            let Some(&(used_at, newest)) = chosen.get(&stands) else { continue };
+            if renamed.insert(stands, newest).is_none() {
+                self.set(stands, Some(Alias { to: newest, used_at, is_newer: false }));
+            }
+            if key == newest {
+                self.set(key, None);
+            } else {
+                renamed.insert(key, newest);
+                self.set(key, Some(Alias { to: newest, is_newer: false, ..alias }));
+            }
+        }
+        renamed
+    }
+
+    /// Lets go of links that were not used since a time. What is still to be turned stays.
+    fn expire(&mut self, before: EpochMs) {
+        let over = |alias: &Alias| !alias.is_newer && alias.used_at < before;
+        let gone: Vec<MemberKey> =
+            self.by_key.iter().filter(|(_, alias)| over(alias)).map(|(&key, _)| key).collect();
+        gone.into_iter().for_each(|key| self.set(key, None));
+    }
+}
+
+impl Partition {
+    /// Who an interaction is from: what stands for them, whichever pseudonyms it comes with.
+    pub(super) fn author_of(&mut self, interaction: &ClassifiedInteraction<'_>, shared: &Shared) -> Option<MemberKey> {
+        let key = member_of(interaction.author_key.as_deref()?);
+        let Some(previous) = interaction.previous_author_key.as_deref().map(member_of) else {
+            if self.linked_since.is_some() {
+                // Somebody has not been told of the previous secret yet, or not any more.
+                self.linked_since = None;
+            }
+            if self.aliases.is_empty() {
+                return Some(key);
+            }
+            let at = self.time_of(interaction);
+            return Some(self.aliases.meet(key, at));
+        };
+        if self.version.to_write(shared.state_version) < WITH_ALIASES {
+            // No link could be kept: they go on under the name that everybody knows.
+            return Some(previous);
+        }
+        let at = self.time_of(interaction);
+        self.linked_since.get_or_insert(at);
+        Some(self.aliases.link(key, previous, at, shared.members_max))
+    }
+
+    fn time_of(&self, interaction: &ClassifiedInteraction<'_>) -> EpochMs {
+        self.watermark.value().map_or(interaction.created_at, |watermark| watermark.max(interaction.created_at))
+    }
+
+    /// An author as it is in an entry that is known, if the other is the same person.
+    pub(super) fn as_known(&self, author: Option<MemberKey>, known: Option<MemberKey>) -> Option<MemberKey> {
+        let is_same = || known.map(|known| self.aliases.resolve(known)) == author;
+        if !self.aliases.is_empty() && author != known && is_same() { known } else { author }
+    }
+
+    /// Has the newer pseudonyms stand for those before, in all that is known, and lets go of links that are of no use any more.
+    pub(super) fn turn_aliases(&mut self, watermark: EpochMs, shared: &Shared) {
+        if self.aliases.is_empty() {
+            return;
+        }
+        // Who is in a sketch is in it under the name of that time, and cannot be called otherwise.
+        let is_sketched = self.communities.iter().flatten().any(|community| community.windows.has_sketches());
+        if self.aliases.newer > 0 && !is_sketched {
+            let renamed = self.aliases.turn();
+            self.rename(&renamed, shared);
+        }
+        self.aliases.expire(watermark.saturating_sub(shared.windows.horizon_ms()));
+    }
+
+    fn rename(&mut self, renamed: &HashMap<MemberKey, MemberKey, ahash::RandomState>, shared: &Shared) {
+        for number in 0..self.communities.len() {
+            if let Some(community) = self.communities[number].as_mut()
+                && community.windows.rename_members(|member| renamed.get(&member).copied())
+            {
+                self.touch(number as u32, shared);
+            }
+        }
+        let entries = self.index.iter().filter_map(|(slot, known)| {
+            let author = renamed.get(&known.entry.author?)?;
+            Some((slot, Entry { author: Some(*author), ..known.entry }))
+        });
+        let entries: Vec<_> = entries.collect();
+        for (slot, entry) in entries {
+            let old = self.index.slot(slot).entry;
+            self.set_entry(slot, entry);
+            self.rename_in_items(slot, &old);
+        }
+    }
+
+    /// How long the previous secret is needed, in milliseconds of event time: 0 when it is not any more, `None` where none is seen.
+    pub(super) fn previous_needed_ms(&self, shared: &Shared) -> Option<i64> {
+        previous_needed_ms(self.linked_since, self.watermark.value(), shared.windows.horizon_ms())
+    }
+}
+
+/// How long the previous secret is needed: everybody who is in a window must have come with both pseudonyms once.
+pub(super) fn previous_needed_ms(
+    linked_since: Option<EpochMs>,
+    watermark: Option<EpochMs>,
+    horizon_ms: i64,
+) -> Option<i64> {
+    let since = linked_since?;
+    let passed = watermark.map_or(0, |watermark| watermark.saturating_sub(since).max(0));
+    Some((horizon_ms - passed).max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn key(number: u8) -> MemberKey {
+        MemberKey([number; 16])
+    }
+
+    #[test]
+    fn what_was_there_before_stands_for_both_until_it_turns() {
+        let mut aliases = Aliases::default();
+        assert_eq!(aliases.link(key(2), key(1), 10, 100), key(1));
+        assert_eq!((aliases.meet(key(2), 11), aliases.meet(key(1), 11), aliases.meet(key(3), 11)), (key(1), key(1), key(3)));
+        let renamed = aliases.turn();
+        assert_eq!(renamed.into_iter().collect::<Vec<_>>(), [(key(1), key(2))]);
+        assert_eq!((aliases.resolve(key(1)), aliases.resolve(key(2)), aliases.newer), (key(2), key(2), 0));
+        // Said again, it stays as it is.
+        assert_eq!(aliases.link(key(2), key(1), 12, 100), key(2));
+        assert_eq!((aliases.len(), aliases.newer), (1, 0));
+    }
+
+    #[test]
+    fn a_rotation_that_is_taken_back_turns_again() {
+        let mut aliases = Aliases::default();
+        aliases.link(key(2), key(1), 10, 100);
+        aliases.turn();
+        assert_eq!(aliases.link(key(1), key(2), 20, 100), key(2));
+        assert_eq!(aliases.turn().get(&key(2)), Some(&key(1)));
+        assert_eq!((aliases.resolve(key(1)), aliases.resolve(key(2)), aliases.len()), (key(1), key(1), 1));
+    }
+
+    #[test]
+    fn one_rotation_after_the_other_leaves_the_last() {
+        let mut aliases = Aliases::default();
+        aliases.link(key(2), key(1), 10, 100);
+        aliases.link(key(3), key(2), 20, 100);
+        assert_eq!(aliases.resolve(key(3)), key(1));
+        let renamed = aliases.turn();
+        assert_eq!((renamed.get(&key(1)), renamed.get(&key(2)), renamed.get(&key(3))), (Some(&key(3)), Some(&key(3)), None));
+        assert!([1, 2, 3].into_iter().all(|number| aliases.resolve(key(number)) == key(3)));
+        // Two that were apart, each with one of its own.
+        aliases.link(key(8), key(7), 30, 100);
+        aliases.turn();
+        aliases.link(key(8), key(3), 40, 100);
+        assert!([1, 2, 3, 7, 8].into_iter().all(|number| aliases.resolve(key(number)) == key(3)));
+        aliases.turn();
+        assert!([1, 2, 3, 7, 8].into_iter().all(|number| aliases.resolve(key(number)) == key(8)));
+    }
+
+    #[test]
+    fn links_are_let_go_when_they_are_of_no_use_and_bounded() {
+        let mut aliases = Aliases::default();
+        aliases.link(key(2), key(1), 0, 1);
+        assert_eq!(aliases.link(key(4), key(3), 0, 1), key(4));
+        assert_eq!((aliases.len(), aliases.refused), (1, 1));
+        aliases.expire(100);
+        assert_eq!(aliases.len(), 1, "it has not turned");
+        aliases.turn();
+        aliases.meet(key(1), USED_STEP_MS);
+        aliases.expire(100);
+        assert_eq!(aliases.len(), 1, "it is used");
+        aliases.expire(USED_STEP_MS + 1);
+        assert!(aliases.is_empty());
+        let mut told = Vec::new();
+        aliases.take_changed(|key, alias| told.push((key, alias.is_some())));
+        assert!(told.contains(&(key(1), false)) && told.iter().all(|(_, there)| !there), "{told:?}");
+        assert!(!aliases.is_changed());
+    }
+
+    #[test]
+    fn the_previous_secret_is_needed_for_one_horizon() {
+        assert_eq!(previous_needed_ms(None, Some(9), 10), None);
+        assert_eq!(previous_needed_ms(Some(5), None, 10), Some(10));
+        assert_eq!(previous_needed_ms(Some(5), Some(9), 10), Some(6));
+        assert_eq!(previous_needed_ms(Some(5), Some(99), 10), Some(0));
+    }
+}
