@@ -24,6 +24,20 @@ const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVe
 pub struct Kafka {
     folder: TempDir,
     nodes: Vec<Node>,
+    more: More,
+}
+
+/// What a node has beside its plain listener.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct More {
+    /// Listeners: name, port and security protocol.
+    pub(crate) listeners: Vec<(&'static str, u16, &'static str)>,
+    /// Further lines of its settings.
+    pub(crate) settings: String,
+    /// Further arguments of the formatting of its storage, such as users.
+    pub(crate) format: Vec<String>,
+    /// Further options of its Java.
+    pub(crate) java: Vec<String>,
 }
 
 /// One broker, which is a controller too.
@@ -47,6 +61,10 @@ impl Kafka {
     /// # Errors
     /// What is missing on this machine, or why they did not come up.
     pub fn start_cluster(nodes: usize) -> Result<Kafka> {
+        Kafka::start_with(nodes, More::default())
+    }
+
+    pub(crate) fn start_with(nodes: usize, more: More) -> Result<Kafka> {
         let jars = fetch()?;
         let folder = tempfile::Builder::new().prefix("sinyal-kafka").tempdir()?;
         let ports = (0..nodes).map(|_| Ok((free_port()?, free_port()?))).collect::<Result<Vec<_>>>()?;
@@ -58,25 +76,33 @@ impl Kafka {
         let (replicas, in_sync) = if nodes >= 3 { (3, 2) } else { (1, 1) };
         let id = run(java(&jars).args(["kafka.tools.StorageTool", "random-uuid"]))?;
         let id = id.lines().last().unwrap_or_default().trim().to_owned();
-        let mut kafka = Kafka { folder, nodes: Vec::new() };
+        let (mut listeners, mut protocols) = (String::new(), String::new());
+        for (name, port, protocol) in &more.listeners {
+            listeners += &format!(",{name}://127.0.0.1:{port}");
+            protocols += &format!(",{name}:{protocol}");
+        }
+        let mut kafka = Kafka { folder, nodes: Vec::new(), more };
         for (at, (port, controller)) in ports.into_iter().enumerate() {
             let settings = format!(
                 "process.roles=broker,controller\nnode.id={}\ncontroller.quorum.voters={}\n\
-                 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-                 advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
+                 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}\n\
+                 advertised.listeners=PLAINTEXT://127.0.0.1:{port}{listeners}\n\
+                 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}\ncontroller.listener.names=CONTROLLER\n\
                  log.dirs={}\noffsets.topic.replication.factor={replicas}\noffsets.topic.num.partitions=8\n\
                  min.insync.replicas={in_sync}\ntransaction.state.log.replication.factor={replicas}\n\
                  transaction.state.log.min.isr={in_sync}\ntransaction.state.log.num.partitions=4\n\
                  share.coordinator.state.topic.replication.factor={replicas}\n\
                  share.coordinator.state.topic.min.isr={in_sync}\ngroup.initial.rebalance.delay.ms=0\n\
-                 auto.create.topics.enable=false\n",
+                 auto.create.topics.enable=false\n{}",
                 at + 1,
                 voters.join(","),
-                kafka.folder.path().join(format!("data-{at}")).display()
+                kafka.folder.path().join(format!("data-{at}")).display(),
+                kafka.more.settings
             );
             std::fs::write(kafka.settings(at), settings)?;
             let mut format = java(&jars);
-            run(format.args(["kafka.tools.StorageTool", "format", "-t", &id, "-c"]).arg(kafka.settings(at)))?;
+            format.args(["kafka.tools.StorageTool", "format", "-t", &id, "-c"]).arg(kafka.settings(at));
+            run(format.args(&kafka.more.format))?;
             kafka.nodes.push(Node { port, server: None });
         }
         // All at once: a single one of several has no majority to begin with.
@@ -95,6 +121,11 @@ impl Kafka {
     /// How many nodes there are.
     pub fn nodes(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// What a node has logged.
+    pub fn log(&self, node: usize) -> String {
+        std::fs::read_to_string(self.folder.path().join(format!("kafka-{node}.log"))).unwrap_or_default()
     }
 
     fn settings(&self, node: usize) -> PathBuf {
@@ -208,7 +239,8 @@ impl Kafka {
         let jars = fetch()?;
         let log = self.folder.path().join(format!("kafka-{node}.log"));
         let log = std::fs::File::options().create(true).append(true).open(log)?;
-        let mut command = java(&jars);
+        let mut command = Command::new("java");
+        command.args(&self.more.java).args(JAVA).arg(classes(&jars));
         command.arg("kafka.Kafka").arg(self.settings(node));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.nodes[node].server = Some(Server::start(command)?);
@@ -227,14 +259,21 @@ impl Kafka {
     }
 }
 
-fn java(jars: &std::path::Path) -> Command {
+/// Options of every Java.
+const JAVA: [&str; 4] = ["-Xmx400m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"];
+
+fn classes(jars: &std::path::Path) -> String {
+    format!("{}/*", jars.display())
+}
+
+/// Java with Kafka's classes, which the class to run and its arguments follow.
+pub(crate) fn java(jars: &std::path::Path) -> Command {
     let mut command = Command::new("java");
-    command.args(["-Xmx400m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"]);
-    command.arg(format!("{}/*", jars.display()));
+    command.args(JAVA).arg(classes(jars));
     command
 }
 
-fn fetch() -> Result<PathBuf> {
+pub(crate) fn fetch() -> Result<PathBuf> {
     let _one = FETCH.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     need("java", "default-jre-headless")?;
     let jars = cache()?.join("kafka-4.3.1-tools");

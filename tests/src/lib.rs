@@ -4,26 +4,38 @@
 //! What is fetched once is kept in `.cache` of the workspace, or in `SINYAL_TEST_CACHE`.
 #![allow(clippy::print_stderr)] // A test that waits or skips must say so.
 
+mod acls;
 mod alertmanager;
+mod authority;
 pub mod chaos;
 pub mod checks;
+mod collector;
 pub mod desk;
 mod kafka;
 pub mod older;
 mod postgres;
+mod proxy;
 mod reader;
 mod receiver;
 mod registry;
+mod secured;
 mod sinyal;
+mod tokens;
 
+pub use acls::{Acl, Acls};
 pub use alertmanager::Alertmanager;
+pub use authority::Authority;
+pub use collector::{Collector, Span};
 pub use kafka::Kafka;
 pub use oracle::Oracle;
 pub use postgres::{Postgres, Session};
+pub use proxy::{Guard, Proxy};
 pub use reader::Reader;
 pub use receiver::{Answer, Delivery, Receiver};
 pub use registry::Registry;
+pub use secured::{Listener, Secured};
 pub use sinyal::{Build, Ran, Sinyal, Usage};
+pub use tokens::Tokens;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};

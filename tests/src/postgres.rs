@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{Server, free_port, need, run, wait_for};
 
-/// Where Debian keeps the programs of each version; of them only `psql` is in the path.
+/// Where Debian keeps the programs of each version; the server's are not in the path.
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// Nobody: the server does not run as root.
 const NOBODY: u32 = 65_534;
@@ -35,7 +35,6 @@ impl Postgres {
     /// # Errors
     /// What is missing on this machine, or why it did not come up.
     pub fn start(tls: bool) -> Result<Postgres> {
-        need("psql", "postgresql")?;
         let folder = tempfile::Builder::new().prefix("sinyal-postgres").tempdir()?;
         let mut postgres = Postgres { port: free_port()?, programs: programs()?, folder, server: None };
         if is_root() {
@@ -88,7 +87,8 @@ impl Postgres {
     /// If it fails.
     pub fn query(&self, sql: &str) -> Result<Vec<Value>> {
         let said = self.psql(OWNER, &format!("SELECT row_to_json(r) FROM ({sql}) AS r"))?;
-        said.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        // A value that was JSON before may hold line breaks.
+        serde_json::Deserializer::from_str(&said).into_iter().map(|row| Ok(row?)).collect()
     }
 
     /// The one value of a query.
@@ -128,7 +128,8 @@ impl Postgres {
     }
 
     fn psql_in(&self, database: &str) -> Command {
-        let mut psql = Command::new("psql");
+        // Debian's own `psql` is a script around it.
+        let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]);
         psql.args(["--dbname", database, "--port", &self.port.to_string(), "--host"]).arg(self.folder.path());
         psql.env("PGTZ", "UTC").stdin(Stdio::null());

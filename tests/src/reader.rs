@@ -39,6 +39,11 @@ impl Reader {
         Ok(Reader { python, bootstrap: bootstrap.to_owned() })
     }
 
+    /// Python with these packages.
+    pub(crate) fn python(&self) -> Command {
+        Command::new(&self.python)
+    }
+
     /// Every committed record of a topic. `schema` is the name of a file in `schemas/`; without one, values are bytes in
     /// hexadecimal.
     ///

@@ -37,6 +37,8 @@ pub struct Delivery {
     pub signature: String,
     /// The header `authorization`.
     pub authorization: String,
+    /// The header `traceparent`.
+    pub traceparent: String,
     /// The body.
     pub body: String,
     /// When.
@@ -147,6 +149,7 @@ impl Receiver {
                     timestamp: text("webhook-timestamp"),
                     signature: text("webhook-signature"),
                     authorization: text("authorization"),
+                    traceparent: text("traceparent"),
                     body: String::from_utf8_lossy(&body).into_owned(),
                     at: Instant::now(),
                     answer,

@@ -42,6 +42,11 @@ impl Registry {
         Ok(registry)
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The root of its Confluent API.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/apis/ccompat/v7", self.port)

@@ -225,7 +225,7 @@ impl Ran {
     /// # Errors
     /// If it serves nothing yet.
     pub fn metrics(&self) -> Result<String> {
-        Ok(ureq::get(format!("http://{}/metrics", self.bound()?)).call()?.body_mut().read_to_string()?)
+        Ok(ureq::get(format!("{}/metrics", self.address()?)).call()?.body_mut().read_to_string()?)
     }
 
     /// Whether it is ready, and what `/readyz` says of each role.
@@ -233,18 +233,21 @@ impl Ran {
     /// # Errors
     /// If it serves nothing yet.
     pub fn readiness(&self) -> Result<(bool, serde_json::Value)> {
-        let ask = ureq::get(format!("http://{}/readyz", self.bound()?));
+        let ask = ureq::get(format!("{}/readyz", self.address()?));
         let mut answer = ask.config().http_status_as_error(false).build().call()?;
         let ready = answer.status().is_success();
         Ok((ready, serde_json::from_str(&answer.body_mut().read_to_string()?)?))
     }
 
-    /// The address of its HTTP server. The port is any that is free: the log names it.
-    fn bound(&self) -> Result<String> {
+    /// The root of what it serves. The port is any that is free: the log names it.
+    ///
+    /// # Errors
+    /// If it serves nothing yet.
+    pub fn address(&self) -> Result<String> {
         let log = std::fs::read_to_string(&self.log)?;
         let line = log.lines().find(|line| line.contains("http is served")).context("nothing is served yet")?;
         let line: serde_json::Value = serde_json::from_str(line)?;
-        Ok(line["bound"].as_str().context("an address")?.to_owned())
+        Ok(format!("http://{}", line["bound"].as_str().context("an address")?))
     }
 
     /// What it has logged.

@@ -40,6 +40,12 @@ Exit codes:
   4  some of the input was refused, the rest was taken
   5  status: the pipeline is behind, or does not see";
 
+/// The version, with the commit and its day where a release was built (`cargo xtask release`).
+const VERSION: &str = match option_env!("SINYAL_BUILD") {
+    Some(build) => build,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Something outside is not as it should be: what, where, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -47,7 +53,7 @@ pub(crate) struct OutsideError(pub(crate) String);
 
 /// Social conversation into signals that an organisation can act on, on Apache Kafka.
 #[derive(Debug, Parser)]
-#[command(name = "sinyal", version, after_help = EXIT_CODES)]
+#[command(name = "sinyal", version = VERSION, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// The configuration file (TOML); `sinyal config default` shows every key.
     #[arg(long, global = true, env = "SINYAL_CONFIG", value_name = "FILE")]
@@ -88,6 +94,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   sinyal check --config sinyal.toml
+  sinyal check --role classify                  also whether this user may do all that the role needs
   sinyal check --bootstrap localhost:9092       the defaults, against these brokers")]
     Check(check::CheckArgs),
     /// How the pipeline stands: lag, event time, sources, dead letters, and what it does not see.
@@ -101,7 +108,10 @@ Examples:
     #[command(after_help = "\
 Examples:
   sinyal topics plan --config sinyal.toml       what is missing or differs; nothing is changed
-  sinyal topics apply --config sinyal.toml")]
+  sinyal topics apply --config sinyal.toml
+  sinyal topics plan --acls --config sinyal.toml                     what each role and command must be allowed
+  sinyal topics plan --acls --role classify --format kafka-acls      the commands that allow it
+  sinyal topics plan --acls --principal User:sinyal --format strimzi    one user for all, for Strimzi's operator")]
     Topics(topics::TopicsArgs),
     /// Make the registry's schemas fit.
     #[command(after_help = "\
@@ -276,7 +286,11 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
         }
         Command::Check(args) => check::run(args, &load()?),
         Command::Status(args) => status::run(&args, load()?),
-        Command::Topics(args) => topics::run(args, &load()?),
+        Command::Topics(args) => {
+            let generation = args.generation().map(str::to_owned);
+            let next = generation.map(|name| load_with(Some(("SINYAL__TOPICS__GENERATION", &name)))).transpose()?;
+            topics::run(args, &load()?, next.as_ref())
+        }
         Command::Schemas(args) => schemas::run(args, &load()?),
         Command::Sink(args) => sink::run(&args, &load()?),
         Command::Ingest(args) => ingest::run(args, &load()?),
@@ -344,13 +358,16 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if let Some(error) = cause.downcast_ref() {
         return match error {
-            AdminError::Unreachable { .. } | AdminError::Refused { .. } => Some(OUTSIDE),
+            AdminError::Unreachable { .. }
+            | AdminError::NotLetIn { .. }
+            | AdminError::Unauthorized(_)
+            | AdminError::Refused { .. } => Some(OUTSIDE),
             AdminError::Config(_) => Some(USAGE),
         };
     }
     if let Some(error) = cause.downcast_ref() {
         return match error {
-            ReadError::NoTopic(_) => Some(OUTSIDE),
+            ReadError::NoTopic(_) | ReadError::Unauthorized(_) | ReadError::NotLetIn { .. } => Some(OUTSIDE),
             ReadError::Failed { .. } => None,
         };
     }

@@ -8,6 +8,7 @@ mod commands;
 mod communities;
 mod config;
 mod console;
+mod outgoing;
 mod registry;
 mod reload;
 mod roles;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use record::stage::SchemaLookup;
 use serde_json::{Value, json};
-use ureq::Agent;
 
-use crate::config::{RegistrySettings, Secret};
+use crate::config::RegistrySettings;
+use crate::outgoing::{Outgoing, detail};
 
 /// Largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 1_048_576;
@@ -20,6 +20,12 @@ pub(crate) enum RegistryError {
     /// It refused the schema as incompatible.
     #[error("subject {subject}: the registry refuses the schema as incompatible: {detail}")]
     Incompatible { subject: String, detail: String },
+    /// It does not let us in.
+    #[error(
+        "registry {url} does not let us in (status {status}): what registry.username and registry.password_file, or \
+         registry.token_file, say is not right"
+    )]
+    NotLetIn { url: String, status: u16 },
     /// It refused.
     #[error("registry {url} refuses with status {status}: {detail}")]
     Refused { url: String, status: u16, detail: String },
@@ -29,9 +35,7 @@ pub(crate) enum RegistryError {
 #[derive(Debug)]
 pub(crate) struct Registry {
     url: String,
-    username: String,
-    password: Option<Secret>,
-    agent: Agent,
+    outgoing: Outgoing,
 }
 
 /// A status and what came with it.
@@ -42,17 +46,8 @@ struct Answer {
 
 impl Registry {
     pub(crate) fn new(settings: &RegistrySettings) -> Registry {
-        let agent = Agent::config_builder()
-            .timeout_global(Some(Duration::from_millis(settings.timeout_ms)))
-            .http_status_as_error(false)
-            .build()
-            .new_agent();
-        Registry {
-            url: settings.url.clone(),
-            username: settings.username.clone(),
-            password: settings.password.clone(),
-            agent,
-        }
+        let outgoing = Outgoing::new(&settings.access, Duration::from_millis(settings.timeout_ms));
+        Registry { url: settings.url.clone(), outgoing }
     }
 
     /// The schema of an id, as it was registered.
@@ -97,8 +92,8 @@ impl Registry {
     }
 
     fn get(&self, path: &str) -> Result<Answer, RegistryError> {
-        let mut request = self.agent.get(format!("{}{path}", self.url));
-        if let Some(authorization) = self.authorization() {
+        let mut request = self.outgoing.agent().get(format!("{}{path}", self.url));
+        if let Some(authorization) = self.outgoing.authorization() {
             request = request.header("Authorization", authorization);
         }
         self.answer(request.call())
@@ -106,27 +101,19 @@ impl Registry {
 
     fn post(&self, path: &str, schema: &str) -> Result<Answer, RegistryError> {
         let mut request = self
-            .agent
+            .outgoing
+            .agent()
             .post(format!("{}{path}", self.url))
             .header("Content-Type", "application/vnd.schemaregistry.v1+json");
-        if let Some(authorization) = self.authorization() {
+        if let Some(authorization) = self.outgoing.authorization() {
             request = request.header("Authorization", authorization);
         }
         self.answer(request.send(json!({ "schema": schema, "schemaType": "AVRO" }).to_string()))
     }
 
-    fn authorization(&self) -> Option<String> {
-        if self.username.is_empty() {
-            return None;
-        }
-        let mut pair = format!("{}:", self.username).into_bytes();
-        pair.extend_from_slice(self.password.as_ref().map_or(&[], Secret::bytes));
-        Some(format!("Basic {}", base64(&pair)))
-    }
-
     fn answer(&self, response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, RegistryError> {
         let unreachable = |detail: String| RegistryError::Unreachable { url: self.url.clone(), detail };
-        let mut response = response.map_err(|error| unreachable(error.to_string()))?;
+        let mut response = response.map_err(|error| unreachable(detail(&error)))?;
         let status = response.status().as_u16();
         let text = response
             .body_mut()
@@ -147,6 +134,9 @@ impl Registry {
     }
 
     fn refused(&self, answer: Answer) -> RegistryError {
+        if matches!(answer.status, 401 | 403) {
+            return RegistryError::NotLetIn { url: self.url.clone(), status: answer.status };
+        }
         RegistryError::Refused { url: self.url.clone(), status: answer.status, detail: message(&answer.body) }
     }
 }
@@ -160,36 +150,4 @@ fn encoded(subject: &str) -> String {
     let mut text = String::new();
     record::encode_part(subject, &mut text);
     text
-}
-
-/// Base64 as RFC 4648 has it, for the one header that needs it.
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0_u32, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
-        for digit in 0..4 {
-            if digit <= chunk.len() {
-                text.push(DIGITS[(group >> (18 - 6 * digit) & 63) as usize] as char);
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        let check = |text: &str, expected: &str| assert_eq!(base64(text.as_bytes()), expected);
-        check("", "");
-        check("f", "Zg==");
-        check("fo", "Zm8=");
-        check("foo", "Zm9v");
-        check("foobar", "Zm9vYmFy");
-    }
 }

@@ -9,9 +9,11 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::Connection;
-use crate::client::Context;
+use crate::acl::{Operation, Resource, missing};
+use crate::client::{Context, is_unauthorized, why_not_let_in};
 
 /// A topic as the brokers know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,17 @@ pub enum AdminError {
         /// The client's words.
         detail: String,
     },
+    /// Brokers do not let this client in, or it does not trust them.
+    #[error("the client is not let in by {bootstrap}: {detail}")]
+    NotLetIn {
+        /// Where.
+        bootstrap: String,
+        /// The client's words.
+        detail: String,
+    },
+    /// This user may not do that.
+    #[error("not authorised: {0}")]
+    Unauthorized(String),
     /// The properties are wrong.
     #[error("kafka client cannot be made: {0}")]
     Config(String),
@@ -74,8 +87,8 @@ pub enum AdminError {
 pub struct Admin {
     bootstrap: String,
     consumer: BaseConsumer<Context>,
-    client: AdminClient<DefaultClientContext>,
-    timeout: Duration,
+    pub(crate) client: AdminClient<DefaultClientContext>,
+    pub(crate) timeout: Duration,
 }
 
 impl std::fmt::Debug for Admin {
@@ -91,7 +104,7 @@ impl Admin {
     /// If the properties are wrong.
     pub fn new(connection: &Connection, timeout: Duration) -> Result<Admin, AdminError> {
         let config: ClientConfig = connection.config::<&str>(&[]);
-        let wrong = |error: rdkafka::error::KafkaError| AdminError::Config(error.to_string());
+        let wrong = |error: KafkaError| AdminError::Config(error.to_string());
         let consumer = config.create_with_context(Context::new("admin")).map_err(wrong)?;
         let client = config.create().map_err(wrong)?;
         Ok(Admin { bootstrap: connection.bootstrap.clone(), consumer, client, timeout })
@@ -104,7 +117,7 @@ impl Admin {
     pub fn topics(&self) -> Result<(Vec<TopicInfo>, usize), AdminError> {
         // One poll serves the queue of errors and logs, which would else grow with every attempt.
         let _ = self.consumer.poll(Duration::ZERO);
-        let metadata = self.consumer.fetch_metadata(None, self.timeout).map_err(|error| self.unreachable(error))?;
+        let metadata = self.consumer.fetch_metadata(None, self.timeout).map_err(|error| self.failed(&error))?;
         let topics = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__")).map(|topic| TopicInfo {
             name: topic.name().to_owned(),
             partitions: i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX),
@@ -122,7 +135,7 @@ impl Admin {
     /// If no broker answers.
     pub fn health(&self) -> Result<ClusterHealth, AdminError> {
         let _ = self.consumer.poll(Duration::ZERO);
-        let metadata = self.consumer.fetch_metadata(None, self.timeout).map_err(|error| self.unreachable(error))?;
+        let metadata = self.consumer.fetch_metadata(None, self.timeout).map_err(|error| self.failed(&error))?;
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         let short = partitions.filter(|partition| {
             partition.leader() < 0 || partition.isr().len() < partition.replicas().len() || partition.error().is_some()
@@ -135,7 +148,7 @@ impl Admin {
     /// # Errors
     /// If no broker answers.
     pub fn offsets(&self, topic: &str, partition: i32) -> Result<(i64, i64), AdminError> {
-        self.consumer.fetch_watermarks(topic, partition, self.timeout).map_err(|error| self.unreachable(error))
+        self.consumer.fetch_watermarks(topic, partition, self.timeout).map_err(|error| self.of_topic(&error, topic))
     }
 
     /// The configuration of a topic, where it differs from the broker's defaults or not.
@@ -154,11 +167,10 @@ impl Admin {
         let options = AdminOptions::new().request_timeout(Some(self.timeout));
         let specifier = ResourceSpecifier::Topic(topic);
         let resources =
-            wait(self.client.describe_configs([&specifier], &options)).map_err(|error| self.unreachable(error))?;
+            wait(self.client.describe_configs([&specifier], &options)).map_err(|error| self.failed(&error))?;
         let mut config = BTreeMap::new();
         for resource in resources {
-            let resource =
-                resource.map_err(|code| AdminError::Refused { topic: topic.to_owned(), detail: code.to_string() })?;
+            let resource = resource.map_err(|code| refused(topic, code, Operation::DescribeConfigs))?;
             for entry in resource.entries.into_iter().filter(|entry| wanted(&entry.source)) {
                 if let Some(value) = entry.value {
                     config.insert(entry.name, value);
@@ -178,7 +190,7 @@ impl Admin {
             new = new.set(name, value);
         }
         let options = self.options();
-        self.outcome(&topic.name, wait(self.client.create_topics([&new], &options)))
+        self.outcome(&topic.name, Operation::Create, wait(self.client.create_topics([&new], &options)))
     }
 
     /// Raises a topic's number of partitions.
@@ -188,7 +200,7 @@ impl Admin {
     pub fn add_partitions(&self, topic: &str, partitions: i32) -> Result<(), AdminError> {
         let new = NewPartitions::new(topic, usize::try_from(partitions).unwrap_or(0));
         let options = self.options();
-        self.outcome(topic, wait(self.client.create_partitions([&new], &options)))
+        self.outcome(topic, Operation::Alter, wait(self.client.create_partitions([&new], &options)))
     }
 
     /// Sets a part of a topic's configuration; what somebody else has set stays as it is.
@@ -205,9 +217,9 @@ impl Admin {
             alter = alter.set(name, value);
         }
         let options = self.options();
-        let results = wait(self.client.alter_configs([&alter], &options)).map_err(|error| self.unreachable(error))?;
+        let results = wait(self.client.alter_configs([&alter], &options)).map_err(|error| self.failed(&error))?;
         for result in results {
-            result.map_err(|(_, code)| AdminError::Refused { topic: topic.to_owned(), detail: code.to_string() })?;
+            result.map_err(|(_, code)| refused(topic, code, Operation::AlterConfigs))?;
         }
         Ok(())
     }
@@ -219,17 +231,49 @@ impl Admin {
     fn outcome(
         &self,
         topic: &str,
-        results: Result<Vec<rdkafka::admin::TopicResult>, rdkafka::error::KafkaError>,
+        operation: Operation,
+        results: Result<Vec<rdkafka::admin::TopicResult>, KafkaError>,
     ) -> Result<(), AdminError> {
-        for result in results.map_err(|error| self.unreachable(error))? {
-            result.map_err(|(_, code)| AdminError::Refused { topic: topic.to_owned(), detail: code.to_string() })?;
+        for result in results.map_err(|error| self.failed(&error))? {
+            result.map_err(|(_, code)| refused(topic, code, operation))?;
         }
         Ok(())
     }
 
-    fn unreachable(&self, error: rdkafka::error::KafkaError) -> AdminError {
-        AdminError::Unreachable { bootstrap: self.bootstrap.clone(), detail: error.to_string() }
+    /// What is wrong with a topic that [`Admin::topics`] does not name: brokers do not show what a user may not know of. Nothing if
+    /// it is not there, or the brokers do not tell.
+    pub fn hidden(&self, topic: &str, operation: Operation) -> Option<AdminError> {
+        let metadata = self.consumer.fetch_metadata(Some(topic), self.timeout).ok()?;
+        let error: RDKafkaErrorCode = metadata.topics().first()?.error()?.into();
+        let resource = Resource::Topic(topic.to_owned());
+        is_unauthorized(error).then(|| AdminError::Unauthorized(missing(operation, &resource)))
     }
+
+    fn of_topic(&self, error: &KafkaError, topic: &str) -> AdminError {
+        match error.rdkafka_error_code() {
+            Some(code) if is_unauthorized(code) => refused(topic, code, Operation::Describe),
+            _ => self.failed(error),
+        }
+    }
+
+    fn failed(&self, error: &KafkaError) -> AdminError {
+        match why_not_let_in(&self.consumer) {
+            Some(detail) => AdminError::NotLetIn { bootstrap: self.bootstrap.clone(), detail },
+            None => self.unreachable(self.consumer.context().explained(error)),
+        }
+    }
+
+    pub(crate) fn unreachable(&self, detail: String) -> AdminError {
+        AdminError::Unreachable { bootstrap: self.bootstrap.clone(), detail }
+    }
+}
+
+/// What a broker's refusal of an operation on a topic is.
+fn refused(topic: &str, code: RDKafkaErrorCode, operation: Operation) -> AdminError {
+    if is_unauthorized(code) {
+        return AdminError::Unauthorized(missing(operation, &Resource::Topic(topic.to_owned())));
+    }
+    AdminError::Refused { topic: topic.to_owned(), detail: code.to_string() }
 }
 
 /// Waits for an answer of the admin client, which librdkafka's own threads bring: no runtime is needed.

@@ -8,9 +8,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
 use record::EpochMs;
+
+use crate::acl::{Operation, Resource, missing};
+use crate::statistics::ClientStatistics;
 
 /// A wall clock. The demo has one of its own.
 pub trait Clock: Send + Sync {
@@ -94,13 +98,62 @@ pub(crate) struct Context {
     said: Mutex<HashMap<String, Instant>>,
     unreachable_at: Mutex<Option<Instant>>,
     pub(crate) unauthorized: Mutex<Option<String>>,
+    statistics: Mutex<Option<ClientStatistics>>,
+    /// Why brokers do not let this client in, or it does not trust them, in its own words.
+    not_let_in: Mutex<Option<String>>,
+    /// Why the last connection failed that did.
+    broken: Mutex<Option<String>>,
+    /// The group of a client that joins one.
+    group: Option<String>,
 }
 
 const SAY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl Context {
     pub(crate) fn new(role: &'static str) -> Context {
-        Context { role, said: Mutex::default(), unreachable_at: Mutex::default(), unauthorized: Mutex::default() }
+        Context {
+            role,
+            said: Mutex::default(),
+            unreachable_at: Mutex::default(),
+            unauthorized: Mutex::default(),
+            statistics: Mutex::default(),
+            not_let_in: Mutex::default(),
+            broken: Mutex::default(),
+            group: None,
+        }
+    }
+
+    /// What the client told of itself, if it has since this was asked last.
+    pub(crate) fn take_statistics(&self) -> Option<ClientStatistics> {
+        self.statistics.lock().ok()?.take()
+    }
+
+    /// The same of a client that joins a group.
+    pub(crate) fn of_group(self, group: &str) -> Context {
+        Context { group: Some(group.to_owned()), ..self }
+    }
+
+    /// What to say of a refusal: what is not allowed, where the client's words tell.
+    pub(crate) fn refusal(&self, code: RDKafkaErrorCode, reason: &str, topic: Option<&str>) -> String {
+        let what = match (code, topic, &self.group) {
+            (RDKafkaErrorCode::TopicAuthorizationFailed, Some(topic), _) => Resource::Topic(topic.to_owned()),
+            (RDKafkaErrorCode::GroupAuthorizationFailed, _, Some(group)) => Resource::Group(group.clone()),
+            _ => return reason.to_owned(),
+        };
+        missing(Operation::Read, &what)
+    }
+
+    /// Why brokers are not reached, as far as is known, beside what a call failed with.
+    pub(crate) fn explained(&self, error: &KafkaError) -> String {
+        match self.broken.lock().ok().and_then(|broken| broken.clone()) {
+            Some(broken) => format!("{error} ({broken})"),
+            None => error.to_string(),
+        }
+    }
+
+    /// Why this client is not let in, if it is not.
+    pub(crate) fn not_let_in(&self) -> Option<String> {
+        self.not_let_in.lock().ok()?.clone()
     }
 
     /// Takes over from a client that this one stands in for when no broker could be reached.
@@ -151,23 +204,47 @@ impl ClientContext for Context {
         }
     }
 
+    fn stats(&self, statistics: Statistics) {
+        if let Ok(mut last) = self.statistics.lock() {
+            *last = Some(ClientStatistics::of(&statistics));
+        }
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
+        let lacks_token = code.is_some_and(|code| lacks_token(code, reason));
         if code.is_some_and(is_unauthorized)
+            && !lacks_token
             && let Ok(mut unauthorized) = self.unauthorized.lock()
         {
-            *unauthorized = Some(reason.to_owned());
+            *unauthorized = Some(code.map_or_else(|| reason.to_owned(), |code| self.refusal(code, reason, None)));
+        }
+        if code.is_some_and(is_not_let_in)
+            && let Ok(mut not_let_in) = self.not_let_in.lock()
+        {
+            *not_let_in = Some(reason.to_owned());
+        }
+        if code == Some(RDKafkaErrorCode::BrokerTransportFailure)
+            && let Ok(mut broken) = self.broken.lock()
+        {
+            *broken = Some(reason.to_owned());
         }
         if code == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
         }
         // Every way in which a broker is not reached is one kind of trouble to a reader of the log.
-        let kind = if is_unreachable(code) { "unreachable".to_owned() } else { format!("{code:?}") };
-        if is_unreachable(code) {
+        let unreachable = is_unreachable(code) || lacks_token;
+        // Why a handshake fails is not to be lost among connections that were not made.
+        let kind = if unreachable && !code.is_some_and(is_not_let_in) {
+            "unreachable".to_owned()
+        } else {
+            format!("{code:?}")
+        };
+        if unreachable {
             self.note_outage();
         }
         if self.is_due(&kind) {
-            if kind == "unreachable" {
+            if unreachable {
                 tracing::warn!(role = self.role, reason, "no broker can be reached; trying again");
             } else {
                 tracing::warn!(role = self.role, reason, "kafka client reports an error");
@@ -185,6 +262,7 @@ pub(crate) fn is_unreachable(code: Option<RDKafkaErrorCode>) -> bool {
             RDKafkaErrorCode::AllBrokersDown
                 | RDKafkaErrorCode::BrokerTransportFailure
                 | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::SSL
                 | RDKafkaErrorCode::OperationTimedOut
                 | RDKafkaErrorCode::RequestTimedOut
                 | RDKafkaErrorCode::TimedOutQueue
@@ -202,4 +280,58 @@ pub(crate) fn is_unauthorized(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::SaslAuthenticationFailed
             | RDKafkaErrorCode::Authentication
     )
+}
+
+/// Whether brokers do not let a client in: it does not trust them, or they do not know it.
+fn is_not_let_in(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::SSL | RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed
+    )
+}
+
+/// Whether there is no token to show to brokers. Whoever gives them may be back in a moment: the client asks again every ten
+/// seconds, and nothing was refused yet.
+pub(crate) fn lacks_token(code: RDKafkaErrorCode, reason: &str) -> bool {
+    code == RDKafkaErrorCode::Authentication && reason.starts_with("Failed to acquire SASL OAUTHBEARER token")
+}
+
+/// Most events that are looked through for the reason of a failure.
+const EVENTS_MAX: usize = 64;
+
+/// Why a client that has nothing to read yet is not let in, if that is why it has no answer. What it tells comes with polls.
+pub(crate) fn why_not_let_in(consumer: &BaseConsumer<Context>) -> Option<String> {
+    // A poll that gives nothing may have served a line for the log, with more behind it.
+    for _ in 0..EVENTS_MAX {
+        let _ = consumer.poll(Duration::ZERO);
+    }
+    consumer.client().context().not_let_in()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_is_not_to_be_had_is_no_refusal() {
+        let context = Context::new("test");
+        let lacking = "Failed to acquire SASL OAUTHBEARER token: no answer";
+        let error = || KafkaError::Global(RDKafkaErrorCode::Authentication);
+        ClientContext::error(&context, error(), lacking);
+        assert_eq!(*context.unauthorized.lock().unwrap(), None);
+        assert!(context.was_unreachable(Duration::from_secs(5)));
+        assert_eq!(context.not_let_in().as_deref(), Some(lacking));
+        ClientContext::error(&context, error(), "SASL authentication error: no such user");
+        assert!(context.unauthorized.lock().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_refusal_names_what_is_not_allowed() {
+        let context = Context::new("test").of_group("desk");
+        let said = context.refusal(RDKafkaErrorCode::GroupAuthorizationFailed, "x", None);
+        assert!(said.starts_with("Read on group desk is not allowed"), "{said}");
+        let said = context.refusal(RDKafkaErrorCode::TopicAuthorizationFailed, "x", Some("posts"));
+        assert!(said.starts_with("Read on topic posts is not allowed"), "{said}");
+        assert_eq!(context.refusal(RDKafkaErrorCode::TopicAuthorizationFailed, "x", None), "x");
+    }
 }

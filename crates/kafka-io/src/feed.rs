@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::types::RDKafkaConfRes;
 
 use crate::Connection;
+use crate::acl::{Operation, Resource, missing};
 use crate::client::{Context, is_unauthorized};
 
 /// Why nothing more can be fed.
@@ -88,6 +89,9 @@ impl ProducerContext for FeedContext {
             Err((error, record)) => {
                 self.note(error.rdkafka_error_code());
                 self.first_failure.get_or_init(|| {
+                    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
+                        return missing(Operation::Write, &Resource::Topic(record.topic().to_owned()));
+                    }
                     // The code says it best: what is around it in the error says only that it is one.
                     let why = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
                     format!("topic {}: {why}", record.topic())

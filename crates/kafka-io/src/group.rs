@@ -7,8 +7,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::Connection;
+use crate::acl::{Operation, Resource, missing};
 use crate::admin::AdminError;
-use crate::client::Context;
+use crate::client::{Context, is_unauthorized, why_not_let_in};
 
 /// How the committed positions of a group in some topics stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +118,15 @@ impl Group {
     }
 
     fn failed(&self, error: &KafkaError) -> AdminError {
-        AdminError::Unreachable { bootstrap: self.bootstrap.clone(), detail: error.to_string() }
+        if error.rdkafka_error_code().is_some_and(is_unauthorized) {
+            // To look at it Describe is enough; a mark is a commit, which wants Read.
+            return AdminError::Unauthorized(missing(Operation::Read, &Resource::Group(self.id.clone())));
+        }
+        let bootstrap = self.bootstrap.clone();
+        match why_not_let_in(&self.consumer) {
+            Some(detail) => AdminError::NotLetIn { bootstrap, detail },
+            None => AdminError::Unreachable { bootstrap, detail: self.consumer.context().explained(error) },
+        }
     }
 }
 

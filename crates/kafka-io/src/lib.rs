@@ -6,6 +6,7 @@
 //! [`OwnerConfig::in_flight_bytes`]; one batch of outputs is bounded by what one record gives rise to. When the producer
 //! is full the owner waits: nothing is queued without a bound.
 
+pub mod acl;
 pub mod admin;
 mod client;
 pub mod embedded;
@@ -13,14 +14,17 @@ pub mod feed;
 pub mod group;
 pub mod offsets;
 mod owner;
+pub mod permissions;
 mod queue;
 pub mod reader;
+mod statistics;
 pub mod subscription;
 
 pub use client::{Clock, Connection, Shutdown, SystemClock};
 #[cfg(feature = "faults")]
 pub use owner::arm;
 pub use owner::{
-    Assignor, Delivery, Hooks, OwnerConfig, OwnerError, OwnerState, STEPS_PER_SAMPLE, Turn, WaitReason, fault,
-    run_owner,
+    Assignor, Delivery, Hooks, OwnerConfig, OwnerError, OwnerState, STEPS_PER_SAMPLE, TracedRecord, Tracer, Turn,
+    WaitReason, fault, run_owner,
 };
+pub use statistics::{BrokerStatistics, ClientStatistics};

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use record::{EpochMs, Position};
 
 use crate::Connection;
+use crate::acl::{Operation, Resource, missing};
 use crate::admin::AdminError;
-use crate::client::Context;
+use crate::client::{Context, is_unauthorized, why_not_let_in};
 use crate::reader::{ReadError, Reader, Start};
 
 /// How long one leader may take where each is asked by itself.
@@ -24,6 +25,7 @@ pub type Partition = (Arc<str>, i32);
 /// Asks brokers for offsets, and for the committed positions of one group.
 pub struct Offsets {
     connection: Connection,
+    group: String,
     consumer: BaseConsumer<Context>,
     timeout: Duration,
 }
@@ -47,9 +49,9 @@ impl Offsets {
             ("isolation.level", "read_uncommitted"),
         ]);
         let consumer = config
-            .create_with_context(Context::new("offsets"))
+            .create_with_context(Context::new("offsets").of_group(group))
             .map_err(|error: KafkaError| AdminError::Config(error.to_string()))?;
-        Ok(Offsets { connection: connection.clone(), consumer, timeout })
+        Ok(Offsets { connection: connection.clone(), group: group.to_owned(), consumer, timeout })
     }
 
     /// The partitions of a topic; none if there is no such topic.
@@ -61,6 +63,11 @@ impl Offsets {
         let _ = self.consumer.poll(Duration::ZERO);
         let metadata =
             self.consumer.fetch_metadata(Some(topic), self.timeout).map_err(|error| self.unreachable(&error))?;
+        if let Some(error) = metadata.topics().first().and_then(|topic| topic.error())
+            && is_unauthorized(error.into())
+        {
+            return Err(not_allowed(topic));
+        }
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         Ok(partitions.map(|partition| (Arc::clone(topic), partition.id())).collect())
     }
@@ -163,9 +170,12 @@ impl Offsets {
     fn of_list(&self, list: &TopicPartitionList) -> Result<BTreeMap<Partition, Option<Position>>, AdminError> {
         let mut positions = BTreeMap::new();
         for element in list.elements() {
-            element.error().map_err(|error| AdminError::Refused {
-                topic: element.topic().to_owned(),
-                detail: format!("partition {}: {error}", element.partition()),
+            element.error().map_err(|error| match error.rdkafka_error_code() {
+                Some(code) if is_unauthorized(code) => not_allowed(element.topic()),
+                _ => AdminError::Refused {
+                    topic: element.topic().to_owned(),
+                    detail: format!("partition {}: {error}", element.partition()),
+                },
             })?;
             let position = match element.offset() {
                 Offset::Offset(position) => Some(position),
@@ -177,6 +187,18 @@ impl Offsets {
     }
 
     fn unreachable(&self, error: &KafkaError) -> AdminError {
-        AdminError::Unreachable { bootstrap: self.connection.bootstrap.clone(), detail: error.to_string() }
+        let bootstrap = self.connection.bootstrap.clone();
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
+            let group = Resource::Group(self.group.clone());
+            return AdminError::Unauthorized(missing(Operation::Describe, &group));
+        }
+        match why_not_let_in(&self.consumer) {
+            Some(detail) => AdminError::NotLetIn { bootstrap, detail },
+            None => AdminError::Unreachable { bootstrap, detail: self.consumer.context().explained(error) },
+        }
     }
+}
+
+fn not_allowed(topic: &str) -> AdminError {
+    AdminError::Unauthorized(missing(Operation::Describe, &Resource::Topic(topic.to_owned())))
 }

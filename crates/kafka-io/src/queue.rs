@@ -14,8 +14,9 @@ use std::time::Duration;
 use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{IsError, RDKafkaErrorCode};
+use record::{TRACEPARENT, TraceContext};
 
-use crate::client::Context;
+use crate::client::{Context, is_unauthorized};
 
 /// A message as it lies in librdkafka's memory.
 #[derive(Clone, Copy)]
@@ -41,6 +42,37 @@ pub(crate) enum MessageHeaders<'a> {
 type ShowHeaders<'a> = dyn Fn(&mut dyn FnMut(&str, &[u8])) + 'a;
 
 impl MessageHeaders<'_> {
+    /// Which trace the message belongs to, if a header says so; the last one counts.
+    pub(crate) fn trace(&self) -> Option<TraceContext> {
+        let message = match self {
+            MessageHeaders::Kept(each) => {
+                let mut trace = None;
+                each(&mut |name, value| {
+                    if name == TRACEPARENT {
+                        trace = TraceContext::parse(value);
+                    }
+                });
+                return trace;
+            }
+            MessageHeaders::Live(message, _) => *message,
+        };
+        let name = c"traceparent";
+        // SAFETY: as below; a value is not null unless it says that it is empty.
+        unsafe {
+            let mut headers = std::ptr::null_mut();
+            if sys::rd_kafka_message_headers(message, &mut headers).is_error() {
+                return None;
+            }
+            let (mut value, mut size) = (std::ptr::null(), 0);
+            if sys::rd_kafka_header_get_last(headers, name.as_ptr(), &mut value, &mut size).is_error()
+                || value.is_null()
+            {
+                return None;
+            }
+            TraceContext::parse(slice::from_raw_parts(value.cast::<u8>(), size))
+        }
+    }
+
     /// Shows each, in order; a name that is not UTF-8 with replacement characters, a null value as an empty one.
     pub(crate) fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
         let message = match self {
@@ -81,6 +113,8 @@ pub(crate) enum Event<'a> {
     Error {
         code: RDKafkaErrorCode,
         reason: String,
+        /// The topic that it is about, where the client says so.
+        topic: Option<String>,
     },
 }
 
@@ -149,7 +183,9 @@ unsafe fn show(event: *mut sys::rd_kafka_event_t, queue: &EventQueue, see: &mut 
                 let message = sys::rd_kafka_event_message_next(event);
                 let Some(found) = message.as_ref() else { break };
                 if found.err.is_error() {
-                    see(Event::Error { code: found.err.into(), reason: "message with an error".to_owned() });
+                    let topic = (!found.rkt.is_null()).then(|| CStr::from_ptr(sys::rd_kafka_topic_name(found.rkt)));
+                    let topic = topic.map(|name| name.to_string_lossy().into_owned());
+                    see(Event::Error { code: found.err.into(), reason: "message with an error".to_owned(), topic });
                 } else {
                     see(Event::Message(message_of(message.cast_mut(), found)));
                 }
@@ -177,9 +213,21 @@ unsafe fn show(event: *mut sys::rd_kafka_event_t, queue: &EventQueue, see: &mut 
                 let reason =
                     if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() };
                 let code: RDKafkaErrorCode = error.into();
+                let place = sys::rd_kafka_event_topic_partition(event);
+                let topic = place.as_ref().map(|place| CStr::from_ptr(place.topic).to_string_lossy().into_owned());
+                if !place.is_null() {
+                    sys::rd_kafka_topic_partition_destroy(place);
+                }
                 let context = queue.consumer.client().context();
-                rdkafka::client::ClientContext::error(&**context, rdkafka::error::KafkaError::Global(code), &reason);
-                see(Event::Error { code, reason });
+                // A refusal of a topic is told by whoever takes the event, with the topic's name.
+                if topic.is_none() || !is_unauthorized(code) {
+                    rdkafka::client::ClientContext::error(
+                        &**context,
+                        rdkafka::error::KafkaError::Global(code),
+                        &reason,
+                    );
+                }
+                see(Event::Error { code, reason, topic });
             }
             sys::RD_KAFKA_EVENT_LOG => {
                 let (mut facility, mut text, mut level) = (std::ptr::null(), std::ptr::null(), 0);
@@ -191,6 +239,13 @@ unsafe fn show(event: *mut sys::rd_kafka_event_t, queue: &EventQueue, see: &mut 
                         &CStr::from_ptr(facility).to_string_lossy(),
                         &CStr::from_ptr(text).to_string_lossy(),
                     );
+                }
+            }
+            sys::RD_KAFKA_EVENT_STATS => {
+                let text = sys::rd_kafka_event_stats(event);
+                if !text.is_null() {
+                    let context = queue.consumer.client().context();
+                    rdkafka::client::ClientContext::stats_raw(&**context, CStr::from_ptr(text).to_bytes());
                 }
             }
             _ => {}

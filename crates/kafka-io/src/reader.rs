@@ -10,7 +10,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use record::Position;
 
 use crate::Connection;
-use crate::client::Context;
+use crate::acl::{Operation, Resource, missing};
+use crate::client::{Context, is_unauthorized, why_not_let_in};
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,17 @@ pub enum ReadError {
     /// There is no such topic.
     #[error("topic {0} does not exist")]
     NoTopic(String),
+    /// This user may not read it.
+    #[error("not authorised: {0}")]
+    Unauthorized(String),
+    /// Brokers do not let this client in, or it does not trust them.
+    #[error("the client is not let in by {bootstrap}: {detail}")]
+    NotLetIn {
+        /// Where.
+        bootstrap: String,
+        /// The client's words.
+        detail: String,
+    },
     /// No broker answered, or it refused.
     #[error("topic {topic} cannot be read: {detail}")]
     Failed {
@@ -121,7 +133,16 @@ impl Reader {
             ("fetch.wait.max.ms", "100"),
         ]);
         let consumer: BaseConsumer<Context> = config.create_with_context(Context::new("reader")).map_err(failed)?;
-        let metadata = consumer.fetch_metadata(Some(topic), timeout).map_err(failed)?;
+        let metadata =
+            consumer.fetch_metadata(Some(topic), timeout).map_err(|error| match why_not_let_in(&consumer) {
+                Some(detail) => ReadError::NotLetIn { bootstrap: connection.bootstrap.clone(), detail },
+                None => failed(error),
+            })?;
+        if let Some(error) = metadata.topics().first().and_then(|topic| topic.error())
+            && is_unauthorized(error.into())
+        {
+            return Err(not_allowed(topic));
+        }
         let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
         if partitions.is_empty() {
             return Err(ReadError::NoTopic(topic.to_owned()));
@@ -182,6 +203,9 @@ impl Reader {
                 if crate::client::is_unreachable(code) {
                     return Ok(None);
                 }
+                if code.is_some_and(is_unauthorized) {
+                    return Err(not_allowed(&self.topic));
+                }
                 Err(ReadError::Failed { topic: self.topic.clone(), detail: error.to_string() })
             }
         }
@@ -212,4 +236,8 @@ impl Reader {
     pub fn is_at_end(&self) -> bool {
         self.ends.iter().all(|(partition, end)| self.positions.get(partition).is_some_and(|position| position >= end))
     }
+}
+
+fn not_allowed(topic: &str) -> ReadError {
+    ReadError::Unauthorized(missing(Operation::Read, &Resource::Topic(topic.to_owned())))
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
-use record::Position;
+use record::{Position, TraceContext};
 
-use crate::client::{Context, is_unauthorized, is_unreachable};
+use crate::client::{Context, is_unauthorized, is_unreachable, lacks_token};
 use crate::owner::close_beside;
 use crate::queue::{Event, EventQueue};
 use crate::{Connection, OwnerError};
@@ -61,6 +61,8 @@ pub struct Received {
     pub key: Option<Vec<u8>>,
     /// Its value.
     pub value: Option<Vec<u8>>,
+    /// Which trace it belongs to, if that was to be read and a header says so.
+    pub trace: Option<TraceContext>,
 }
 
 /// What a subscription hears.
@@ -102,6 +104,7 @@ pub struct Subscription {
     reading: BTreeMap<Place, Position>,
     paused: BTreeSet<Place>,
     heard: VecDeque<Heard>,
+    reads_traces: bool,
 }
 
 impl std::fmt::Debug for Subscription {
@@ -139,8 +142,9 @@ impl Subscription {
             ours.push(("group.instance.id", instance));
         }
         let wrong = |error: KafkaError| OwnerError::Config(error.to_string());
+        let context = Context::new("subscription").of_group(&settings.group_id);
         let consumer: BaseConsumer<Context> =
-            settings.connection.config(&ours).create_with_context(Context::new("subscription")).map_err(wrong)?;
+            settings.connection.config(&ours).create_with_context(context).map_err(wrong)?;
         let consumer = Arc::new(consumer);
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(wrong)?;
@@ -150,7 +154,13 @@ impl Subscription {
             reading: BTreeMap::new(),
             paused: BTreeSet::new(),
             heard: VecDeque::new(),
+            reads_traces: false,
         })
+    }
+
+    /// From now on, looks into headers for which trace a record belongs to.
+    pub fn read_traces(&mut self) {
+        self.reads_traces = true;
     }
 
     /// What happens next, if something does within `timeout`.
@@ -161,7 +171,7 @@ impl Subscription {
         if let Some(heard) = self.heard.pop_front() {
             return Ok(Some(heard));
         }
-        let Subscription { events, consumer, reading, paused, heard } = self;
+        let Subscription { events, consumer, reading, paused, heard, reads_traces } = self;
         let mut trouble = None;
         events.poll(timeout, &mut |event| match event {
             Event::Message(message) => {
@@ -180,6 +190,7 @@ impl Subscription {
                     timestamp: message.timestamp,
                     key: message.key.map(<[u8]>::to_vec),
                     value: message.value.map(<[u8]>::to_vec),
+                    trace: reads_traces.then(|| message.headers.trace()).flatten(),
                 }));
             }
             Event::End { topic, partition, .. } => {
@@ -190,7 +201,9 @@ impl Subscription {
             }
             Event::Assign(partitions) => heard.push_back(Heard::Assigned(places(partitions))),
             Event::Revoke(_) => heard.push_back(Heard::Revoked { lost: consumer.assignment_lost() }),
-            Event::Error { code, reason } => trouble = judge(code, reason, consumer).or(trouble.take()),
+            Event::Error { code, reason, topic } => {
+                trouble = judge(code, reason, topic.as_deref(), consumer).or(trouble.take());
+            }
         });
         match trouble {
             Some(error) => Err(error),
@@ -338,7 +351,12 @@ fn places(partitions: Vec<(String, i32)>) -> Vec<Place> {
 }
 
 /// What must stop the process, if this does.
-fn judge(code: RDKafkaErrorCode, reason: String, consumer: &BaseConsumer<Context>) -> Option<OwnerError> {
+fn judge(
+    code: RDKafkaErrorCode,
+    reason: String,
+    topic: Option<&str>,
+    consumer: &BaseConsumer<Context>,
+) -> Option<OwnerError> {
     if is_unreachable(Some(code)) {
         consumer.client().context().note_outage();
     }
@@ -347,7 +365,10 @@ fn judge(code: RDKafkaErrorCode, reason: String, consumer: &BaseConsumer<Context
     let is_fatal = fatal.is_some();
     let (code, reason) = fatal.unwrap_or((code, reason));
     match code {
-        code if is_unauthorized(code) => Some(OwnerError::Unauthorized(reason)),
+        code if lacks_token(code, &reason) => None,
+        code if is_unauthorized(code) => {
+            Some(OwnerError::Unauthorized(consumer.client().context().refusal(code, &reason, topic)))
+        }
         RDKafkaErrorCode::FencedInstanceId if !consumer.client().context().was_unreachable(OUTAGE_REMEMBERED) => {
             Some(OwnerError::Fenced { id: "group.instance.id".to_owned(), detail: reason })
         }

@@ -22,7 +22,17 @@ pub use community::{
 };
 
 use record::stage::{Outputs, Stop};
+use record::{TRACEPARENT, TraceContext};
 use wire::Encoder;
+
+/// Adds to the record begun last what caused it, if that is traced.
+fn add_trace(trace: Option<TraceContext>, outputs: &mut Outputs) {
+    if let Some(trace) = trace
+        && let Some(record) = outputs.last()
+    {
+        record.header(TRACEPARENT, &trace.header());
+    }
+}
 
 /// Appends a record to the outputs.
 fn encode<T: serde::Serialize>(

@@ -17,6 +17,7 @@ mod partitioner;
 mod queue;
 mod response;
 pub mod stage;
+mod trace;
 
 pub use classified::{ClassifiedInteraction, ClassifiedRecord, Progress, SourceProgress};
 pub use community::{BusinessHours, CommunityEntry, HolidayEntry};
@@ -30,6 +31,7 @@ pub use metrics::{CommunityMetrics, Timing};
 pub use partitioner::partition_for_key;
 pub use queue::{QueueItem, QueueStatus};
 pub use response::{Action, Alert, Correction};
+pub use trace::{TRACEPARENT, TraceContext};
 
 /// Milliseconds since 1970-01-01T00:00:00Z; negative before it. The unit of every time on every topic.
 pub type EpochMs = i64;

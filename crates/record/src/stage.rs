@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::{EpochMs, Ledger, Position};
+use crate::{EpochMs, Ledger, Position, TraceContext};
 
 /// A partition of one of the stage's input topics; `input` is the topic's place in the stage's list of inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,9 +34,13 @@ pub struct InputRecord<'a> {
     pub headers: InputHeaders<'a>,
 }
 
-/// The headers of a record as it was read, in order. Reading them takes time: only a dead letter asks.
+/// The headers of a record as it was read, in order. Reading them takes time: only a dead letter asks. Which trace the record belongs
+/// to was read by the owner, if anything is traced.
 #[derive(Clone, Copy, Default)]
-pub struct InputHeaders<'a>(Option<&'a ReadHeaders<'a>>);
+pub struct InputHeaders<'a> {
+    read: Option<&'a ReadHeaders<'a>>,
+    trace: Option<TraceContext>,
+}
 
 /// Shows each header to its argument, in order.
 type ReadHeaders<'a> = dyn Fn(&mut dyn FnMut(&str, &[u8])) + 'a;
@@ -44,12 +48,22 @@ type ReadHeaders<'a> = dyn Fn(&mut dyn FnMut(&str, &[u8])) + 'a;
 impl<'a> InputHeaders<'a> {
     /// Headers that `read` shows, each to its argument.
     pub fn read_by(read: &'a ReadHeaders<'a>) -> InputHeaders<'a> {
-        InputHeaders(Some(read))
+        InputHeaders { read: Some(read), trace: None }
+    }
+
+    /// The same of a record that belongs to a trace: what comes of it names this as its cause.
+    pub fn with_trace(self, trace: Option<TraceContext>) -> InputHeaders<'a> {
+        InputHeaders { trace, ..self }
+    }
+
+    /// The trace that the record belongs to, and its own span in it.
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.trace
     }
 
     /// Shows each.
     pub fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
-        if let Some(read) = self.0 {
+        if let Some(read) = self.read {
             read(see);
         }
     }
@@ -275,6 +289,11 @@ impl Outputs {
             headers: (headers, headers),
         });
         OutputWriter { outputs: self }
+    }
+
+    /// Goes on with the record begun last, if there is one.
+    pub fn last(&mut self) -> Option<OutputWriter<'_>> {
+        (!self.spans.is_empty()).then_some(OutputWriter { outputs: self })
     }
 
     /// Takes back the record begun last; for an encoder that found the record too large to go out.

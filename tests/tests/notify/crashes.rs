@@ -38,7 +38,7 @@ fn killed_at_every_step_each_change_arrives() {
     }
     let running = bench.start();
     until("everything", &running, || expected.iter().all(|id| receiver.taken().contains(id)));
-    until("nothing to wait", &running, || metric(&running, "notify_waiting", &["hook"]) == 0.0);
+    until("nothing to wait", &running, || metric(&running, "notify_waiting_notifications", &["hook"]) == 0.0);
     let taken = receiver.taken();
     assert!(taken.iter().all(|id| expected.contains(id)), "a repeat has the id of what it repeats");
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
@@ -97,7 +97,7 @@ fn killed_between_items_none_is_lost() {
         || (0..100).filter(|item| !receiver.taken().contains(&format!("warga|post|{item}@raw:0:{item}"))).count();
     // What was refused for good is a dead letter instead.
     until("every item", &running, || missing() <= 2);
-    until("nothing to wait", &running, || metric(&running, "notify_waiting", &["desk"]) == 0.0);
+    until("nothing to wait", &running, || metric(&running, "notify_waiting_notifications", &["desk"]) == 0.0);
     let letters = bench.dead_letters().len();
     assert!(missing() <= letters && letters <= 3, "{} are missing, {letters} dead letters", missing());
     assert_eq!(running.terminate().unwrap(), Some(0));

@@ -131,7 +131,7 @@ fn a_broken_target_makes_nobody_else_wait() {
     wait_for("the pipeline to have read all", WHILE, || Ok(running.consumed("classify")? >= lines)).unwrap();
     until("the circuit to open", &running, || metric(&running, "notify_circuit", &["broken"]) == 2.0);
     assert_eq!(metric(&running, "notify_circuit", &["well"]), 0.0);
-    assert!(metric(&running, "notify_waiting", &["broken"]) > 50.0);
+    assert!(metric(&running, "notify_waiting_notifications", &["broken"]) > 50.0);
     assert!(metric(&running, "notify_oldest_waiting_seconds", &["broken"]) > 0.5);
     until("a dead letter", &running, || metric(&running, "notify_dead_letters_total", &["broken"]) >= 1.0);
     let letters = bench.dead_letters();

@@ -43,12 +43,17 @@ impl Bench {
 
     /// The same without tables, and with TLS as the settings say.
     pub(crate) fn bare(prefix: &str, name: &str, postgres: Postgres, more: &str) -> Bench {
-        let more = format!(
+        let mut lines = format!(
             "kafka.session_timeout_ms = 6000\nkafka.transaction_timeout_ms = 3000\nsink.url = \"{}\"\n\
-             sink.password_file = \"password\"\nsink.group_id = \"{name}\"\nsink.retention_days = 3650\n\
-             sink.interval_ms = 50\nsink.timeout_ms = 3000\n{more}",
+             sink.password_file = \"password\"\nsink.group_id = \"{name}\"\nsink.timeout_ms = 3000\n{more}",
             postgres.url("owner")
         );
+        for (key, value) in [("sink.retention_days", 3_650), ("sink.interval_ms", 50)] {
+            if !more.contains(key) {
+                lines += &format!("{key} = {value}\n");
+            }
+        }
+        let more = lines;
         let sinyal = Sinyal::new(&kafka().bootstrap(), prefix, &more).unwrap();
         std::fs::write(sinyal.file("password"), "owner\n").unwrap();
         Bench { reader: Reader::new(sinyal.bootstrap()).unwrap(), feed: feed(), sinyal, postgres }

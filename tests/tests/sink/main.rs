@@ -3,5 +3,6 @@
 
 mod bench;
 mod crashes;
+mod dashboards;
 mod refused;
 mod waiting;

@@ -14,9 +14,10 @@ const HOUR: i64 = 3_600_000;
 
 /// Topics of its own, without a pipeline that would write to them.
 fn bench(prefix: &str, more: &str) -> Bench {
-    let sinyal = Sinyal::new(&kafka().bootstrap(), prefix, "topics.other_partitions = 2\n").unwrap();
+    const TOPICS: &str = "topics.other_partitions = 2\n";
+    let sinyal = Sinyal::new(&kafka().bootstrap(), prefix, TOPICS).unwrap();
     sinyal.succeed(&["topics", "apply"]).unwrap();
-    Bench::new(prefix, prefix, more)
+    Bench::new(prefix, prefix, &format!("{TOPICS}{more}"))
 }
 
 fn now() -> i64 {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use kafka_io::acl::Operation;
 use kafka_io::feed::Feed;
 use kafka_io::reader::{OwnedRecord, Reader, Start};
 use record::{Action, encode_key, limits};
@@ -11,7 +12,7 @@ use wire::SchemaName;
 
 use super::ingest::deliver;
 use super::times::duration_up_to;
-use super::waiting::wait_for_topic;
+use super::waiting::wait_for_topic_to;
 use crate::cli::say;
 use crate::config::Config;
 use crate::roles::encoder;
@@ -57,7 +58,7 @@ pub(super) fn send(config: &Config, community: &str, action: &Action<'_>) -> Res
     }
     let topic = config.topics.actions.as_str();
     let mut encoder = encoder(config, SchemaName::Action, topic)?;
-    wait_for_topic(config, topic)?;
+    wait_for_topic_to(Operation::Write, config, topic)?;
     let feed = Feed::open(config.connection(), limits::OUTPUT_BYTES)?;
     let mut value = Vec::new();
     encoder.encode(action, &mut value)?;

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use anyhow::Result;
 use classify::Model;
-use kafka_io::admin::Admin;
+use kafka_io::admin::{Admin, AdminError};
 use record::limits;
 use rules::{Communities, Routing};
 
 use crate::cli::{OK, OUTSIDE, say};
 use crate::commands::communities::summary;
+use crate::commands::permissions;
 use crate::commands::schemas;
 use crate::commands::sink::ask_database;
 use crate::commands::state_notes::{about_versions, state_notes};
+use crate::commands::topics::acls::Duty;
 use crate::commands::topics::plan::{Change, Desired, Role, Step, plan};
 use crate::communities::read_topic;
 use crate::config::{Config, MAKE_SECRET};
@@ -25,7 +27,11 @@ const NAMED_MAX: usize = 5;
 
 /// Arguments of `sinyal check`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct CheckArgs {}
+pub(crate) struct CheckArgs {
+    /// Also whether this user may do all that these roles and commands need on Kafka, by commas.
+    #[arg(long = "role", value_name = "ROLE", value_delimiter = ',')]
+    roles: Vec<Duty>,
+}
 
 /// Collects findings, and remembers whether all are right.
 struct Findings {
@@ -48,7 +54,7 @@ impl Findings {
     }
 }
 
-pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
+pub(crate) fn run(args: CheckArgs, config: &Config) -> Result<u8> {
     start_logging("off", "auto")?;
     let mut findings = Findings { right: true, lines: Vec::new() };
     findings.say("configuration", Ok(format!("instance {}", config.instance_id)));
@@ -63,7 +69,7 @@ pub(crate) fn run(_: CheckArgs, config: &Config) -> Result<u8> {
     findings.say("communities", registry);
     findings.say("routing", Ok(about_routing(&config.routing, &communities)));
     findings.say("model", Ok(Model::embedded().version().to_owned()));
-    check_kafka(config, &mut findings)?;
+    check_kafka(config, &args.roles, &mut findings)?;
     check_registry(config, &mut findings);
     for target in &config.notify.targets {
         let answer = ask_target(target, config.notify.timeout_ms);
@@ -130,16 +136,28 @@ fn unlisted<'a>(named: impl Iterator<Item = &'a String>, communities: &Communiti
     }
 }
 
-fn check_kafka(config: &Config, findings: &mut Findings) -> Result<()> {
+fn check_kafka(config: &Config, roles: &[Duty], findings: &mut Findings) -> Result<()> {
     let admin = Admin::new(config.connection(), Duration::from_secs(10))?;
     let (known, brokers) = match admin.topics() {
         Ok(found) => found,
         Err(error) => {
-            findings.say("brokers", Err(format!("{error}; is kafka.bootstrap right?")));
+            let hint = match error {
+                AdminError::NotLetIn { .. } => "are kafka.properties and kafka.property_files right?",
+                _ => "is kafka.bootstrap right?",
+            };
+            findings.say("brokers", Err(format!("{error}; {hint}")));
             return Ok(());
         }
     };
     findings.say("brokers", Ok(format!("{brokers} at {}", config.connection().bootstrap)));
+    for duty in roles {
+        findings.say(&format!("permissions of {}", duty.as_str()), permissions::of_duty(&admin, config, *duty));
+    }
+    if roles.is_empty() {
+        // Older brokers do not tell, and the embedded one.
+        let told = permissions::in_short(&admin, config).unwrap_or_else(|error| format!("not told: {error}"));
+        findings.say("permissions", Ok(told));
+    }
     match plan(&admin, config) {
         Ok(steps) => {
             for (desired, step) in steps {

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use kafka_io::reader::OwnedRecord;
 use record::stage::SchemaLookup;
 use serde_json::{Map, Value, json};
 use wire::{Frame, GenericSchema, schema_by_fingerprint};
 
 use crate::config::Config;
-use crate::registry::{Registry, base64};
+use crate::registry::Registry;
 
 /// Most bytes of a value without a schema that are shown.
 const BYTES_SHOWN_MAX: usize = 4_096;
@@ -83,7 +85,7 @@ impl Decoded {
 fn plain(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.len() <= BYTES_SHOWN_MAX => text.into(),
-        _ => json!({ "bytes": bytes.len(), "base64": base64(&bytes[..bytes.len().min(BYTES_SHOWN_MAX)]) }),
+        _ => json!({ "bytes": bytes.len(), "base64": STANDARD.encode(&bytes[..bytes.len().min(BYTES_SHOWN_MAX)]) }),
     }
 }
 

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use kafka_io::acl::Operation;
 use kafka_io::feed::{Feed, FeedError};
 use record::{Kind, Reason};
 use serde::Deserialize;
 use wire::{DecodeError, Framing, RawDecoder, RawEncoder, RawFormat, SchemaName};
 
 use super::classify::skip_line;
-use super::waiting::wait_for_brokers;
+use super::waiting::{not_there, wait_for_brokers};
 use crate::cli::{OK, OutsideError, REFUSED};
 use crate::config::Config;
 use crate::registry::Registry;
@@ -91,9 +92,7 @@ pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
     for name in [&config.topics.posts_raw, &config.topics.comments_raw] {
         // It is not made by the way: that is a decision about partitions and replicas.
         if !topics.iter().any(|topic| topic.name == *name) {
-            let bootstrap = &config.connection().bootstrap;
-            let what = format!("topic {name} is missing at {bootstrap}; `sinyal topics apply` makes it");
-            return Err(OutsideError(what).into());
+            return Err(not_there(Operation::Write, config, name));
         }
     }
     let feed = Feed::open(config.connection(), config.raw_record_bytes_max)?;
@@ -222,7 +221,16 @@ pub(super) fn pace(rate: Option<u32>, accepted: u64, started: Instant, feed: &Fe
 pub(super) fn deliver(feed: &Feed, accepted: u64, bootstrap: &str) -> Result<()> {
     for _ in 0..60 {
         match feed.flush(Duration::from_secs(5)) {
-            Ok(()) => return Ok(()),
+            // Whoever sent it says what else was not taken.
+            Ok(()) if !feed.is_unauthorized() => return Ok(()),
+            Ok(()) => {
+                let why = feed.first_failure().unwrap_or_default();
+                let failed = feed.failed();
+                return Err(OutsideError(format!(
+                    "not authorised: {failed} of {accepted} records were refused: {why}"
+                ))
+                .into());
+            }
             Err(_) => eprintln!("waiting: {bootstrap} has taken {} of {accepted} records", feed.delivered()),
         }
     }

@@ -18,6 +18,7 @@ mod figures;
 pub(crate) mod ingest;
 pub(crate) mod model;
 mod numbers;
+mod permissions;
 pub(crate) mod queue;
 pub(crate) mod reprocess;
 pub(crate) mod route;

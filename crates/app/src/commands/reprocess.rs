@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use kafka_io::acl::Operation;
 use kafka_io::admin::Admin;
 use kafka_io::feed::Feed;
 use kafka_io::group::{Group, Marked};
@@ -92,6 +93,10 @@ pub(crate) fn run(args: &ReprocessArgs, now: &Config, mut next: Config) -> Resul
     for topic in [&now.topics.posts_raw, &now.topics.comments_raw] {
         if !known.iter().any(|known| known.name == *topic) {
             let bootstrap = &now.connection().bootstrap;
+            let admin = Admin::new(now.connection(), ASK_TIMEOUT)?;
+            if let Some(error) = admin.hidden(topic, Operation::Read) {
+                return Err(error.into());
+            }
             return Err(OutsideError(format!(
                 "raw topic {topic} is missing at {bootstrap}: there is nothing to rebuild from"
             ))
@@ -111,8 +116,13 @@ pub(crate) fn run(args: &ReprocessArgs, now: &Config, mut next: Config) -> Resul
     let readers = Group::new(now.connection(), &next.classify.group_id, ASK_TIMEOUT)?;
     let has_state = ends(&admin, &[&next.topics.changelog])?.values().any(|(_, next)| *next > 0);
     say_how_it_stands(&next.generation, readers.marked(&raw, REBUILT)?, has_state);
-    let said = said(now, &next).filter(|(from, _)| known.iter().any(|known| known.name == **from));
-    let said: Vec<(String, String)> = said.map(|(from, to)| (from.to_owned(), to.to_owned())).collect();
+    let (there, not_there): (Vec<_>, Vec<_>) =
+        said(now, &next).partition(|(from, _)| known.iter().any(|known| known.name == **from));
+    // What this user may not know of is not missing: what people said would be left out in silence.
+    if let Some(error) = not_there.iter().find_map(|(from, _)| admin.hidden(from, Operation::Read)) {
+        return Err(error.into());
+    }
+    let said: Vec<(String, String)> = there.into_iter().map(|(from, to)| (from.to_owned(), to.to_owned())).collect();
     let copied = copy_said(now, &next, &said, &ending)?;
     // They are all there before what they are of: each of them waits for it.
     next.community.parked_max = next.community.parked_max.max(copied);
@@ -239,6 +249,7 @@ fn rebuild(
         metrics,
         shutdown,
         rules,
+        traces: None,
         embedded: false,
     };
     let classified = Arc::new(Mutex::new(ClassifyReport::default()));

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::registry::RegistryError;
 use crate::reload::{self, LiveRules};
 use crate::roles::{Door, Surroundings, needs_registry, run_classify, run_community, run_notify, run_sink};
-use crate::telemetry::{Health, Metrics, serve, start_logging};
+use crate::telemetry::{Health, Metrics, Traces, serve, start_logging};
 
 /// Arguments of `sinyal run`.
 #[derive(Debug, clap::Args)]
@@ -66,6 +66,10 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         tracing::info!("{ENDED_EARLY}");
         return Ok(OK);
     }
+    let traces = match config.traces.clone() {
+        Some(settings) => Some(Traces::start(settings, &config.instance_id, metrics.traces())?),
+        None => None,
+    };
     let surroundings = Surroundings {
         connection: config.kafka.connection.clone(),
         config: Arc::new(config),
@@ -74,6 +78,7 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         metrics,
         shutdown: shutdown.clone(),
         rules,
+        traces: traces.clone(),
         embedded: false,
     };
     // All are built before any of them runs: a role must not work while nobody attends to it.
@@ -86,7 +91,11 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         works.push((format!("{role:?}").to_lowercase(), work));
     }
     tracing::info!(instance = surroundings.config.instance_id, "running");
-    attend(works, &shutdown, &twice)?;
+    let attended = attend(works, &shutdown, &twice);
+    if let Some(traces) = traces {
+        traces.stop();
+    }
+    attended?;
     tracing::info!("ended; everything done is committed");
     Ok(OK)
 }

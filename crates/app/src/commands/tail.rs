@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use jiff::tz::TimeZone;
-use kafka_io::admin::TopicInfo;
+use kafka_io::acl::Operation;
+use kafka_io::admin::{Admin, TopicInfo};
 use kafka_io::reader::{Reader, Start};
 
 use super::decoded::Decoded;
@@ -42,7 +43,11 @@ pub(crate) fn run(args: TailArgs, config: &Config) -> Result<u8> {
     // Only now: while it waits, its own lines say all that the client would.
     start_logging("warn", "auto")?;
     if !topics.iter().any(|topic| topic.name == args.topic) && !args.topic.starts_with("__") {
-        return Err(missing(&args.topic, &topics, &config.connection().bootstrap).into());
+        let admin = Admin::new(config.connection(), Duration::from_secs(10))?;
+        return Err(match admin.hidden(&args.topic, Operation::Read) {
+            Some(error) => error.into(),
+            None => missing(&args.topic, &topics, &config.connection().bootstrap).into(),
+        });
     }
     let mut reader = Reader::open(config.connection(), &args.topic, args.from, Duration::from_secs(10))?;
     let mut decoded = Decoded::new(config);

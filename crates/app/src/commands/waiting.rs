@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use kafka_io::acl::Operation;
 use kafka_io::admin::{Admin, AdminError, TopicInfo};
 
 use crate::cli::OutsideError;
@@ -32,11 +33,19 @@ pub(crate) fn wait_for_brokers(config: &Config) -> Result<Vec<TopicInfo>> {
     }
 }
 
-/// Waits for brokers, and for a topic that must be there already.
+/// Waits for brokers, and for a topic that must be there already to be read.
 ///
 /// # Errors
 /// If it is not: topics are made by `sinyal topics apply` alone.
 pub(crate) fn wait_for_topic(config: &Config, topic: &str) -> Result<()> {
+    wait_for_topic_to(Operation::Read, config, topic)
+}
+
+/// The same of a topic that is to be written to.
+///
+/// # Errors
+/// As for [`wait_for_topic`].
+pub(crate) fn wait_for_topic_to(operation: Operation, config: &Config, topic: &str) -> Result<()> {
     // A broker may not have heard yet of a topic that was made a moment ago.
     for pause in [500, 1_500, 0] {
         let topics = wait_for_brokers(config)?;
@@ -47,6 +56,15 @@ pub(crate) fn wait_for_topic(config: &Config, topic: &str) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(pause));
     }
+    Err(not_there(operation, config, topic))
+}
+
+/// Why a topic is not among those that brokers show: it is missing, or this user may not know of it.
+pub(crate) fn not_there(operation: Operation, config: &Config, topic: &str) -> anyhow::Error {
+    let hidden = Admin::new(config.connection(), EVERY).ok().and_then(|admin| admin.hidden(topic, operation));
     let bootstrap = &config.connection().bootstrap;
-    Err(OutsideError(format!("topic {topic} is missing at {bootstrap}; `sinyal topics apply` makes it")).into())
+    match hidden {
+        Some(error) => error.into(),
+        None => OutsideError(format!("topic {topic} is missing at {bootstrap}; `sinyal topics apply` makes it")).into(),
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use kafka_io::reader::{OwnedRecord, Reader, Start};
+use kafka_io::reader::{OwnedRecord, ReadError, Reader, Start};
 use kafka_io::{Connection, Shutdown};
 use record::stage::SchemaLookup;
 use rules::{Communities, LiveCommunities};
@@ -132,7 +132,7 @@ pub(crate) fn read_topic(config: &Config, name: &str) -> Result<(Communities, Ve
 /// asked for before; brokers that are away and a topic that is not there yet are waited for.
 ///
 /// # Errors
-/// If the thread cannot be had.
+/// If this user may not read it, or the thread cannot be had.
 pub(crate) fn follow(
     config: &Config,
     name: &str,
@@ -148,7 +148,7 @@ pub(crate) fn follow(
         metrics: metrics.clone(),
         shutdown: shutdown.clone(),
     };
-    let Some(topic) = following.begin(&|| ending.load(Ordering::Acquire)) else { return Ok(false) };
+    let Some(topic) = following.begin(&|| ending.load(Ordering::Acquire))? else { return Ok(false) };
     std::thread::Builder::new()
         .name("communities".to_owned())
         .spawn(move || following.go_on(topic))
@@ -167,7 +167,10 @@ struct Following {
 
 impl Following {
     /// Reads all that is there and puts it in use; nothing if the end is asked for before.
-    fn begin(&mut self, is_ending: &dyn Fn() -> bool) -> Option<Topic> {
+    ///
+    /// # Errors
+    /// If this user may not read it: waiting does not mend that.
+    fn begin(&mut self, is_ending: &dyn Fn() -> bool) -> Result<Option<Topic>> {
         let mut attempts = 0_u64;
         while !is_ending() {
             // What was refused is told once it is known that all was read: else every attempt would tell it again.
@@ -179,13 +182,16 @@ impl Following {
                 Ok(all.then_some((topic, registry)))
             });
             match read {
-                Ok(None) => return None,
+                Ok(None) => return Ok(None),
                 Ok(Some((topic, registry))) => {
                     self.metrics.communities_listed(registry.len());
                     refused.iter().for_each(|refused| self.tell(refused));
                     tracing::info!(topic = self.name, communities = registry.len(), "the community registry was read");
                     self.live.replace(registry);
-                    return Some(topic);
+                    return Ok(Some(topic));
+                }
+                Err(error) if matches!(error.downcast_ref(), Some(ReadError::Unauthorized(_))) => {
+                    return Err(error.context("the community registry"));
                 }
                 Err(error) => {
                     if attempts.is_multiple_of(ATTEMPTS_A_LINE) {
@@ -197,7 +203,7 @@ impl Following {
                 }
             }
         }
-        None
+        Ok(None)
     }
 
     fn wait(&self, is_ending: &dyn Fn() -> bool) {
@@ -224,8 +230,10 @@ impl Following {
                     let is_ending = || shutdown.is_requested();
                     self.wait(&is_ending);
                     match self.begin(&is_ending) {
-                        Some(begun) => topic = begun,
-                        None => return,
+                        Ok(Some(begun)) => topic = begun,
+                        Ok(None) => return,
+                        // The reader that there is says so again, until it may read.
+                        Err(error) => tracing::debug!(error = format!("{error:#}"), "not read anew"),
                     }
                 }
             }

@@ -31,6 +31,7 @@ pub(super) fn merge(
         match text.parse::<Table>() {
             Ok(typed) => {
                 check_keys(&typed, &known, "", name, &mut errors);
+                errors.extend(super::properties::secrets(&typed, name));
                 lay_over(&mut merged, typed);
             }
             Err(error) => return Err(ConfigErrors(vec![format!("{name}: {}", error.to_string().trim_end())])),

@@ -1,5 +1,6 @@
 //! The configuration: what was typed becomes what is meant in one step, with one message per mistake.
 
+mod access;
 mod alerts;
 mod blindness;
 mod cross_checks;
@@ -11,6 +12,7 @@ mod routing;
 mod schema;
 mod sink;
 mod state;
+mod traces;
 mod validate;
 
 use std::fmt;
@@ -22,10 +24,12 @@ use rules::{Communities, Routing};
 use window::WindowSet;
 use wire::{Framing, RawFormat};
 
+pub(crate) use access::{Access, Authorization, SecretFile, certificates};
 pub(crate) use layers::unknown_key;
-pub(crate) use notify::{Authorization, Filter, Notify, Target, TargetKind};
+pub(crate) use notify::{Filter, Notify, Target, TargetKind};
 pub(crate) use schema::schema;
 pub(crate) use sink::{Sink, SslMode};
+pub(crate) use traces::TraceSettings;
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
@@ -115,6 +119,8 @@ pub(crate) struct Config {
     pub(crate) log: String,
     pub(crate) log_format: String,
     pub(crate) alive_ms: u64,
+    /// `None`: nothing is traced.
+    pub(crate) traces: Option<TraceSettings>,
     pub(crate) windows: WindowSet,
     pub(crate) routing: Routing,
     /// The registry of communities as it is when the configuration is read.
@@ -163,8 +169,7 @@ pub(crate) struct Topics {
 #[derive(Debug, Clone)]
 pub(crate) struct RegistrySettings {
     pub(crate) url: String,
-    pub(crate) username: String,
-    pub(crate) password: Option<Secret>,
+    pub(crate) access: Access,
     pub(crate) timeout_ms: u64,
 }
 

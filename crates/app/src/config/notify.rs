@@ -7,6 +7,7 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use super::Secret;
+use super::access::{Access, SecretFile, Typed, access, file, is_address};
 use super::validate::{Reader, group, shown};
 
 /// What an item of `notify.targets` may hold.
@@ -18,6 +19,7 @@ pub(super) const TARGET_FIELDS: &[&str] = &[
     "username",
     "password_file",
     "token_file",
+    "ca_file",
     "alerts",
     "severities",
     "rules",
@@ -73,7 +75,7 @@ pub(crate) struct Notify {
     pub(crate) circuit_open_ms: u64,
     pub(crate) resend_ms: i64,
     /// `None`: there is no endpoint for acknowledgement.
-    pub(crate) acknowledge_token: Option<Secret>,
+    pub(crate) acknowledge_token: Option<SecretFile>,
     pub(crate) targets: Vec<Target>,
 }
 
@@ -84,7 +86,7 @@ pub(crate) struct Target {
     pub(crate) kind: TargetKind,
     /// Without a slash at its end if it is an Alertmanager's.
     pub(crate) url: String,
-    pub(crate) authorization: Authorization,
+    pub(crate) access: Access,
     /// `None`: no alerts.
     pub(crate) alerts: Option<Filter>,
     pub(crate) queues: Vec<String>,
@@ -98,16 +100,8 @@ pub(crate) enum TargetKind {
     /// By Standard Webhooks.
     Webhook {
         /// The key of the signature, decoded.
-        secret: Secret,
+        secret: SecretFile,
     },
-}
-
-/// As whom to go to a target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Authorization {
-    None,
-    Basic { username: String, password: Secret },
-    Bearer(Secret),
 }
 
 /// Which alerts a target gets: those that pass every list that is not empty.
@@ -132,15 +126,9 @@ impl Filter {
 }
 
 pub(super) fn notify(reader: &mut Reader<'_>, generation: &str) -> Notify {
-    let token = reader.secret("notify.acknowledge_token_file");
-    if let Some(token) = &token
-        && token.bytes().len() < TOKEN_BYTES_MIN
-    {
-        reader.errors.push(format!(
-            "notify.acknowledge_token_file: the token has {} bytes; at least {TOKEN_BYTES_MIN} are right",
-            token.bytes().len()
-        ));
-    }
+    let path = reader.text("notify.acknowledge_token_file");
+    let right = format!("a token of at least {TOKEN_BYTES_MIN} bytes");
+    let token = file(reader, "notify.acknowledge_token_file", &path, take_acknowledge_token, &right);
     Notify {
         group_id: group(reader, "notify.group_id", generation),
         behind_ms: reader.number("notify.behind_ms", 1_000, 3_600_000),
@@ -193,7 +181,13 @@ fn target(reader: &mut Reader<'_>, table: &Table, item: &str) -> Option<Target> 
     }
     let url = url(reader, table, item);
     let secret = secret(reader, table, item, is_webhook);
-    let authorization = authorization(reader, table, item);
+    let typed = Typed {
+        username: optional(reader, table, item, "username"),
+        password_file: optional(reader, table, item, "password_file"),
+        token_file: optional(reader, table, item, "token_file"),
+        ca_file: optional(reader, table, item, "ca_file"),
+    };
+    let access = access(reader, item, &typed);
     let filter = Filter {
         severities: texts(reader, table, item, "severities"),
         rules: texts(reader, table, item, "rules"),
@@ -226,7 +220,7 @@ fn target(reader: &mut Reader<'_>, table: &Table, item: &str) -> Option<Target> 
         None => TargetKind::Alertmanager,
     };
     let url = if is_webhook { url } else { url.trim_end_matches('/').to_owned() };
-    Some(Target { name, kind, url, authorization, alerts: alerts.then_some(filter), queues })
+    Some(Target { name, kind, url, access, alerts: alerts.then_some(filter), queues })
 }
 
 /// A rule that there is not would be a target that is told nothing, and nobody would notice.
@@ -243,15 +237,7 @@ fn known_rules(reader: &mut Reader<'_>, rules: &[String], item: &str) {
 fn url(reader: &mut Reader<'_>, table: &Table, item: &str) -> String {
     let before = reader.errors.len();
     let url = reader.item_text(table, item, "url");
-    let parsed: Option<ureq::http::Uri> = url.parse().ok();
-    let right = parsed.is_some_and(|parsed| {
-        let schemes = ["http", "https"];
-        let has_host = parsed.host().is_some_and(|host| !host.is_empty());
-        // A name and a password in it would be shown with it.
-        let has_user = parsed.authority().is_some_and(|authority| authority.as_str().contains('@'));
-        parsed.scheme_str().is_some_and(|scheme| schemes.contains(&scheme)) && has_host && !has_user
-    });
-    if !right && reader.errors.len() == before {
+    if !is_address(&url) && reader.errors.len() == before {
         // It is not quoted: it may hold a password.
         reader.errors.push(format!(
             "{item}.url is no address; one such as \"https://example.org/hook\", without a name and a password, is right"
@@ -261,7 +247,7 @@ fn url(reader: &mut Reader<'_>, table: &Table, item: &str) -> String {
 }
 
 /// A webhook's secret, decoded.
-fn secret(reader: &mut Reader<'_>, table: &Table, item: &str, is_webhook: bool) -> Option<Secret> {
+fn secret(reader: &mut Reader<'_>, table: &Table, item: &str, is_webhook: bool) -> Option<SecretFile> {
     let key = format!("{item}.secret_file");
     let path = optional(reader, table, item, "secret_file");
     if !is_webhook {
@@ -276,47 +262,17 @@ fn secret(reader: &mut Reader<'_>, table: &Table, item: &str, is_webhook: bool) 
             .push(format!("{key} is missing; a file that holds \"whsec_\" and 24 to 64 bytes in base64 is right"));
         return None;
     }
-    let typed = reader.secret_in(&key, &path)?;
-    let text = std::str::from_utf8(typed.bytes()).unwrap_or_default();
-    let decoded = text.strip_prefix(SECRET_PREFIX).and_then(|encoded| STANDARD.decode(encoded).ok());
-    match decoded.filter(|secret| SECRET_BYTES.contains(&secret.len())) {
-        Some(secret) => Some(Secret::new(secret)),
-        None => {
-            reader.errors.push(format!(
-                "{key}: what {path:?} holds is no secret of a webhook; \"whsec_\" and 24 to 64 bytes in base64 are right"
-            ));
-            None
-        }
-    }
+    let right = "\"whsec_\" and 24 to 64 bytes in base64";
+    file(reader, &key, &path, take_webhook_secret, right)
 }
 
-fn authorization(reader: &mut Reader<'_>, table: &Table, item: &str) -> Authorization {
-    let username = optional(reader, table, item, "username");
-    let password_file = optional(reader, table, item, "password_file");
-    let token_file = optional(reader, table, item, "token_file");
-    let password = reader.secret_in(&format!("{item}.password_file"), &password_file);
-    let token = reader.secret_in(&format!("{item}.token_file"), &token_file);
-    let is_header = |secret: &Secret| secret.bytes().iter().all(|byte| (0x21..0x7f).contains(byte));
-    if let Some(token) = &token
-        && (token.bytes().is_empty() || !is_header(token))
-    {
-        reader.errors.push(format!("{item}.token_file: a token of visible ASCII characters is right"));
-    }
-    match (username.is_empty(), password, token) {
-        (true, None, None) => Authorization::None,
-        (false, Some(password), None) => Authorization::Basic { username, password },
-        (true, None, Some(token)) => Authorization::Bearer(token),
-        _ => {
-            // A file that cannot be read was told of.
-            if password_file.is_empty() == username.is_empty() && token_file.is_empty() {
-                return Authorization::None;
-            }
-            reader
-                .errors
-                .push(format!("{item}: username and password_file, or token_file alone, or none of them is right"));
-            Authorization::None
-        }
-    }
+fn take_webhook_secret(bytes: &[u8]) -> Option<Secret> {
+    let encoded = std::str::from_utf8(bytes).ok()?.strip_prefix(SECRET_PREFIX)?;
+    STANDARD.decode(encoded).ok().filter(|secret| SECRET_BYTES.contains(&secret.len())).map(Secret::new)
+}
+
+fn take_acknowledge_token(bytes: &[u8]) -> Option<Secret> {
+    (bytes.len() >= TOKEN_BYTES_MIN).then(|| Secret::new(bytes.to_vec()))
 }
 
 /// A field that may be left out.
@@ -340,7 +296,7 @@ fn texts(reader: &mut Reader<'_>, table: &Table, item: &str, field: &str) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, ConfigErrors};
+    use crate::config::{Authorization, Config, ConfigErrors};
 
     fn load(text: &str) -> Result<Config, ConfigErrors> {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -369,8 +325,10 @@ mod tests {
         .unwrap();
         let [pager, desk] = &config.notify.targets[..] else { panic!("{:?}", config.notify) };
         assert_eq!((pager.url.as_str(), desk.url.as_str()), ("http://a:9093", "https://b/hook/"));
-        assert_eq!(pager.authorization, Authorization::Bearer(Secret::new(b"a-token-of-some-length".to_vec())));
-        assert_eq!(desk.kind, TargetKind::Webhook { secret: Secret::new(b"012345678901234567890123".to_vec()) });
+        let Authorization::Bearer(bearer) = &pager.access.authorization else { panic!("{:?}", pager.access) };
+        assert_eq!(bearer.current().bytes(), b"a-token-of-some-length");
+        let TargetKind::Webhook { secret } = &desk.kind else { panic!("{:?}", desk.kind) };
+        assert_eq!(secret.current().bytes(), b"012345678901234567890123");
         assert!(desk.alerts.is_none() && pager.alerts.is_some());
         assert_eq!(config.notify.group_id, "sinyal-notify.g2");
         assert_eq!(config.topics.notify_state, "social.notify.state", "what was told stays told");

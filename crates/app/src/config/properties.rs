@@ -53,6 +53,36 @@ pub(super) fn properties(reader: &mut Reader<'_>) -> Vec<(String, String)> {
     properties
 }
 
+/// Properties that are secrets by themselves; librdkafka redacts them in its own logs, and has no call that tells which they are.
+const SECRETS: [&str; 9] = [
+    "sasl.password",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.client.credentials.client.secret",
+    "sasl.oauthbearer.assertion.private.key.passphrase",
+    "sasl.oauthbearer.assertion.private.key.pem",
+    "sasl.oauthbearer.config",
+];
+
+/// Secrets that stand in a configuration file, which is read by more eyes than theirs, copied and kept in repositories.
+pub(super) fn secrets(typed: &Table, file: &str) -> Vec<String> {
+    let properties = typed.get("kafka").and_then(|kafka| kafka.get("properties")).and_then(Value::as_table);
+    let names = properties.into_iter().flat_map(Table::keys).filter(|name| SECRETS.contains(&name.as_str()));
+    names
+        .map(|name| {
+            format!(
+                "{file}: {} is a secret, which has no place in this file; {} = \"/run/secrets/FILE\", or the variable \
+                 SINYAL__KAFKA__PROPERTIES__{}, is right",
+                key(TYPED, name),
+                key(FILES, name),
+                name.to_uppercase()
+            )
+        })
+        .collect()
+}
+
 /// One property, if librdkafka takes it.
 fn take(reader: &mut Reader<'_>, table: &str, name: &str, value: String, properties: &mut Vec<(String, String)>) {
     let key = key(table, name);
@@ -116,6 +146,33 @@ mod tests {
         .unwrap();
         let properties = &config.kafka.connection.properties;
         assert!(properties.contains(&("sasl.password".to_owned(), "rahasia".to_owned())), "{}", properties.len());
+        assert!(!format!("{config:?}").contains("rahasia"));
+    }
+
+    #[test]
+    fn a_secret_in_the_file_is_refused_and_not_shown() {
+        let errors = load(
+            "kafka.properties.\"sasl.password\" = \"rahasia\"\n\
+             kafka.properties.\"sasl.oauthbearer.client.secret\" = \"rahasia\"\n\
+             kafka.properties.\"sasl.username\" = \"a\"\n",
+        )
+        .unwrap_err();
+        let about = |name: &str| {
+            errors.0.iter().any(|error| {
+                error.contains(&format!("kafka.properties.\"{name}\" is a secret, which has no place in this file"))
+                    && error.contains(&format!("kafka.property_files.\"{name}\" = "))
+            })
+        };
+        assert!(about("sasl.password") && about("sasl.oauthbearer.client.secret"), "{errors}");
+        assert_eq!(errors.0.len(), 2, "{errors}");
+        assert!(!errors.to_string().contains("rahasia"), "{errors}");
+    }
+
+    #[test]
+    fn a_secret_comes_from_the_environment_too() {
+        let variable = ("SINYAL__KAFKA__PROPERTIES__SASL.PASSWORD".to_owned(), "rahasia".to_owned());
+        let config = Config::load(None, [variable]).unwrap();
+        assert_eq!(config.kafka.connection.properties, [("sasl.password".to_owned(), "rahasia".to_owned())]);
         assert!(!format!("{config:?}").contains("rahasia"));
     }
 

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use window::{WindowSet, WindowSpec};
 use wire::RawFormat;
 
+use super::access::{Typed, access, is_address};
 use super::alerts::alerts;
 use super::blindness::blindness;
 use super::cross_checks::cross_checks;
@@ -19,6 +20,7 @@ use super::redact::redact;
 use super::routing::routing;
 use super::sink::sink;
 use super::state::state_version;
+use super::traces::traces;
 use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics, Typed};
 
 /// Collects mistakes while values are taken.
@@ -117,6 +119,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
     let alive_ms = reader.number("telemetry.alive_ms", 1_000, 600_000);
     let windows = windows(reader);
+    let traces = traces(reader);
     let step_ms = windows.as_ref().and_then(|windows| windows.specs().iter().map(|spec| spec.slide_ms).min());
     let alerts = alerts(reader, step_ms.unwrap_or(10_000));
     let routing = routing(reader);
@@ -154,6 +157,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
             log,
             log_format: log_format.to_owned(),
             alive_ms,
+            traces,
             windows,
             routing,
             communities,
@@ -243,17 +247,26 @@ pub(super) fn group(reader: &mut Reader<'_>, key: &str, generation: &str) -> Str
 
 fn registry(reader: &mut Reader<'_>) -> Option<RegistrySettings> {
     let url = reader.text("registry.url");
-    let username = reader.text("registry.username");
-    let password = reader.secret("registry.password_file");
+    let typed = Typed {
+        username: reader.text("registry.username"),
+        password_file: reader.text("registry.password_file"),
+        token_file: reader.text("registry.token_file"),
+        ca_file: reader.text("registry.ca_file"),
+    };
+    let access = access(reader, "registry", &typed);
     let timeout_ms = reader.number("registry.timeout_ms", 100, 60_000);
     if url.is_empty() {
         return None;
     }
-    if !url.starts_with("http://") && !url.starts_with("https://") {
-        reader.wrong("registry.url", &format!("{url:?}"), "a URL such as http://registry:8081, or nothing, is right");
+    if !is_address(&url) {
+        // It is not quoted: it may hold a password.
+        reader.errors.push(
+            "registry.url is no address; one such as \"http://registry:8081\", without a name and a password, or nothing, is right"
+                .to_owned(),
+        );
     }
     let url = url.trim_end_matches('/').to_owned();
-    Some(RegistrySettings { url, username, password, timeout_ms })
+    Some(RegistrySettings { url, access, timeout_ms })
 }
 
 /// 0 to 1; a negative number is the model's own.

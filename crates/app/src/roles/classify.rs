@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use classify::Classifier;
-use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Turn, run_owner};
+use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Tracer, Turn, run_owner};
 use pipeline::classify::Tallies;
 use pipeline::{ClassifyEncoders, ClassifySettings, ClassifyStage, Pseudonym, Redactor};
 use record::stage::{SchemaLookup, Stage};
@@ -14,6 +14,7 @@ use wire::{RawDecoder, SchemaName};
 use super::{Reached, RoleResult, Surroundings, ask, encoder, reached};
 use crate::config::{ConfigErrors, MAKE_SECRET};
 use crate::registry::Registry;
+use crate::telemetry::StageTracer;
 
 /// How the role stands, for the demo's view and summary.
 #[derive(Debug, Clone, Default)]
@@ -34,11 +35,16 @@ struct ClassifyHooks {
     #[cfg(feature = "deep")]
     deep: Option<super::deep::Watched>,
     report: Arc<Mutex<ClassifyReport>>,
+    tracer: Option<StageTracer>,
 }
 
 impl Hooks<ClassifyStage> for ClassifyHooks {
     fn schema(&mut self, id: u32) -> Result<SchemaLookup, String> {
         ask(self.registry.as_ref(), id)
+    }
+
+    fn tracer(&mut self) -> Option<&mut dyn Tracer> {
+        self.tracer.as_mut().map(|tracer| tracer as &mut dyn Tracer)
     }
 
     fn turned(&mut self, stage: &ClassifyStage, turn: &Turn) {
@@ -164,6 +170,7 @@ pub(crate) fn run_classify(
         #[cfg(feature = "deep")]
         deep,
         report: Arc::clone(&report),
+        tracer: surroundings.tracer(StageName::Classify, &config.classify.group_id),
         surroundings: surroundings.clone(),
     };
     Ok(move || {

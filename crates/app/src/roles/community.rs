@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, OwnerState, Turn, run_owner};
+use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, OwnerState, Tracer, Turn, run_owner};
 use pipeline::{CommunityEncoders, CommunitySettings, CommunityStage};
 use record::stage::{SchemaLookup, Stage};
 use record::{Ledger, Outcome, StageName};
@@ -13,6 +13,7 @@ use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, SchemaName};
 
 use super::{Reached, RoleResult, Surroundings, ask, encoder, reached};
 use crate::registry::Registry;
+use crate::telemetry::StageTracer;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -36,11 +37,16 @@ struct CommunityHooks {
     /// The version of each partition's state, as it was told last.
     state_versions: BTreeMap<i32, u8>,
     report: Arc<Mutex<CommunityReport>>,
+    tracer: Option<StageTracer>,
 }
 
 impl Hooks<CommunityStage> for CommunityHooks {
     fn schema(&mut self, id: u32) -> Result<SchemaLookup, String> {
         ask(self.registry.as_ref(), id)
+    }
+
+    fn tracer(&mut self) -> Option<&mut dyn Tracer> {
+        self.tracer.as_mut().map(|tracer| tracer as &mut dyn Tracer)
     }
 
     fn turned(&mut self, stage: &CommunityStage, turn: &Turn) {
@@ -166,6 +172,7 @@ pub(crate) fn run_community(
         topics: inputs,
         state_versions: BTreeMap::new(),
         report: Arc::clone(&report),
+        tracer: surroundings.tracer(StageName::Community, &config.community.group_id),
         surroundings: surroundings.clone(),
     };
     Ok(move || {

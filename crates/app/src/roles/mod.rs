@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use kafka_io::{Clock, Connection, OwnerError, Shutdown, Turn};
-use record::Position;
 use record::stage::{InputPartition, SchemaLookup};
+use record::{Position, StageName};
 use wire::{Encoder, Framing, SchemaName};
 
 pub(crate) use classify::{ClassifyReport, run_classify};
@@ -25,7 +25,7 @@ use crate::cli::OutsideError;
 use crate::config::Config;
 use crate::registry::Registry;
 use crate::reload::LiveRules;
-use crate::telemetry::{Health, Metrics};
+use crate::telemetry::{Health, Metrics, StageTracer, Traces};
 
 /// What every role needs.
 #[derive(Clone)]
@@ -38,8 +38,17 @@ pub(crate) struct Surroundings {
     pub(crate) shutdown: Shutdown,
     /// What can be replaced while it is in use.
     pub(crate) rules: LiveRules,
+    /// Where spans go; `None`: nothing is traced.
+    pub(crate) traces: Option<Traces>,
     /// True on the embedded broker, which has no transactions worth the name: outputs first, state in memory.
     pub(crate) embedded: bool,
+}
+
+impl Surroundings {
+    /// Who follows a role's records, if anything is traced.
+    fn tracer(&self, stage: StageName, group: &str) -> Option<StageTracer> {
+        Some(StageTracer::new(self.traces.clone()?, stage, group))
+    }
 }
 
 /// Up to where partitions were read: the next offset, by topic and partition number.

@@ -1,8 +1,13 @@
 //! What operators see: logs, metrics, health.
 
+mod clients;
 mod health;
 mod http;
 mod metrics;
+mod registry;
+#[cfg(test)]
+mod table;
+mod traces;
 
 use std::io::IsTerminal;
 
@@ -12,6 +17,8 @@ use tracing_subscriber::EnvFilter;
 pub(crate) use health::Health;
 pub(crate) use http::serve;
 pub(crate) use metrics::Metrics;
+pub(crate) use registry::Registry;
+pub(crate) use traces::{Begun, Ended, StageTracer, Traces};
 
 /// Starts logging to standard error. `format` is `text`, `json` or `auto`.
 ///

@@ -14,6 +14,7 @@ use super::{
     ASK_TIMEOUT, COMPLAIN_EVERY, Hooks, METADATA_EVERY, METADATA_TIMEOUT, Owned, Owner, OwnerError, OwnerState,
     RETRY_AFTER, Rebalance, Topology, Trouble, UNKNOWN, WaitReason, partition_of,
 };
+use crate::acl::{Operation, Resource};
 use crate::client::is_unauthorized;
 
 /// The brokers did not answer, or not with what is needed.
@@ -74,12 +75,32 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         let missing: BTreeSet<&String> =
             names.zip(counts).filter(|(_, count)| count.is_none()).map(|(name, _)| name).collect();
         let missing: Vec<String> = missing.into_iter().cloned().collect();
+        self.hidden(&missing)?;
         if missing.is_empty() {
             let sources = self.config.source_topics.iter().cloned().zip(sources.into_iter().flatten()).collect();
             self.topology = Topology { inputs: inputs.into_iter().flatten().collect(), outputs, sources };
             self.last_metadata = Instant::now();
         }
         Ok(missing)
+    }
+
+    /// Brokers do not show topics of which a user may not know: such a one is not missing, and waiting does not mend it.
+    fn hidden(&self, missing: &[String]) -> Result<(), Trouble> {
+        for topic in missing {
+            let metadata =
+                self.consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT).map_err(|error| unanswered(&error))?;
+            let error = metadata.topics().first().and_then(|topic| topic.error());
+            if error.is_some_and(|error| is_unauthorized(error.into())) {
+                let operation = match (self.config.inputs.contains(topic), self.config.outputs.contains(topic)) {
+                    (true, _) => Operation::Read,
+                    (false, true) => Operation::Write,
+                    (false, false) => Operation::Describe,
+                };
+                let refusal = crate::acl::missing(operation, &Resource::Topic(topic.clone()));
+                return Err(Trouble::Stop(OwnerError::Unauthorized(refusal)));
+            }
+        }
+        Ok(())
     }
 
     /// Notices partitions that topics have gained.
@@ -131,6 +152,11 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                     self.owned.remove(at);
                 }
                 self.outputs.clear();
+                if committed.is_err()
+                    && let Some(tracer) = self.hooks.tracer()
+                {
+                    tracer.given_up();
+                }
                 let gone = if committed.is_ok() { Input::Revoked(&partitions) } else { Input::Lost(&partitions) };
                 self.stage.step(gone, &mut self.outputs)?;
                 self.unassign(&partitions)?;

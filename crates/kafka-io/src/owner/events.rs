@@ -10,10 +10,10 @@ use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, S
 use super::faults::fault_point;
 use super::producer::StageProducer;
 use super::{
-    COMPLAIN_EVERY, GROUP_INSTANCE_ID, Hooks, Owned, Owner, OwnerConfig, OwnerError, OwnerState, Rebalance, Trouble,
-    WaitReason,
+    COMPLAIN_EVERY, GROUP_INSTANCE_ID, Hooks, Owned, Owner, OwnerConfig, OwnerError, OwnerState, Rebalance,
+    TracedRecord, Trouble, WaitReason,
 };
-use crate::client::{Context, is_unauthorized, is_unreachable};
+use crate::client::{Context, is_unauthorized, is_unreachable, lacks_token};
 use crate::queue::{Message, MessageHeaders};
 
 pub(super) fn partition_of(config: &OwnerConfig, topic: &str, partition: i32) -> Option<InputPartition> {
@@ -48,9 +48,10 @@ impl KeptMessage {
     }
 }
 
-pub(super) fn take_message<S: Stage>(
+pub(super) fn take_message<S: Stage, H: Hooks<S>>(
     message: Message<'_>,
     config: &OwnerConfig,
+    hooks: &mut H,
     owned: &mut BTreeMap<InputPartition, Owned>,
     stage: &mut S,
     outputs: &mut Outputs,
@@ -60,19 +61,26 @@ pub(super) fn take_message<S: Stage>(
     // What was fetched before a partition went, or before its position was set anew, is not ours to process.
     let Some(place) = owned.get_mut(&at).filter(|owned| message.offset >= owned.position) else { return Ok(()) };
     let headers = |see: &mut dyn FnMut(&str, &[u8])| message.headers.each(see);
+    let trace = hooks.tracer().and_then(|tracer| tracer.begin(message.headers.trace()));
     let record = InputRecord {
         from: at,
         offset: message.offset,
         timestamp: message.timestamp,
         key: message.key,
         value: message.value,
-        headers: InputHeaders::read_by(&headers),
+        headers: InputHeaders::read_by(&headers).with_trace(trace),
     };
     match stage.step(Input::Record(record), outputs)? {
         Step::NeedsSchema(id) => *blocked = Some((id, KeptMessage::of(&message))),
         Step::Done | Step::More => {
             place.position = message.offset + 1;
             place.given += 1;
+            if trace.is_some_and(|trace| trace.sampled)
+                && let Some(tracer) = hooks.tracer()
+            {
+                let Message { topic, partition, offset, timestamp, .. } = message;
+                tracer.taken(TracedRecord { topic, partition, offset, timestamp });
+            }
         }
     }
     Ok(())
@@ -136,8 +144,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             headers: MessageHeaders::Kept(&headers),
         };
         let mut blocked = None;
-        let Owner { config, owned, stage, outputs, producer, .. } = self;
-        take_message(message, config, owned, stage, outputs, &mut blocked)?;
+        let Owner { config, hooks, owned, stage, outputs, producer, .. } = self;
+        take_message(message, config, hooks, owned, stage, outputs, &mut blocked)?;
         send_all(outputs, producer)?;
         Ok(blocked.map(|(id, _)| id))
     }
@@ -172,6 +180,7 @@ pub(super) const OUTAGE_REMEMBERED: Duration = Duration::from_secs(120);
 pub(super) fn judge_error(
     code: RDKafkaErrorCode,
     reason: &str,
+    topic: Option<&str>,
     consumer: &BaseConsumer<Context>,
     rebalances: &mut Vec<Rebalance>,
 ) -> Result<(), Trouble> {
@@ -187,7 +196,11 @@ pub(super) fn judge_error(
         RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
             rebalances.push(Rebalance::OutOfRange)
         }
-        code if is_unauthorized(code) => return Err(Trouble::Stop(OwnerError::Unauthorized(reason))),
+        code if lacks_token(code, &reason) => {}
+        code if is_unauthorized(code) => {
+            let refusal = consumer.client().context().refusal(code, &reason, topic);
+            return Err(Trouble::Stop(OwnerError::Unauthorized(refusal)));
+        }
         // After brokers were away the client may have replaced itself: what it had sent before comes to them late.
         RDKafkaErrorCode::FencedInstanceId if had_outage() => rebalances.push(Rebalance::Expelled(reason)),
         RDKafkaErrorCode::FencedInstanceId => {

@@ -32,7 +32,7 @@ use self::producer::{ProducerError, StageProducer};
 use self::recovery::Fences;
 use self::settings::make_consumer;
 pub use self::settings::{Assignor, Delivery, OwnerConfig};
-pub use self::state::{Hooks, OwnerError, OwnerState, STEPS_PER_SAMPLE, Turn, WaitReason};
+pub use self::state::{Hooks, OwnerError, OwnerState, STEPS_PER_SAMPLE, TracedRecord, Tracer, Turn, WaitReason};
 use crate::client::{Clock, Context, Shutdown, is_unauthorized};
 use crate::queue::{Event, EventQueue};
 
@@ -289,7 +289,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 
     /// Takes one event from the queue into the stage; false if there was none.
     fn take_event(&mut self, timeout: Duration) -> Result<bool, Trouble> {
-        let Owner { queue, stage, outputs, owned, rebalances, config, producer, consumer, turn, steps, .. } = self;
+        let Owner { queue, stage, outputs, owned, rebalances, config, hooks, producer, consumer, turn, steps, .. } =
+            self;
         let mut result = Ok(());
         let mut blocked = None;
         let any = queue.poll(timeout, &mut |event| {
@@ -297,7 +298,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 Event::Message(message) => {
                     let timed = steps.is_multiple_of(STEPS_PER_SAMPLE).then(Instant::now);
                     *steps += 1;
-                    let taken = take_message(message, config, owned, stage, outputs, &mut blocked);
+                    let taken = take_message(message, config, hooks, owned, stage, outputs, &mut blocked);
                     if let Some(timed) = timed.filter(|_| turn.step_seconds.len() < STEP_SAMPLES_MAX) {
                         turn.step_seconds.push(timed.elapsed().as_secs_f64());
                     }
@@ -322,7 +323,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                     rebalances.push(Rebalance::Revoke(partitions));
                     Ok(())
                 }
-                Event::Error { code, reason } => judge_error(code, &reason, consumer, rebalances),
+                Event::Error { code, reason, topic } => {
+                    judge_error(code, &reason, topic.as_deref(), consumer, rebalances)
+                }
             };
             let sent = taken.and_then(|()| send_all(outputs, producer));
             if result.is_ok() {
@@ -405,8 +408,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             && let Err(error) = self.consumer.commit(&positions, CommitMode::Sync)
         {
             let code = error.rdkafka_error_code();
-            if code.is_some_and(is_unauthorized) {
-                return Err(Trouble::Stop(OwnerError::Unauthorized(error.to_string())));
+            if let Some(code) = code.filter(|code| is_unauthorized(*code)) {
+                let refusal = self.consumer.client().context().refusal(code, &error.to_string(), None);
+                return Err(Trouble::Stop(OwnerError::Unauthorized(refusal)));
             }
             // The outputs are out; the next commit covers these positions too.
             tracing::warn!(%error, "positions could not be committed; trying again with the next commit");
@@ -416,6 +420,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.produced_before = producer.produced;
         for owned in self.owned.values_mut().filter(|owned| owned.position != UNKNOWN) {
             owned.committed = Some(owned.position);
+        }
+        if let Some(tracer) = self.hooks.tracer() {
+            tracer.committed();
         }
         let (now, latencies) = (self.clock.now_ms(), &mut self.turn.latency_seconds);
         self.stage.take_latency_samples(&mut |sample| {
@@ -439,8 +446,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             queue.poll(Duration::from_millis(50), &mut |event| match event {
                 Event::Assign(partitions) => rebalances.push(Rebalance::Assign(partitions)),
                 Event::Revoke(partitions) => rebalances.push(Rebalance::Revoke(partitions)),
-                Event::Error { code, reason } => {
-                    if let Err(Trouble::Stop(error)) = judge_error(code, &reason, consumer, rebalances) {
+                Event::Error { code, reason, topic } => {
+                    if let Err(Trouble::Stop(error)) =
+                        judge_error(code, &reason, topic.as_deref(), consumer, rebalances)
+                    {
                         refused = Some(error);
                     }
                 }
@@ -493,7 +502,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         if let Some(producer) = &self.producer {
             self.turn.in_flight = producer.in_flight();
             self.turn.produced = self.produced_by_others + producer.produced;
+            self.turn.producer = producer.take_statistics();
         }
+        self.turn.consumer = self.consumer.client().context().take_statistics();
         self.hooks.turned(&self.stage, &self.turn);
         self.turn.step_seconds.clear();
         self.turn.latency_seconds.clear();

@@ -8,13 +8,16 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::statistics::Statistics;
 use record::stage::OutputRecord;
 
 use super::faults::fault_point;
 use super::{Delivery, OwnerConfig, OwnerError};
+use crate::acl::{Operation, Resource, missing};
 use crate::client::{Context, is_unauthorized};
+use crate::statistics::ClientStatistics;
 
 /// What a failure of the producer means.
 #[derive(Debug)]
@@ -30,12 +33,17 @@ pub(super) enum ProducerError {
 #[derive(Debug)]
 pub(super) struct DeliveryContext {
     inner: Context,
-    first_failure: Mutex<Option<KafkaError>>,
+    /// With the topic that it was sent to.
+    first_failure: Mutex<Option<(KafkaError, String)>>,
 }
 
 impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         self.inner.log(level, fac, message);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.inner.stats(statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -47,10 +55,10 @@ impl ProducerContext for DeliveryContext {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result
+        if let Err((error, record)) = result
             && let Ok(mut first) = self.first_failure.lock()
         {
-            first.get_or_insert_with(|| error.clone());
+            first.get_or_insert_with(|| (error.clone(), record.topic().to_owned()));
         }
     }
 }
@@ -63,6 +71,9 @@ pub(super) struct StageProducer {
     begun_at: Instant,
     patience: Duration,
     topics: Vec<String>,
+    group_id: String,
+    /// Empty where there are no transactions.
+    transactional_id: String,
     pub(super) produced: u64,
 }
 
@@ -88,6 +99,11 @@ impl StageProducer {
             begun_at: Instant::now(),
             patience,
             topics: config.outputs.clone(),
+            group_id: config.group_id.clone(),
+            transactional_id: match &config.delivery {
+                Delivery::ExactlyOnce { transactional_id, .. } => transactional_id.clone(),
+                Delivery::AtLeastOnce => String::new(),
+            },
             produced: 0,
         })
     }
@@ -154,7 +170,7 @@ impl StageProducer {
             self.producer.poll(Duration::from_millis(1));
         }
         match self.producer.context().first_failure.lock().ok().and_then(|first| first.clone()) {
-            Some(error) => Err(self.judge(&error)),
+            Some((error, topic)) => Err(self.judge_of(&error, Some(topic))),
             None => Ok(()),
         }
     }
@@ -162,6 +178,11 @@ impl StageProducer {
     /// How long brokers may take for what was sent, and again for a commit.
     pub(super) fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// What the client told of itself, if it has since this was asked last.
+    pub(super) fn take_statistics(&self) -> Option<ClientStatistics> {
+        self.producer.context().inner.take_statistics()
     }
 
     /// What a broker said when it refused us, once.
@@ -222,6 +243,11 @@ impl StageProducer {
     }
 
     fn judge(&self, error: &KafkaError) -> ProducerError {
+        self.judge_of(error, None)
+    }
+
+    /// The same of what was sent to a topic.
+    fn judge_of(&self, error: &KafkaError, topic: Option<String>) -> ProducerError {
         let code = match error {
             KafkaError::Transaction(inner) => Some(inner.code()),
             other => other.rdkafka_error_code(),
@@ -247,7 +273,24 @@ impl StageProducer {
                         "a broker refuses the time of an output; its topic's message.timestamp settings are too narrow: {text}"
                     )));
                 }
-                code if is_unauthorized(code) => return ProducerError::Stop(OwnerError::Unauthorized(text)),
+                code if is_unauthorized(code) => {
+                    // Where a transaction is refused the first delivery that failed says for which topic.
+                    let first =
+                        || self.producer.context().first_failure.lock().ok()?.as_ref().map(|(_, topic)| topic.clone());
+                    let refusal = match (code, topic.or_else(first)) {
+                        (RDKafkaErrorCode::TransactionalIdAuthorizationFailed, _) => {
+                            missing(Operation::Write, &Resource::TransactionalId(self.transactional_id.clone()))
+                        }
+                        (RDKafkaErrorCode::GroupAuthorizationFailed, _) => {
+                            missing(Operation::Read, &Resource::Group(self.group_id.clone()))
+                        }
+                        (RDKafkaErrorCode::TopicAuthorizationFailed, Some(topic)) => {
+                            missing(Operation::Write, &Resource::Topic(topic))
+                        }
+                        _ => text,
+                    };
+                    return ProducerError::Stop(OwnerError::Unauthorized(refusal));
+                }
                 _ => {}
             }
         }

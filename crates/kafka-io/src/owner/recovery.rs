@@ -77,6 +77,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             "giving up what is not committed, and reading it again"
         );
         self.turn.resets += 1;
+        if let Some(tracer) = self.hooks.tracer() {
+            tracer.given_up();
+        }
         let mut pending = Some(detail.to_owned());
         let mut failures = 0;
         while let Some(detail) = pending.take() {
@@ -152,6 +155,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     /// Begins anew with another consumer. Nothing is owned until the group gives it again.
     fn renew_consumer(&mut self, detail: &str) -> Result<(), OwnerError> {
         tracing::warn!(stage = self.config.stage.as_str(), detail, "joining the group again with a new consumer");
+        if let Some(tracer) = self.hooks.tracer() {
+            tracer.given_up();
+        }
         let partitions: Vec<InputPartition> = self.owned.keys().copied().collect();
         self.stage.step(Input::Lost(&partitions), &mut self.outputs)?;
         self.outputs.clear();

@@ -14,7 +14,8 @@ use super::faults::fault_point;
 use super::{
     ASK_TIMEOUT, COMPLAIN_EVERY, Hooks, Owner, OwnerError, OwnerState, Rebalance, TURN_EVERY, Trouble, judge_error,
 };
-use crate::client::{Context, is_unauthorized};
+use crate::acl::{Operation, Resource, missing};
+use crate::client::{Context, is_unauthorized, lacks_token};
 use crate::queue::{Event, EventQueue};
 
 /// How long nothing may come of a changelog that is not read to its end.
@@ -109,7 +110,12 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 // The end that the reader tells counts markers of transactions, which are no messages; while a transaction below
                 // the high watermark is open, that end lies before it.
                 Event::End { partition, offset, .. } => (partition, offset),
-                Event::Error { code, reason } if is_unauthorized(code) => {
+                Event::Error { code, topic: Some(topic), .. } if is_unauthorized(code) => {
+                    let refusal = missing(Operation::Read, &Resource::Topic(topic));
+                    result = Err(Trouble::Stop(OwnerError::Unauthorized(refusal)));
+                    return;
+                }
+                Event::Error { code, reason, .. } if is_unauthorized(code) && !lacks_token(code, &reason) => {
                     result = Err(Trouble::Stop(OwnerError::Unauthorized(reason)));
                     return;
                 }
@@ -135,7 +141,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             && queue.poll(Duration::ZERO, &mut |event| match event {
                 Event::Assign(partitions) => rebalances.push(Rebalance::Assign(partitions)),
                 Event::Revoke(partitions) => rebalances.push(Rebalance::Revoke(partitions)),
-                Event::Error { code, reason } => result = judge_error(code, &reason, consumer, rebalances),
+                Event::Error { code, reason, topic } => {
+                    result = judge_error(code, &reason, topic.as_deref(), consumer, rebalances);
+                }
                 _ => {}
             })
         {

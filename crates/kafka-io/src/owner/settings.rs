@@ -12,6 +12,9 @@ use crate::client::{Connection, Context};
 /// How long an output may be on its way where there are no transactions, in milliseconds.
 const DELIVERY_TIMEOUT_MS: u64 = 12_000;
 
+/// How often clients tell of themselves: seldom enough that what it costs is not felt.
+const STATISTICS_EVERY_MS: &str = "10000";
+
 /// How outputs and positions are committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
@@ -94,6 +97,7 @@ impl OwnerConfig {
             // How soon a new partition is read. Event time waits for one that it knows of, and it knows as soon.
             ("topic.metadata.refresh.interval.ms", text("30000")),
             ("max.poll.interval.ms", text("300000")),
+            ("statistics.interval.ms", text(STATISTICS_EVERY_MS)),
             (
                 "partition.assignment.strategy",
                 text(match self.assignor {
@@ -134,6 +138,7 @@ impl OwnerConfig {
             ("message.max.bytes", self.output_bytes_max.to_string()),
             // Back-to-back transactions wait for this long where a broker is still busy with the one before.
             ("retry.backoff.ms", text("10")),
+            ("statistics.interval.ms", text(STATISTICS_EVERY_MS)),
         ];
         match &self.delivery {
             Delivery::ExactlyOnce { transactional_id, transaction_timeout_ms } => {
@@ -151,6 +156,6 @@ pub(super) fn make_consumer(config: &OwnerConfig) -> Result<BaseConsumer<Context
     config
         .connection
         .config(&config.consumer_properties())
-        .create_with_context(Context::new("consumer"))
+        .create_with_context(Context::new("consumer").of_group(&config.group_id))
         .map_err(|error| OwnerError::Config(error.to_string()))
 }

@@ -1,7 +1,9 @@
 //! How an owner stands, and why it stops.
 
-use record::Position;
 use record::stage::{InputPartition, SchemaLookup, Stop};
+use record::{Position, TraceContext};
+
+use crate::statistics::ClientStatistics;
 
 /// Why an owner waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +71,10 @@ pub struct Turn {
     pub lost: u64,
     /// Times that everything in memory was given up and read anew, since the start.
     pub resets: u64,
+    /// What the consumer's client tells of itself, if it has since the last turn.
+    pub consumer: Option<ClientStatistics>,
+    /// The same of the producer's.
+    pub producer: Option<ClientStatistics>,
 }
 
 /// What an owner asks and tells the application, on its own thread.
@@ -81,6 +87,40 @@ pub trait Hooks<S> {
 
     /// The owner turned: after every commit, and at least once a second whatever it waits for.
     fn turned(&mut self, stage: &S, turn: &Turn);
+
+    /// Who follows records through the stage; asked for each, so that where nothing is traced nothing else is done.
+    fn tracer(&mut self) -> Option<&mut dyn Tracer> {
+        None
+    }
+}
+
+/// Follows single records through a stage, on the owner's thread.
+pub trait Tracer {
+    /// A record is about to be given to the stage; `parent` is what its header says. Gives what it and what comes of it are traced
+    /// as, or nothing. A record that could not be taken in yet is begun again.
+    fn begin(&mut self, parent: Option<TraceContext>) -> Option<TraceContext>;
+
+    /// The stage has taken in the record that was begun last and is traced.
+    fn taken(&mut self, record: TracedRecord<'_>);
+
+    /// What was taken in since the last time is committed.
+    fn committed(&mut self);
+
+    /// What was taken in since the last time is given up, and will be read again.
+    fn given_up(&mut self);
+}
+
+/// Where a traced record was read.
+#[derive(Debug, Clone, Copy)]
+pub struct TracedRecord<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The partition's number.
+    pub partition: i32,
+    /// The offset.
+    pub offset: Position,
+    /// Its Kafka time, where it has one, in epoch milliseconds.
+    pub timestamp: Option<i64>,
 }
 
 /// Why an owner stopped by itself.

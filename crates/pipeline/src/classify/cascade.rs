@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use ::classify::{Decision, classified_part};
 use record::stage::{InputHeaders, InputPartition, InputRecord};
-use record::{EpochMs, Label, Language, Tier};
+use record::{EpochMs, Label, Language, Tier, TraceContext};
 
 /// Probabilities in the order of [`Label::ALL`].
 pub type Probabilities = [f32; Label::ALL.len()];
@@ -59,6 +59,7 @@ struct HeldRecord {
     timestamp: Option<EpochMs>,
     key: Option<Range<usize>>,
     value: Option<Range<usize>>,
+    trace: Option<TraceContext>,
     decision: Decision,
     tier: Tier,
 }
@@ -82,7 +83,8 @@ impl Held {
         };
         let (key, value) = (keep(record.key), keep(record.value));
         let (from, offset, timestamp) = (record.from, record.offset, record.timestamp);
-        self.records.push(HeldRecord { from, offset, timestamp, key, value, decision, tier });
+        let trace = record.headers.trace();
+        self.records.push(HeldRecord { from, offset, timestamp, key, value, trace, decision, tier });
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -102,8 +104,8 @@ impl Held {
                 timestamp: held.timestamp,
                 key: held.key.clone().map(|range| &self.bytes[range]),
                 value: held.value.clone().map(|range| &self.bytes[range]),
-                // They were of interest for a dead letter only, and this will be none.
-                headers: InputHeaders::default(),
+                // The others were of interest for a dead letter only, and this will be none.
+                headers: InputHeaders::default().with_trace(held.trace),
             };
             (record, held.decision, held.tier)
         })

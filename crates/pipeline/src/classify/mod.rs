@@ -32,8 +32,8 @@ pub use self::pseudonym::Pseudonym;
 pub use self::redact::{Personal, Redactor};
 use self::sources::Sources;
 use crate::dead_letters::DeadLetters;
-use crate::encode;
 use crate::queue_items::routed_item;
+use crate::{add_trace, encode};
 
 /// How identity is read from the key of a raw record with a null value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -441,6 +441,7 @@ impl ClassifyStage {
             let item = routed_item(&classified, &route, &self.communities, self.now);
             let output = ClassifyStage::FIRST_QUEUE + route.index;
             encode(&mut self.encoders.queue_item, &item, output, &scratch.key, outputs)?;
+            add_trace(record.headers.trace(), outputs);
             self.tallies.by_queue[route.index] += 1;
         }
         if let Some(timestamp) = record.timestamp {
@@ -454,7 +455,9 @@ impl ClassifyStage {
         scratch.key.clear();
         encode_part(&interaction.community_id, &mut scratch.key);
         let value = ClassifiedRecord::ClassifiedInteraction(classified);
-        encode(&mut self.encoders.classified, &value, ClassifyStage::CLASSIFIED, &scratch.key, outputs)
+        encode(&mut self.encoders.classified, &value, ClassifyStage::CLASSIFIED, &scratch.key, outputs)?;
+        add_trace(record.headers.trace(), outputs);
+        Ok(())
     }
 
     fn markers(&mut self, outputs: &mut Outputs) -> Result<(), Stop> {

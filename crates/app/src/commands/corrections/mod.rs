@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
+use kafka_io::acl::Operation;
 use kafka_io::feed::{Feed, FeedError};
 use record::{Correction, EpochMs, Kind, Label, Reason, encode_key};
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use wire::{Encoder, SchemaName};
 
 use super::classify::skip_line;
 use super::ingest::{Counts, deliver, open, source};
-use super::waiting::wait_for_topic;
+use super::waiting::wait_for_topic_to;
 use crate::cli::{OK, REFUSED};
 use crate::config::Config;
 use crate::roles::encoder;
@@ -116,7 +117,7 @@ pub(crate) fn run(args: CorrectionsArgs, config: &Config) -> Result<u8> {
 fn send(config: &Config, what: impl FnOnce(&mut Sender<'_>, &Feed) -> Result<Counts>) -> Result<u8> {
     let topic = config.topics.corrections.as_str();
     let mut sender = Sender { encoder: encoder(config, SchemaName::Correction, topic)?, value: Vec::new(), topic };
-    wait_for_topic(config, topic)?;
+    wait_for_topic_to(Operation::Write, config, topic)?;
     let feed = Feed::open(config.connection(), config.raw_record_bytes_max)?;
     let counts = what(&mut sender, &feed)?;
     deliver(&feed, counts.accepted, &config.connection().bootstrap)?;

@@ -96,6 +96,7 @@ pub(crate) fn run(args: DemoArgs, config: Config) -> Result<u8> {
         metrics: Metrics::new(),
         shutdown: shutdown.clone(),
         rules: LiveRules::new(&config),
+        traces: None,
         embedded: true,
     };
     let classified = Arc::new(Mutex::new(ClassifyReport::default()));

@@ -182,7 +182,9 @@ impl RedriveArgs {
         }
         let there_are = partitions.get(topic).copied().unwrap_or(0);
         if there_are == 0 {
-            return Fate::Refused(format!("topic {topic} is missing"));
+            return Fate::Refused(format!(
+                "topic {topic} is missing, or not shown to this user: `sinyal topics plan --acls` lists what `dlq` needs"
+            ));
         }
         // Without a key the partition is all that is known of where it belongs.
         if letter.key_bytes.is_none() && !(0..there_are).contains(&partition) {

@@ -1,6 +1,5 @@
 //! What is told of an erasure: topic by topic what was found, what is left, and by when the rest is gone.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -211,6 +210,8 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn place(goes: Goes, records: u64, kept_ms: Option<i64>, held_up_ms: Option<i64>) -> Place {

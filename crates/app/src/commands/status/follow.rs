@@ -35,6 +35,7 @@ pub(super) fn follow(config: Config, as_json: bool) -> Result<u8> {
         clock: Arc::new(SystemClock),
         metrics: Metrics::new(),
         shutdown: shutdown.clone(),
+        traces: None,
         embedded: false,
     };
     let standing: Arc<Mutex<Option<Standing>>> = Arc::default();

@@ -26,6 +26,8 @@ pub(super) struct Report {
     /// `None`: they cannot be read.
     letters: Option<BTreeMap<String, u64>>,
     more_letters: bool,
+    /// Why some of it could not be looked at.
+    unread: Option<String>,
 }
 
 /// How far event time is, by what was last said of the sources.
@@ -61,6 +63,7 @@ impl Report {
             sources,
             letters,
             more_letters,
+            unread: look.unread().map(str::to_owned),
         }
     }
 
@@ -98,6 +101,7 @@ impl Report {
                 "delay_ms": self.delay_ms(),
             },
             "sources": sources.collect::<Vec<_>>(),
+            "unread": self.unread,
             "dead_letters": self.letters.as_ref().map(|letters| json!({
                 "last_hour": letters.values().sum::<u64>(), "by_reason": letters, "more": self.more_letters,
             })),
@@ -114,6 +118,7 @@ impl Report {
                 blindness.detail_en
             ));
         }
+        parts.extend(self.unread.iter().map(|why| format!("  not looked at: {why}")));
         for (stage, group) in &self.groups {
             let lag = self.lag(*stage);
             parts.push(format!("\n{} (group {group}): {lag} records behind", stage.as_str()));
@@ -267,6 +272,7 @@ mod tests {
             event_time: EventTime::of([said].into_iter(), 10_000),
             letters: Some(BTreeMap::from([("malformed".to_owned(), 3), ("null_value".to_owned(), 1)])),
             more_letters: false,
+            unread: None,
         }
     }
 

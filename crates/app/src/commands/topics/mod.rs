@@ -1,5 +1,9 @@
-//! `sinyal topics plan|apply`: Kafka's topics as they should be.
+//! `sinyal topics plan|apply`: Kafka's topics as they should be, and who may do what to them.
 
+mod acl_forms;
+pub(crate) mod acls;
+#[cfg(test)]
+mod chart;
 pub(crate) mod plan;
 
 use std::time::Duration;
@@ -8,6 +12,8 @@ use anyhow::Result;
 use comfy_table::{Table, presets};
 use kafka_io::admin::Admin;
 
+use self::acl_forms::{Form, Lists};
+use self::acls::{Duty, rights};
 use self::plan::{Desired, Step, plan};
 use crate::cli::{OK, OUTSIDE, OutsideError, say};
 use crate::config::Config;
@@ -20,16 +26,67 @@ pub(crate) struct TopicsArgs {
     command: TopicsCommand,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
 enum TopicsCommand {
-    /// Show what `apply` would do.
-    Plan,
+    /// Show what `apply` would do; or the rights that each role and command needs.
+    Plan(PlanArgs),
     /// Make what is missing, add partitions, set configurations. What is right stays as it is.
     Apply,
 }
 
-pub(crate) fn run(args: TopicsArgs, config: &Config) -> Result<u8> {
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+struct PlanArgs {
+    /// The access control lists instead: the least that each role and command needs. Kafka is not asked.
+    #[arg(long)]
+    acls: bool,
+    /// Only those of these roles and commands, by commas.
+    #[arg(long = "role", value_name = "ROLE", value_delimiter = ',', requires = "acls")]
+    roles: Vec<Duty>,
+    /// One principal for all, such as User:sinyal; or ROLE=PRINCIPAL for one of them, as often as wanted. Without it each has its
+    /// own, User:sinyal-ROLE.
+    #[arg(long = "principal", value_name = "PRINCIPAL", requires = "acls", value_parser = principal)]
+    principals: Vec<(Option<Duty>, String)>,
+    /// The form.
+    #[arg(long, value_enum, default_value_t, requires = "acls")]
+    format: Form,
+    /// The generation of which `reprocess` is to be allowed; without it that command is not among them.
+    #[arg(long, value_name = "NAME", requires = "acls")]
+    generation: Option<String>,
+    /// The name of the Kafka cluster in Strimzi's form.
+    #[arg(long, value_name = "NAME", default_value = "kafka", requires = "acls")]
+    strimzi_cluster: String,
+}
+
+/// `PRINCIPAL` or `ROLE=PRINCIPAL`.
+fn principal(text: &str) -> Result<(Option<Duty>, String), String> {
+    let right = "User:NAME, or ROLE=User:NAME, is right";
+    let (role, principal) = match text.split_once("=User:") {
+        // A distinguished name has such signs of its own, behind `User:`.
+        Some((role, name)) if !role.contains(':') => {
+            (Some(<Duty as clap::ValueEnum>::from_str(role, false).map_err(|_| right)?), format!("User:{name}"))
+        }
+        _ => (None, text.to_owned()),
+    };
+    let is_right = principal.strip_prefix("User:").is_some_and(|name| !name.is_empty());
+    if is_right && !principal.chars().any(char::is_control) { Ok((role, principal)) } else { Err(right.to_owned()) }
+}
+
+impl TopicsArgs {
+    /// The generation that is to be rebuilt, if one is named.
+    pub(crate) fn generation(&self) -> Option<&str> {
+        match &self.command {
+            TopicsCommand::Plan(args) => args.generation.as_deref(),
+            TopicsCommand::Apply => None,
+        }
+    }
+}
+
+/// `next` is the configuration of the generation that is named, if one is.
+pub(crate) fn run(args: TopicsArgs, config: &Config, next: Option<&Config>) -> Result<u8> {
     start_logging("error", "auto")?;
+    if let TopicsCommand::Plan(args @ PlanArgs { acls: true, .. }) = &args.command {
+        return show_acls(args, config, next);
+    }
     let admin = Admin::new(config.connection(), Duration::from_secs(10))?;
     let steps = plan(&admin, config)?;
     let apply = args.command == TopicsCommand::Apply;
@@ -39,6 +96,23 @@ pub(crate) fn run(args: TopicsArgs, config: &Config) -> Result<u8> {
     say(table(&steps, apply))?;
     let refused = steps.iter().any(|(_, step)| !step.refused().is_empty());
     Ok(if refused { OUTSIDE } else { OK })
+}
+
+fn show_acls(args: &PlanArgs, config: &Config, next: Option<&Config>) -> Result<u8> {
+    let mut lists = Lists::default();
+    for duty in Duty::ALL.into_iter().filter(|duty| args.roles.is_empty() || args.roles.contains(duty)) {
+        let rights = rights(duty, config, next);
+        if rights.is_empty() {
+            continue;
+        }
+        // The last that was said holds, and what was said of a role before what was said of all.
+        let said = |of: Option<Duty>| args.principals.iter().rev().find(|(role, _)| *role == of);
+        let principal = said(Some(duty)).or_else(|| said(None)).map(|(_, principal)| principal.clone());
+        let principal = principal.unwrap_or_else(|| format!("User:sinyal-{}", duty.as_str()));
+        lists.add(&principal, duty, rights);
+    }
+    say(lists.form(args.format, &config.connection().bootstrap, &args.strimzi_cluster))?;
+    Ok(OK)
 }
 
 /// Makes the topics that a configuration asks for.
@@ -119,6 +193,17 @@ fn words(step: &Step, applied: bool) -> String {
 mod tests {
     use super::plan::{Change, Setting};
     use super::*;
+
+    #[test]
+    fn a_principal_is_one_for_all_or_of_a_role() {
+        assert_eq!(principal("User:a"), Ok((None, "User:a".to_owned())));
+        assert_eq!(principal("dlq=User:a"), Ok((Some(Duty::Dlq), "User:a".to_owned())));
+        assert_eq!(principal("User:CN=a,O=b"), Ok((None, "User:CN=a,O=b".to_owned())));
+        assert_eq!(principal("notify=User:CN=a"), Ok((Some(Duty::Notify), "User:CN=a".to_owned())));
+        for wrong in ["a", "User:", "nobody=User:a", "dlq=a", "User:a\nb"] {
+            assert!(principal(wrong).is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn everything_that_is_to_be_done_is_said() {

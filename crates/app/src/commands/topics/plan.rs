@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use kafka_io::acl::Operation;
 use kafka_io::admin::{Admin, AdminError, TopicInfo, TopicSpec};
 use record::limits;
 
@@ -94,7 +95,10 @@ pub(crate) fn plan(admin: &Admin, config: &Config) -> Result<Vec<(Desired, Step)
     let mut steps = Vec::new();
     for desired in desired(config) {
         let step = match known.iter().find(|topic| topic.name == desired.spec.name) {
-            None => Step::Create,
+            None => match admin.hidden(&desired.spec.name, Operation::Describe) {
+                Some(error) => return Err(error),
+                None => Step::Create,
+            },
             Some(topic) => compare(&desired, topic, &admin.config(&desired.spec.name)?),
         };
         steps.push((desired, step));
@@ -103,7 +107,7 @@ pub(crate) fn plan(admin: &Admin, config: &Config) -> Result<Vec<(Desired, Step)
 }
 
 /// The topics that the configuration asks for.
-fn desired(config: &Config) -> Vec<Desired> {
+pub(super) fn desired(config: &Config) -> Vec<Desired> {
     let topics = &config.topics;
     let topic = |name: &str, role: Role, settings: &[(&str, String)]| {
         let partitions = match role {

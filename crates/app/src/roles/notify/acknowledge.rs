@@ -23,7 +23,7 @@ use subtle::ConstantTimeEq;
 use wire::Encoder;
 
 use super::row::BLIND;
-use crate::config::{Config, Secret};
+use crate::config::{Config, SecretFile};
 use crate::roles::Surroundings;
 
 const BODY_BYTES_MAX: usize = 16_384;
@@ -63,8 +63,7 @@ impl Door {
 
 /// Turns acknowledgements into actions on their topic.
 pub(super) struct Acknowledger {
-    /// SHA-256 of the token: what is compared has one length, whatever is sent.
-    token: [u8; 32],
+    token: SecretFile,
     encoder: Mutex<Encoder>,
     feed: Mutex<Feed>,
     topic: String,
@@ -97,10 +96,10 @@ struct Target {
 impl Acknowledger {
     /// # Errors
     /// If the producer cannot be made.
-    pub(super) fn new(surroundings: &Surroundings, token: Secret, encoder: Encoder) -> Result<Acknowledger> {
+    pub(super) fn new(surroundings: &Surroundings, token: SecretFile, encoder: Encoder) -> Result<Acknowledger> {
         let config = &surroundings.config;
         Ok(Acknowledger {
-            token: Sha256::digest(token.bytes()).into(),
+            token,
             encoder: Mutex::new(encoder),
             feed: Mutex::new(Feed::open(&surroundings.connection, config.raw_record_bytes_max)?),
             topic: config.topics.actions.clone(),
@@ -114,8 +113,10 @@ impl Acknowledger {
     fn knows(&self, headers: &HeaderMap) -> bool {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        // Of SHA-256: what is compared has one length, whatever is sent.
         let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
-        self.token.ct_eq(&given).into()
+        let token: [u8; 32] = Sha256::digest(self.token.current().bytes()).into();
+        token.ct_eq(&given).into()
     }
 
     /// Puts the action on its topic; what is wrong otherwise, with its status.

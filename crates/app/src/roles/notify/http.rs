@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use record::EpochMs;
-use ureq::Agent;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 
-use crate::config::{Authorization, Target, TargetKind};
+use crate::config::{Target, TargetKind};
+use crate::outgoing::{Outgoing, detail};
 
 /// Longest pause that a target may ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
@@ -30,30 +28,12 @@ pub(super) struct Failure {
 
 /// A client of one target.
 pub(super) struct Client {
-    agent: Agent,
-    authorization: Option<String>,
+    outgoing: Outgoing,
 }
 
 impl Client {
     pub(super) fn new(target: &Target, timeout: Duration) -> Client {
-        let agent = Agent::config_builder()
-            .timeout_global(Some(timeout))
-            .http_status_as_error(false)
-            // What is signed, or goes with a password, goes where it was configured to.
-            .max_redirects(0)
-            .user_agent(concat!("sinyal/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
-        let authorization = match &target.authorization {
-            Authorization::None => None,
-            Authorization::Basic { username, password } => {
-                let mut pair = format!("{username}:").into_bytes();
-                pair.extend_from_slice(password.bytes());
-                Some(format!("Basic {}", STANDARD.encode(pair)))
-            }
-            Authorization::Bearer(token) => Some(format!("Bearer {}", String::from_utf8_lossy(token.bytes()))),
-        };
-        Client { agent, authorization }
+        Client { outgoing: Outgoing::new(&target.access, timeout) }
     }
 
     /// Posts a body.
@@ -61,8 +41,8 @@ impl Client {
     /// # Errors
     /// Whatever is not a status of success.
     pub(super) fn post(&self, url: &str, headers: &[(&str, String)], body: &[u8], now: EpochMs) -> Result<(), Failure> {
-        let mut request = self.agent.post(url).header(CONTENT_TYPE, "application/json");
-        if let Some(authorization) = &self.authorization {
+        let mut request = self.outgoing.agent().post(url).header(CONTENT_TYPE, "application/json");
+        if let Some(authorization) = self.outgoing.authorization() {
             request = request.header(AUTHORIZATION, authorization);
         }
         for (name, value) in headers {
@@ -92,13 +72,13 @@ impl Client {
     pub(super) fn ask(&self, target: &Target) -> Result<String, String> {
         let is_alertmanager = target.kind == TargetKind::Alertmanager;
         let mut request = match is_alertmanager {
-            true => self.agent.get(format!("{}/api/v2/status", target.url)),
-            false => self.agent.head(&target.url),
+            true => self.outgoing.agent().get(format!("{}/api/v2/status", target.url)),
+            false => self.outgoing.agent().head(&target.url),
         };
-        if let Some(authorization) = &self.authorization {
+        if let Some(authorization) = self.outgoing.authorization() {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let status = request.call().map_err(|error| format!("no answer: {error}"))?.status().as_u16();
+        let status = request.call().map_err(|error| format!("no answer: {}", detail(&error)))?.status().as_u16();
         match (is_alertmanager, status) {
             (true, 200..300) => Ok("Alertmanager answers".to_owned()),
             (true, _) => Err(format!("status {status} of /api/v2/status; is it an Alertmanager's root?")),

@@ -1,13 +1,14 @@
 //! What is measured of notifications, by target.
 
-use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts};
 
 use super::board::Why;
 use super::circuit::CircuitState;
+use crate::telemetry::Registry;
 
 /// Every metric of the role. The label `target` is bounded by the configuration.
 #[derive(Debug, Clone)]
-pub(super) struct NotifyMetrics {
+pub(crate) struct NotifyMetrics {
     pub(super) sent: IntCounterVec,
     pub(super) repeated: IntCounterVec,
     pub(super) resent: IntCounterVec,
@@ -24,11 +25,10 @@ pub(super) struct NotifyMetrics {
 
 impl NotifyMetrics {
     /// Each target's with nothing counted, so that what never happened can be told from what is not measured.
-    pub(super) fn new<'a>(registry: &Registry, targets: impl Iterator<Item = &'a str>) -> NotifyMetrics {
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            register(registry, IntCounterVec::new(Opts::new(name, help), labels))
-        };
-        let gauge = |name: &str, help: &str| register(registry, IntGaugeVec::new(Opts::new(name, help), &["target"]));
+    pub(crate) fn new<'a>(registry: &Registry, targets: impl Iterator<Item = &'a str>) -> NotifyMetrics {
+        let counter =
+            |name: &str, help: &str, labels: &[&str]| registry.add(IntCounterVec::new(Opts::new(name, help), labels));
+        let gauge = |name: &str, help: &str| registry.add(IntGaugeVec::new(Opts::new(name, help), &["target"]));
         let metrics = NotifyMetrics {
             sent: counter("notify_sent_total", "Notifications that a target took.", &["target"]),
             repeated: counter(
@@ -59,17 +59,11 @@ impl NotifyMetrics {
                 &["target", "reason"],
             ),
             lost: counter("notify_lost_items_total", "Queue items that were gone before they were read.", &["target"]),
-            waiting: gauge("notify_waiting", "Notifications that wait to be sent, queue items included."),
-            oldest_seconds: register(
-                registry,
-                GaugeVec::new(
-                    Opts::new(
-                        "notify_oldest_waiting_seconds",
-                        "How long the oldest of them has waited; 0 if none does.",
-                    ),
-                    &["target"],
-                ),
-            ),
+            waiting: gauge("notify_waiting_notifications", "Notifications that wait to be sent, queue items included."),
+            oldest_seconds: registry.add(GaugeVec::new(
+                Opts::new("notify_oldest_waiting_seconds", "How long the oldest of them has waited; 0 if none does."),
+                &["target"],
+            )),
             circuit: gauge("notify_circuit", "Whether anything is sent to a target: 0 yes, 1 one attempt, 2 no."),
             caught_up: gauge(
                 "notify_caught_up",
@@ -107,12 +101,4 @@ impl NotifyMetrics {
         };
         self.circuit.with_label_values(&[target]).set(number);
     }
-}
-
-fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> C {
-    let metric = metric.unwrap_or_else(|error| unreachable!("metrics are constants: {error}"));
-    if let Err(error) = registry.register(Box::new(metric.clone())) {
-        unreachable!("metrics have different names: {error}");
-    }
-    metric
 }

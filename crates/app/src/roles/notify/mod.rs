@@ -27,7 +27,7 @@ pub(crate) use acknowledge::Door;
 
 use self::acknowledge::Acknowledger;
 use self::http::Client;
-use self::metrics::NotifyMetrics;
+pub(crate) use self::metrics::NotifyMetrics;
 use self::observer::start_observer;
 use self::standing::Standing;
 use self::worker::{Pulse, Worker};

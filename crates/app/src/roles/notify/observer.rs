@@ -221,6 +221,7 @@ mod tests {
             health: Health::new(Duration::from_secs(30)),
             metrics: Metrics::new(),
             shutdown: Shutdown::default(),
+            traces: None,
             embedded: false,
         }
     }

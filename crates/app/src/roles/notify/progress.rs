@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kafka_io::feed::{Feed, FeedRecord};
-use kafka_io::reader::{Reader, Start};
+use kafka_io::reader::{ReadError, Reader, Start};
 use kafka_io::{Connection, OwnerError};
 use record::{Disposition, Reason, StageName, header, limits};
 
@@ -17,13 +17,19 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often nothing may come before the topic counts as unreadable; each time is 100 ms.
 const QUIET_TIMES_MAX: u32 = 100;
 
-/// Why something was not written.
+/// Why something was not written, or what was written not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unwritten {
     /// This client may not: the process stops.
     Unauthorized(String),
     /// Brokers did not take it now: it is tried again after a pause.
     Later(String),
+}
+
+impl From<String> for Unwritten {
+    fn from(detail: String) -> Unwritten {
+        Unwritten::Later(detail)
+    }
 }
 
 /// Keeps what one target was told.
@@ -59,8 +65,11 @@ impl Keeper {
     ///
     /// # Errors
     /// If it cannot be read to its end.
-    pub(super) fn restore(&self) -> Result<BTreeMap<String, Progress>, String> {
-        let unreadable = |error: kafka_io::reader::ReadError| error.to_string();
+    pub(super) fn restore(&self) -> Result<BTreeMap<String, Progress>, Unwritten> {
+        let unreadable = |error: ReadError| match error {
+            ReadError::Unauthorized(detail) => Unwritten::Unauthorized(detail),
+            other => Unwritten::Later(other.to_string()),
+        };
         let mut reader =
             Reader::open(&self.connection, &self.topic, Start::Beginning, ASK_TIMEOUT).map_err(unreadable)?;
         let mut kept = BTreeMap::new();
@@ -69,7 +78,7 @@ impl Keeper {
             let Some(record) = reader.next(Duration::from_millis(100)).map_err(unreadable)? else {
                 quiet_times += 1;
                 if quiet_times > QUIET_TIMES_MAX {
-                    return Err(format!("topic {} cannot be read to its end", self.topic));
+                    return Err(format!("topic {} cannot be read to its end", self.topic).into());
                 }
                 continue;
             };

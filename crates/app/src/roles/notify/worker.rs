@@ -3,12 +3,14 @@
 
 mod reading;
 mod telling;
+mod traced;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use kafka_io::admin::Admin;
+use kafka_io::acl::Operation;
+use kafka_io::admin::{Admin, AdminError};
 use kafka_io::subscription::{Heard, Place, Subscription, SubscriptionSettings};
 use kafka_io::{OwnerError, OwnerState, WaitReason, fault};
 use record::{EpochMs, Position, Reason};
@@ -160,7 +162,7 @@ impl Worker {
             session_timeout_ms: config.kafka.session_timeout_ms,
             prefetch_bytes: PREFETCH_BYTES,
         };
-        let mut subscription = Subscription::open(&settings)?;
+        let mut subscription = self.open(&settings)?;
         let mut unreachable_since: Option<Instant> = None;
         let mut looked_at = Instant::now();
         while !self.surroundings.shutdown.is_requested() {
@@ -189,13 +191,21 @@ impl Worker {
                 // After an outage a consumer sometimes never reaches the brokers again though new clients do (librdkafka 2.12).
                 subscription.close();
                 self.hold(BTreeSet::new(), false);
-                subscription = Subscription::open(&settings)?;
+                subscription = self.open(&settings)?;
                 unreachable_since = None;
             }
         }
         self.commit(&subscription, true);
         subscription.close();
         Ok(())
+    }
+
+    fn open(&self, settings: &SubscriptionSettings) -> Result<Subscription, OwnerError> {
+        let mut subscription = Subscription::open(settings)?;
+        if self.surroundings.traces.is_some() {
+            subscription.read_traces();
+        }
+        Ok(subscription)
     }
 
     fn now(&self) -> EpochMs {
@@ -221,7 +231,7 @@ impl Worker {
     fn wait_for_topics(&mut self, inputs: &[String]) -> Result<(), OwnerError> {
         let admin = Admin::new(&self.surroundings.connection, ASK_TIMEOUT)
             .map_err(|error| OwnerError::Config(error.to_string()))?;
-        let topics = &self.surroundings.config.topics;
+        let topics = self.surroundings.config.topics.clone();
         let mut needed = inputs.to_vec();
         needed.extend([topics.notify_state.clone(), topics.dead_letters.clone()]);
         while !self.surroundings.shutdown.is_requested() {
@@ -232,6 +242,16 @@ impl Worker {
                     let missing: Vec<String> = needed.iter().filter(is_missing).cloned().collect();
                     if missing.is_empty() {
                         return Ok(());
+                    }
+                    // Brokers do not show what a user may not know of: waiting does not mend that.
+                    let operation = |name: &String| match inputs.contains(name) || *name == topics.notify_state {
+                        true => Operation::Read,
+                        false => Operation::Write,
+                    };
+                    if let Some(AdminError::Unauthorized(detail)) =
+                        missing.iter().find_map(|name| admin.hidden(name, operation(name)))
+                    {
+                        return Err(OwnerError::Unauthorized(detail));
                     }
                     self.complain(&format!(
                         "topics {} are missing; `sinyal topics apply` makes them",

@@ -1,11 +1,12 @@
 //! What is measured of the sink.
 
 use kafka_io::subscription::Place;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use super::database::{Trouble, TroubleKind};
 use super::tables::Table;
 use super::write::Written;
+use crate::telemetry::Registry;
 
 const WRITE_BUCKETS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
@@ -55,39 +56,27 @@ pub(super) struct SinkMetrics {
 impl SinkMetrics {
     /// With nothing counted.
     pub(super) fn new(registry: &Registry) -> SinkMetrics {
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            register(registry, IntCounterVec::new(Opts::new(name, help), labels))
-        };
+        let counter =
+            |name: &str, help: &str, labels: &[&str]| registry.add(IntCounterVec::new(Opts::new(name, help), labels));
         let metrics = SinkMetrics {
             rows: counter(
                 "sink_rows_total",
                 "What became of records, by table; of those of one transaction with the same key the last counts.",
                 &["table", "outcome"],
             ),
-            write_seconds: register(
-                registry,
-                Histogram::with_opts(
-                    HistogramOpts::new("sink_write_seconds", "How long a transaction took that was committed.")
-                        .buckets(WRITE_BUCKETS.to_vec()),
-                ),
-            ),
+            write_seconds: registry.add(Histogram::with_opts(
+                HistogramOpts::new("sink_write_seconds", "How long a transaction took that was committed.")
+                    .buckets(WRITE_BUCKETS.to_vec()),
+            )),
             errors: counter("sink_errors_total", "Times that the database did not do what was asked.", &["reason"]),
-            lag: register(
-                registry,
-                IntGaugeVec::new(
-                    Opts::new("sink_lag_records", "Records that are not in the database yet, markers included."),
-                    &["topic", "partition"],
-                ),
-            ),
-            lost: register(
-                registry,
-                IntCounter::new("sink_lost_records_total", "Records that were gone before they were read."),
-            ),
+            lag: registry.add(IntGaugeVec::new(
+                Opts::new("sink_lag_records", "Records that are not in the database yet, markers included."),
+                &["topic", "partition"],
+            )),
+            lost: registry
+                .add(IntCounter::new("sink_lost_records_total", "Records that were gone before they were read.")),
             retired: counter("sink_retired_rows_total", "Rows deleted for their age.", &["table"]),
-            connected: register(
-                registry,
-                IntGauge::new("sink_connected", "1 while there is a connection to the database."),
-            ),
+            connected: registry.add(IntGauge::new("sink_connected", "1 while there is a connection to the database.")),
         };
         for table in Table::ALL.map(Table::as_str) {
             for outcome in Outcome::ALL {
@@ -131,12 +120,4 @@ impl SinkMetrics {
             self.lag.with_label_values(&[&topic, &partition.to_string()]).set(lag);
         }
     }
-}
-
-fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> C {
-    let metric = metric.unwrap_or_else(|error| unreachable!("metrics are constants: {error}"));
-    if let Err(error) = registry.register(Box::new(metric.clone())) {
-        unreachable!("metrics have different names: {error}");
-    }
-    metric
 }

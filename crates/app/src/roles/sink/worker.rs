@@ -219,12 +219,18 @@ impl Worker {
     /// What may wait without harm; it also tells that the database is there while nothing is to be written.
     fn keep_up(&mut self) {
         let now = Instant::now();
-        if self.noted_at.elapsed() >= NOTE_EVERY && self.batch.is_empty() && !self.at_end.is_empty() {
-            let caught_up: Vec<Place> = self.at_end.iter().cloned().collect();
+        if now < self.try_at {
+            return;
+        }
+        let is_written = |place: &&Place| !self.batch.next().contains_key(*place);
+        if self.noted_at.elapsed() >= NOTE_EVERY && self.at_end.iter().any(|place| is_written(&place)) {
+            let caught_up: Vec<Place> = self.at_end.iter().filter(is_written).cloned().collect();
             match self.database.note_caught_up(&caught_up) {
                 Ok(()) => {
                     self.noted_at = now;
-                    self.well();
+                    if self.batch.is_empty() {
+                        self.well();
+                    }
                 }
                 Err(trouble) => return self.not_done(trouble),
             }

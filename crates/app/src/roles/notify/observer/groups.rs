@@ -91,6 +91,9 @@ impl Group {
                         Ok(None) => probe.empty_to = end,
                         // Deleted meanwhile, or its leader is away: it stays a gap.
                         Err(ReadError::NoTopic(_) | ReadError::Failed { .. }) => {}
+                        Err(error @ (ReadError::Unauthorized(_) | ReadError::NotLetIn { .. })) => {
+                            return Err(error.into());
+                        }
                     }
                 }
                 reached = probe.empty_to.min(end);

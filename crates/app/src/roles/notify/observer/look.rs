@@ -62,8 +62,8 @@ pub(crate) struct Look {
     /// `None` while they cannot be read: then less is known, and all else is judged still.
     rows: Option<Rows>,
     letters: Option<Letters>,
-    /// That they cannot be read was told.
-    complained: bool,
+    /// Why they cannot be read, once that was told.
+    complained: Option<String>,
     config: Arc<Config>,
     connection: Connection,
     judge: Judge,
@@ -144,7 +144,7 @@ impl Look {
             interactions,
             rows: None,
             letters: None,
-            complained: false,
+            complained: None,
             config: Arc::new(config.clone()),
             connection: connection.clone(),
             judge,
@@ -198,6 +198,11 @@ impl Look {
         self.letters.as_ref().map(Letters::by_reason)
     }
 
+    /// Why rows of metrics or dead letters cannot be looked at, if they cannot.
+    pub(crate) fn unread(&self) -> Option<&str> {
+        self.complained.as_deref()
+    }
+
     /// Opens what of rows and dead letters is not open.
     fn open_what_else_there_is(&mut self, now: EpochMs, since: EpochMs) {
         let (config, connection, offsets) = (&self.config, &self.connection, &self.classify.offsets);
@@ -220,7 +225,7 @@ impl Look {
         let rows = self.rows.as_mut().map(|rows| rows.follow(since, counts));
         let letters = self.letters.as_mut().map(|letters| letters.follow(&self.classify.offsets, now, since));
         match (rows, letters) {
-            (Some(Ok(())), Some(Ok(letters))) => (counts.dead_letters, self.complained) = (letters, false),
+            (Some(Ok(())), Some(Ok(letters))) => (counts.dead_letters, self.complained) = (letters, None),
             (rows, letters) => {
                 let mut trouble = rows.and_then(Result::err);
                 match letters {
@@ -236,7 +241,7 @@ impl Look {
     }
 
     fn complain(&mut self, error: &LookError) {
-        if !std::mem::replace(&mut self.complained, true) {
+        if self.complained.replace(error.to_string()).is_none() {
             tracing::warn!(%error, "rows of metrics or dead letters cannot be looked at; all else is judged still");
         }
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use kafka_io::admin::{Admin, TopicInfo};
 use kafka_io::subscription::{Place, Received, Standing, Subscription};
 use kafka_io::{OwnerError, OwnerState, WaitReason, fault};
-use record::{EpochMs, Position, Reason};
+use record::{EpochMs, Position, Reason, TraceContext};
 use wire::DecodeError;
 
+use super::super::progress::Unwritten;
 use super::super::row::{BLIND, Origin, Row, State};
 use super::super::webhook;
 use super::{ASK_TIMEOUT, Worker};
@@ -23,6 +24,7 @@ pub(super) struct Item {
     pub(super) notification_id: String,
     pub(super) body: Vec<u8>,
     pub(super) since: EpochMs,
+    pub(super) trace: Option<TraceContext>,
 }
 
 impl Worker {
@@ -49,14 +51,15 @@ impl Worker {
                     let _ = fault("notify.restored");
                     return Ok(());
                 }
-                Err(detail) => self.complain(&detail),
+                Err(Unwritten::Unauthorized(detail)) => return Err(OwnerError::Unauthorized(detail)),
+                Err(Unwritten::Later(detail)) => self.complain(&detail),
             }
             std::thread::sleep(Duration::from_millis(500));
         }
         Ok(())
     }
 
-    fn begin(&mut self, places: &[Place], subscription: &mut Subscription) -> Result<(), String> {
+    fn begin(&mut self, places: &[Place], subscription: &mut Subscription) -> Result<(), Unwritten> {
         let alerts = self.alerts_topic().to_owned();
         let standing = subscription.standing(places)?;
         let admin = Admin::new(&self.surroundings.connection, ASK_TIMEOUT).map_err(|error| error.to_string())?;
@@ -106,7 +109,7 @@ impl Worker {
             self.queue_places.push(place.clone());
             positions.push((place, position));
         }
-        subscription.read_from(&positions)
+        subscription.read_from(&positions).map_err(Unwritten::from)
     }
 
     /// The queue topics that this target never began to read: it gets what comes from now on. That is committed at once and of all
@@ -190,6 +193,7 @@ impl Worker {
     }
 
     pub(super) fn take_item(&mut self, record: Received, subscription: &mut Subscription) -> Result<(), OwnerError> {
+        let trace = record.trace;
         let origin = origin(record);
         let next = origin.offset + 1;
         let Some(value) = &origin.value else {
@@ -214,7 +218,7 @@ impl Worker {
         };
         match item {
             Ok((body, notification_id)) => {
-                self.items.push_back(Item { origin, notification_id, body, since: self.now() });
+                self.items.push_back(Item { origin, notification_id, body, since: self.now(), trace });
             }
             Err(rejection) => {
                 if !self.give_up(&origin, rejection.reason, &rejection.detail) {
@@ -261,7 +265,7 @@ fn never_read(standing: &[Standing]) -> BTreeSet<String> {
 }
 
 fn origin(record: Received) -> Origin {
-    let Received { place, offset, timestamp, key, value } = record;
+    let Received { place, offset, timestamp, key, value, trace: _ } = record;
     Origin { place, offset, timestamp, key, value }
 }
 
@@ -297,6 +301,7 @@ pub(super) mod tests {
             health: Health::new(Duration::from_secs(30)),
             metrics: Metrics::new(),
             shutdown,
+            traces: None,
             embedded: false,
         };
         let target = surroundings.config.notify.targets[0].clone();
@@ -315,7 +320,7 @@ pub(super) mod tests {
 
     fn poison(topic: &str) -> Received {
         let place = Place { topic: topic.to_owned(), partition: 0 };
-        Received { place, offset: 7, timestamp: Some(1), key: None, value: Some(b"poison".to_vec()) }
+        Received { place, offset: 7, timestamp: Some(1), key: None, value: Some(b"poison".to_vec()), trace: None }
     }
 
     #[test]

@@ -46,18 +46,21 @@ impl Worker {
             }
         };
         let now = self.now();
+        let traced = self.trace_alert();
+        let mut headers: Vec<(&str, String)> = traced.header().into_iter().collect();
         let sent = match &self.target.kind {
             TargetKind::Alertmanager => {
                 let body =
                     alertmanager::body(std::slice::from_ref(due), self.surroundings.config.notify.resend_ms, now);
-                self.client.post(&format!("{}/api/v2/alerts", self.target.url), &[], &body, now)
+                self.client.post(&format!("{}/api/v2/alerts", self.target.url), &headers, &body, now)
             }
             TargetKind::Webhook { secret } => {
                 let body = webhook::alert_body(row, due.inhibited_by.as_deref());
-                let headers = webhook::headers(secret, &id, now, &body);
+                headers.extend(webhook::headers(&secret.current(), &id, now, &body));
                 self.client.post(&self.target.url, &headers, &body, now)
             }
         };
+        self.end_trace(traced, slot.attempts, &sent);
         let sent = sent.and_then(|()| fault("notify.sent").map_err(unknown));
         let delivered = match self.judge(sent, &mut slot) {
             Judged::Delivered => true,
@@ -97,8 +100,11 @@ impl Worker {
         }
         let TargetKind::Webhook { secret } = &self.target.kind else { return };
         let now = self.now();
-        let headers = webhook::headers(secret, &item.notification_id, now, &item.body);
+        let traced = self.trace_item(item.trace);
+        let mut headers: Vec<(&str, String)> = traced.header().into_iter().collect();
+        headers.extend(webhook::headers(&secret.current(), &item.notification_id, now, &item.body));
         let sent = self.client.post(&self.target.url, &headers, &item.body, now);
+        self.end_trace(traced, slot.attempts, &sent);
         let sent = sent.and_then(|()| fault("notify.item-sent").map_err(unknown));
         match self.judge(sent, &mut slot) {
             Judged::Delivered => {}

@@ -1,0 +1,185 @@
+{{/*
+The configuration of each role, as TOML. `files/default.toml` is the program's own: names of topics, numbers of partitions and
+limits are taken from it, so that they are not written down twice.
+*/}}
+
+{{/* What holds in the end: the program's defaults and what is configured over them. As JSON, for whoever looks something up. */}}
+{{- define "sinyal.effective" -}}
+{{- $defaults := .Files.Get "files/default.toml" | fromToml -}}
+{{- if $defaults.Error -}}{{ fail (printf "files/default.toml: %v" $defaults.Error) }}{{- end -}}
+{{- mergeOverwrite $defaults (deepCopy (.Values.config | default dict)) | toJson -}}
+{{- end }}
+
+{{/* Keys that the chart sets itself, and where to set them instead. */}}
+{{- define "sinyal.owned" -}}
+kafka.bootstrap: kafka.bootstrap
+kafka.properties: kafka.properties
+kafka.property_files: kafka.propertyFiles
+instance.id: community, whose pods have lasting names
+pseudonym.secret_file: pseudonym.existingSecret
+pseudonym.previous_secret_file: pseudonym.previous
+communities.file: communities.registry or communities.existingConfigMap
+http.listen: http.port
+{{- end }}
+
+{{/* Refuses what the program would refuse at its start, as far as can be told here: names of keys and kinds of values. */}}
+{{- define "sinyal.check" -}}
+{{- if not .Values.kafka.bootstrap -}}{{- fail "kafka.bootstrap: the brokers are right, host:port, several by commas" -}}{{- end -}}
+{{- if and .Values.classify.enabled (not .Values.pseudonym.existingSecret) -}}
+{{- fail "pseudonym.existingSecret: the name of a Secret is right; classify makes pseudonyms by it, and values.yaml says how to make one" -}}
+{{- end -}}
+{{- range $name, $file := .Values.secretFiles -}}
+  {{- if not (regexMatch "^[A-Za-z0-9._-]+$" $name) -}}
+    {{- fail (printf "secretFiles: %q becomes the name of a file; letters, digits, '.', '_' and '-' are right" $name) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $role := list "" "classify" "community" "notify" "sink" -}}
+  {{- $kafka := ternary $.Values.kafka (get $.Values $role | default dict).kafka (empty $role) | default dict -}}
+  {{- $path := ternary "kafka" (printf "%s.kafka" $role) (empty $role) -}}
+  {{- range $property, $value := $kafka.properties -}}
+    {{- if has $property (list "sasl.password" "sasl.oauthbearer.client.secret" "ssl.key.password" "ssl.key.pem" "ssl.keystore.password") -}}
+      {{- fail (printf "%s.properties: %s is a secret, and this is a ConfigMap; put it into a Secret, and name that in secretFiles and %s.propertyFiles" $path $property $path) -}}
+    {{- end -}}
+  {{- end -}}
+  {{- range $property, $file := $kafka.propertyFiles -}}
+    {{- if not (hasKey $.Values.secretFiles $file) -}}
+      {{- fail (printf "%s.propertyFiles: %s is in %q, which secretFiles does not name" $path $property $file) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- $defaults := .Files.Get "files/default.toml" | fromToml -}}
+{{- $owned := include "sinyal.owned" . | fromYaml -}}
+{{- range $section, $given := .Values.config -}}
+  {{- if not (hasKey $defaults $section) -}}
+    {{- fail (printf "config.%s: Sinyal knows no such section; one of %s is right" $section (keys $defaults | sortAlpha | join ", ")) -}}
+  {{- end -}}
+  {{- $known := get $defaults $section -}}
+  {{- if kindIs "map" $known -}}
+    {{- if not (kindIs "map" $given) -}}{{- fail (printf "config.%s: a map of its keys is right" $section) -}}{{- end -}}
+    {{- range $key, $value := $given -}}
+      {{- $path := printf "%s.%s" $section $key -}}
+      {{- with get $owned $path -}}{{- fail (printf "config.%s: the chart sets it; see %s in values.yaml" $path .) -}}{{- end -}}
+      {{- if not (hasKey $known $key) -}}
+        {{- fail (printf "config.%s: Sinyal knows no such key; one of %s is right" $path (keys $known | sortAlpha | join ", ")) -}}
+      {{- end -}}
+      {{- $right := include "sinyal.kind" (get $known $key) -}}
+      {{- $is := include "sinyal.kind" $value -}}
+      {{- if ne $right $is -}}
+        {{- fail (printf "config.%s: %v is %s; %s is right" $path (toJson $value) $is $right) -}}
+      {{- end -}}
+    {{- end -}}
+  {{- else if not (kindIs "slice" $given) -}}
+    {{- fail (printf "config.%s: a list is right" $section) -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "sinyal.kind" -}}
+{{- if kindIs "string" . -}}a string
+{{- else if kindIs "bool" . -}}true or false
+{{- else if kindIs "map" . -}}a map
+{{- else if kindIs "slice" . -}}a list
+{{- else if kindIs "invalid" . -}}nothing
+{{- else -}}a number{{- end -}}
+{{- end }}
+
+{{/* A value of TOML. Numbers of values are floating-point ones: 604800000 must not become 6.048e+08. */}}
+{{- define "sinyal.toml" -}}
+{{- if kindIs "string" . -}}
+{{ toRawJson . }}
+{{- else if kindIs "slice" . -}}
+[{{ range $at, $item := . }}{{ if $at }}, {{ end }}{{ include "sinyal.toml" $item }}{{ end }}]
+{{- else if kindIs "map" . -}}
+{ {{- $first := true }}{{ range $key, $value := . }}{{ if not $first }},{{ end }} {{ toRawJson $key }} = {{ include "sinyal.toml" $value }}{{ $first = false }}{{ end }} }
+{{- else if kindIs "float64" . -}}
+{{ if eq . (floor .) }}{{ printf "%.0f" . }}{{ else }}{{ . }}{{ end }}
+{{- else -}}
+{{ . }}
+{{- end -}}
+{{- end }}
+
+{{/* A value that must be floating-point though it is whole, because the default is: TOML tells 1.0 from 1. */}}
+{{- define "sinyal.tomlLike" -}}
+{{- $text := include "sinyal.toml" .value -}}
+{{- if and (kindIs "float64" .like) (regexMatch "^-?[0-9]+$" $text) -}}{{ $text }}.0{{- else -}}{{ $text }}{{- end -}}
+{{- end }}
+
+{{/*
+The file of one role. Takes a dict of root and role, and job: true where the registry of communities may not be there yet.
+*/}}
+{{- define "sinyal.configFile" -}}
+{{- include "sinyal.check" .root -}}
+{{- $values := .root.Values -}}
+{{- $own := (get $values .role | default dict).kafka | default dict -}}
+{{- $defaults := .root.Files.Get "files/default.toml" | fromToml -}}
+{{- $config := deepCopy ($values.config | default dict) -}}
+{{- $kafka := dict "bootstrap" $values.kafka.bootstrap -}}
+{{- with merge (dict) ($own.properties | default dict) $values.kafka.properties -}}{{- $_ := set $kafka "properties" . -}}{{- end -}}
+{{- with merge (dict) ($own.propertyFiles | default dict) $values.kafka.propertyFiles -}}
+  {{- $files := dict -}}
+  {{- range $property, $file := . -}}{{- $_ := set $files $property (include "sinyal.secretPath" $file) -}}{{- end -}}
+  {{- $_ := set $kafka "property_files" $files -}}
+{{- end -}}
+{{- $_ := set $config "kafka" (merge $kafka ($config.kafka | default dict)) -}}
+{{- if and (not .job) (include "sinyal.registryMap" .root) -}}
+  {{- $_ := set $config "communities" (merge (dict "file" "/etc/sinyal/communities/communities.toml") ($config.communities | default dict)) -}}
+{{- end -}}
+{{- if and (not (has .role (list "notify" "test"))) (hasKey $config "notify") -}}
+  {{- /* Only the notifier has the secrets of targets. */ -}}
+  {{- $_ := set $config "notify" (omit $config.notify "targets" "acknowledge_token_file") -}}
+{{- end -}}
+{{- if and (not (has .role (list "sink" "test"))) (hasKey $config "sink") -}}
+  {{- $_ := unset $config "sink" -}}
+{{- end -}}
+{{- range $key, $value := $config }}
+{{- if kindIs "slice" $value }}
+{{ $key }} = {{ include "sinyal.toml" $value }}
+{{- end }}
+{{- end }}
+{{- range $section, $value := $config }}
+{{- if kindIs "map" $value }}
+
+[{{ $section }}]
+{{- range $key, $inner := $value }}
+{{ toRawJson $key }} = {{ include "sinyal.tomlLike" (dict "value" $inner "like" (get (get $defaults $section) $key)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Where a secret's file stands. Takes its name in secretFiles. */}}
+{{- define "sinyal.secretPath" -}}
+/etc/sinyal/secrets/{{ . }}
+{{- end }}
+
+{{/* The ConfigMap that holds the registry of communities, if any. */}}
+{{- define "sinyal.registryMap" -}}
+{{- if .Values.communities.existingConfigMap -}}
+{{ .Values.communities.existingConfigMap }}
+{{- else if .Values.communities.registry -}}
+{{ include "sinyal.fullname" . }}-communities
+{{- end -}}
+{{- end }}
+
+{{/*
+Changes when a role must be started again: routes, alert rules and what queues take are read again by a running process, but not which
+queues there are. Takes a dict of root and role.
+*/}}
+{{- define "sinyal.checksum" -}}
+{{- $values := deepCopy .root.Values -}}
+{{- $names := list -}}
+{{- range $values.config.queues }}{{ $names = append $names .name }}{{ end -}}
+{{- $_ := set $values "config" (omit $values.config "routes" "alerts" "queues") -}}
+{{- $root := dict "Values" $values "Files" .root.Files "Chart" .root.Chart "Release" .root.Release -}}
+{{- printf "%s %v" (include "sinyal.configFile" (dict "root" $root "role" .role)) $names | sha256sum -}}
+{{- end }}
+
+{{/* The roles that are on, as a YAML list. */}}
+{{- define "sinyal.roles" -}}
+{{- $values := .Values -}}
+{{- range list "classify" "community" "notify" "sink" -}}
+{{- if (get $values .).enabled }}
+- {{ . }}
+{{- end -}}
+{{- end -}}
+{{- end }}
