@@ -11,8 +11,8 @@ use kafka_io::reader::ReadError;
 use record::stage::Stop;
 
 use crate::commands::{
-    alerts, check, classify, communities, corrections, demo, dlq, explain, fairness, ingest, model, queue, reprocess,
-    route, run, schemas, sim, sink, status, tail, topics,
+    alerts, check, classify, communities, corrections, demo, dlq, erase, explain, fairness, ingest, model, queue,
+    reprocess, route, run, schemas, sim, sink, status, tail, topics,
 };
 use crate::config::{self, Config, ConfigErrors};
 use crate::registry::RegistryError;
@@ -165,6 +165,13 @@ Examples:
   sinyal dlq redrive --reason unknown_schema              what would be done
   sinyal dlq redrive --reason unknown_schema --execute    do it")]
     Dlq(dlq::DlqArgs),
+    /// What there is of a person, topic by topic; and taking it out.
+    #[command(after_help = "\
+Examples:
+  sinyal erase --author 17841400                        what there is, and what would be done
+  sinyal erase --author - --execute --wait --by dpo     the id from standard input; until nothing is left
+  sinyal erase --author 17841400 --json")]
+    Erase(erase::EraseArgs),
     /// Responders' corrections, onto their topic, and from there as rows to train with.
     #[command(after_help = "\
 Examples:
@@ -292,6 +299,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
         Command::Alerts(args) => alerts::run(args, &load()?),
         Command::Fairness(args) => fairness::run(&args, &load()?),
         Command::Dlq(args) => dlq::run(args, &load()?),
+        Command::Erase(args) => erase::run(&args, &load()?),
         Command::Classify(args) => classify::run(args, &load()?),
         Command::Route(args) => route::run(&args, &load_with_registry()?),
         Command::Communities(args) => match args.command {

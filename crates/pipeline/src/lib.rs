@@ -17,7 +17,7 @@ pub use classify::{
     Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Personal, Pseudonym, Redactor, SecondOpinion,
 };
 pub use community::{
-    Closed, CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus, STATE_VERSION_MAX,
+    Closed, CommunityEncoders, CommunitySettings, CommunityStage, Mentioned, PartitionStatus, STATE_VERSION_MAX,
     STATE_VERSION_MIN, StateNote, check_action, check_correction, mentions, state_note,
 };
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use classify::{Classifier, Decision};
 use kafka_io::reader::{Reader, Start};
+use pipeline::Redactor;
 use record::{ContentKind, Direction, Label, Role, Tier};
 use rules::{Routable, Routed};
 use serde_json::{Value, json};
@@ -60,7 +61,15 @@ pub(super) struct Report {
     /// What a push is measured in.
     pub(super) unit: &'static str,
     pub(super) queue: Option<(String, String)>,
+    /// Of a record whose text was redacted: what is explained here.
+    pub(super) redacted: Option<&'static str>,
 }
+
+/// The text was redacted, and the raw record was read.
+const BY_ORIGINAL: &str = "the record's text was redacted; what is explained is the raw record, which was decided on";
+/// The text was redacted, and the raw record is not to be had.
+const BY_REDACTED: &str = "the record's text was redacted and its raw record is gone, or not to be read with these credentials: what \
+                           is explained is the redacted text, which may be decided otherwise than the record was";
 
 pub(crate) fn run(args: ExplainArgs, config: &Config) -> Result<u8> {
     start_logging("warn", "auto")?;
@@ -72,7 +81,13 @@ pub(crate) fn run(args: ExplainArgs, config: &Config) -> Result<u8> {
         }
         (None, None) => bail!("a text or a record is needed"),
     };
-    let report = explain(text, record.as_ref(), usize::from(args.pieces), config)?;
+    let redacted = record.as_ref().filter(|record| record["origin_topic"].is_string() && Redactor::is_redacted(&text));
+    let original = redacted.and_then(|record| original(record, config));
+    let mut report =
+        explain(original.clone().unwrap_or_else(|| text.clone()), record.as_ref(), usize::from(args.pieces), config)?;
+    if redacted.is_some() {
+        report.hide(text, original.is_some());
+    }
     // A raw record tells of no decision.
     let recorded = record.filter(|record| record["label"].is_string());
     if args.json {
@@ -108,6 +123,16 @@ fn read(place: &Place, config: &Config) -> Result<(String, Value)> {
     Ok((text, value))
 }
 
+/// The text of the raw record that a record is from, if it is still there and may be read.
+fn original(record: &Value, config: &Config) -> Option<String> {
+    let number = |field: &str| record[field].as_i64();
+    let topic = record["origin_topic"].as_str()?.to_owned();
+    let partition = i32::try_from(number("origin_partition")?).ok()?;
+    let (text, raw) = read(&Place { topic, partition, offset: number("origin_offset")? }, config).ok()?;
+    // A topic that was made anew holds something else there.
+    (raw["id"] == record["id"] && raw["community_id"] == record["community_id"]).then_some(text)
+}
+
 fn explain(text: String, record: Option<&Value>, pieces: usize, config: &Config) -> Result<Report> {
     let mut classifier = Classifier::embedded();
     if let Some(threshold) = config.classify.threshold {
@@ -116,7 +141,17 @@ fn explain(text: String, record: Option<&Value>, pieces: usize, config: &Config)
     let (decision, tier) = classifier.judge(&text);
     let threshold = classifier.thresholds()[decision.label.index()];
     let model = classifier.model_version().to_owned();
-    let mut report = Report { text, decision, tier, model, threshold, pushed: Vec::new(), unit: "score", queue: None };
+    let mut report = Report {
+        text,
+        decision,
+        tier,
+        model,
+        threshold,
+        pushed: Vec::new(),
+        unit: "score",
+        queue: None,
+        redacted: None,
+    };
     if tier == Tier::Fast {
         let pushed = classifier.explain(&report.text, pieces).pushed;
         report.pushed = pushed.into_iter().map(|pushed| (pushed.piece, pushed.push)).collect();
@@ -171,6 +206,14 @@ fn author_role(record: &Value) -> Role {
 }
 
 impl Report {
+    /// Shows the text as it was redacted, and no piece that may be of what was.
+    fn hide(&mut self, text: String, by_original: bool) {
+        let shown = text.to_lowercase();
+        self.pushed.retain(|(piece, _)| piece.split_whitespace().all(|word| shown.contains(word)));
+        self.text = text;
+        self.redacted = Some(if by_original { BY_ORIGINAL } else { BY_REDACTED });
+    }
+
     fn words(&self, recorded: Option<&Value>) -> String {
         let Decision { label, confidence, abstained, language, mixed, probabilities, .. } = &self.decision;
         let mut out = String::new();
@@ -208,6 +251,9 @@ impl Report {
         }
         if let Some(recorded) = recorded {
             line("recorded", self.compare(recorded));
+        }
+        if let Some(redacted) = self.redacted {
+            line("redacted", redacted.to_owned());
         }
         out.trim_end().to_owned()
     }
@@ -252,6 +298,7 @@ impl Report {
             "model": self.model,
             "pushed": pushed.collect::<Vec<Value>>(),
             "unit": self.unit,
+            "redacted": self.redacted,
             "recorded": recorded.map(|recorded| json!({
                 "label": recorded["label"], "confidence": recorded["confidence"], "tier": recorded["tier"],
                 "model": recorded["model"], "queue": recorded["queue"], "language": recorded["language"],
@@ -316,6 +363,20 @@ mod tests {
         let own = json!({ "author": { "role": "brand" }, "text": "Mohon maaf, listriknya kami perbaiki" });
         let report = explain("Mohon maaf, listriknya kami perbaiki".to_owned(), Some(&own), 5, &config()).unwrap();
         assert_eq!(report.queue, None);
+    }
+
+    #[test]
+    fn what_was_redacted_is_shown_redacted_whatever_is_explained() {
+        let original = "Kecewa berat, hubungi 081234567890 atau budi@contoh.id";
+        let mut report = explain(original.to_owned(), None, 100, &config()).unwrap();
+        report.hide("Kecewa berat, hubungi [phone] atau [email]".to_owned(), true);
+        let (words, json) = (report.words(None), report.json(None).to_string());
+        for part in ["0812", "567890", "budi", "contoh.id"] {
+            assert!(!words.contains(part) && !json.contains(part), "{part}: {words}");
+        }
+        assert!(words.contains("complaint") && words.contains("raw record"), "{words}");
+        report.hide(String::new(), false);
+        assert!(report.words(None).contains("may be decided otherwise"));
     }
 
     #[test]

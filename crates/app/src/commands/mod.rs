@@ -9,6 +9,7 @@ pub(crate) mod corrections;
 mod decoded;
 pub(crate) mod demo;
 pub(crate) mod dlq;
+pub(crate) mod erase;
 pub(crate) mod explain;
 #[cfg(feature = "deep")]
 mod explain_deep;

@@ -95,6 +95,11 @@ impl<'a> StoredId<'a> {
         }
     }
 
+    /// Who it is from.
+    pub(super) fn author(&self) -> Option<MemberKey> {
+        self.author
+    }
+
     /// The entry; `None` for a label or a direction that this program does not know.
     pub(super) fn entry(&self) -> Option<Entry> {
         Some(Entry {

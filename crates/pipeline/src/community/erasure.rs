@@ -60,11 +60,11 @@ impl Erasures {
 
     /// Whether this is to stay out.
     pub(super) fn take(&self, interaction: &ClassifiedInteraction<'_>) -> bool {
-        let Some(author) = interaction.author_key.as_deref().filter(|_| interaction.author_role != Role::Brand) else {
+        if self.latest <= Some(interaction.created_at) || interaction.author_role == Role::Brand {
             return false;
-        };
-        self.latest > Some(interaction.created_at)
-            && self.is_before(&interaction.community_id, member_of(author), interaction.created_at)
+        }
+        let author = interaction.author_key.as_deref().map(member_of);
+        author.is_some_and(|author| self.is_before(&interaction.community_id, author, interaction.created_at))
     }
 
     fn is_before(&self, community_id: &str, member: MemberKey, at: EpochMs) -> bool {
@@ -147,12 +147,16 @@ impl Partition {
         at: EpochMs,
         shared: &Shared,
     ) -> Result<Outcome, (Reason, String)> {
-        let member = member_of(author_key);
-        if !self.erasures.remember(key_of(community_id, member), at, shared.parked_max)? {
+        let names = [member_of(author_key)];
+        let mut is_new = false;
+        for &name in &names {
+            is_new |= self.erasures.remember(key_of(community_id, name), at, shared.parked_max)?;
+        }
+        if !is_new {
             return Ok(Outcome::Stale);
         }
         let theirs = self.index.iter().filter(|(_, slot)| {
-            slot.entry.author == Some(member)
+            slot.entry.author.is_some_and(|author| names.contains(&author))
                 && slot.entry.event_time < at
                 && slot.identity().is_some_and(|(of, ..)| of == community_id)
         });
@@ -169,7 +173,9 @@ impl Partition {
         if let Some(&number) = self.community_ids.get(community_id)
             && let Some(community) = self.communities[number as usize].as_mut()
         {
-            community.windows.forget_member(&shared.windows, member, watermark);
+            for &name in &names {
+                community.windows.forget_member(&shared.windows, name, watermark);
+            }
             if community.alerts.forget_samples(&gone) {
                 self.touched_alerts.push(number);
             }
@@ -256,13 +262,4 @@ impl Partition {
             self.scrub_below = self.next_segment;
         }
     }
-}
-
-/// Whether an entry of the changelog, as it is stored, says anything of an author: for who looks whether an erasure is done.
-/// `author_key` is as it stands in classified records.
-pub fn mentions(author_key: &str, key: &[u8], value: &[u8]) -> bool {
-    let MemberKey(bytes) = member_of(author_key);
-    let named = hex(&bytes);
-    let holds = |whole: &[u8], part: &[u8]| whole.windows(part.len()).any(|window| window == part);
-    holds(key, named.as_bytes()) || holds(value, &bytes) || holds(value, named.as_bytes())
 }

@@ -31,7 +31,7 @@ fn says(whole: &mut Whole, id: &str, author: &str, at: EpochMs, text: &str) {
 fn left_of(whole: &Whole, author: &str) -> usize {
     let key = author_key(author);
     let changelog = &whole.side.left.changelog;
-    changelog.iter().filter(|((_, entry), (_, value))| mentions(&key, entry, value)).count()
+    changelog.iter().filter(|((_, entry), (_, value))| mentions(&key, entry, value).is_some()).count()
 }
 
 fn settle(whole: &mut Whole, times: i64) {

@@ -120,14 +120,16 @@ pub(super) fn desired(config: &Config) -> Vec<Desired> {
     };
     let delete =
         |retention_ms: i64| [("cleanup.policy", "delete".to_owned()), ("retention.ms", retention_ms.to_string())];
-    let compact = [("cleanup.policy", "compact".to_owned())];
+    // What was taken out is to be gone from the log as well, by a time that can be told.
+    let compact =
+        [("cleanup.policy", "compact".to_owned()), ("max.compaction.lag.ms", COMPACTED_WITHIN_MS.to_string())];
     let raw_bytes = (config.raw_record_bytes_max + limits::DEAD_LETTER_EXTRA_BYTES).to_string();
     let mut dead_letters = delete(topics.dead_letter_retention_ms).to_vec();
     dead_letters.push((RECORD_BYTES, raw_bytes));
     let metrics =
         [("cleanup.policy", "compact,delete".to_owned()), ("retention.ms", topics.metrics_retention_ms.to_string())];
     // A notifier that was away for a while still finds every change of state.
-    let alerts = [compact[0].clone(), ("min.compaction.lag.ms", NOTIFIABLE_MS.to_string())];
+    let alerts = [compact[0].clone(), compact[1].clone(), ("min.compaction.lag.ms", NOTIFIABLE_MS.to_string())];
     // What people said is not to be had again.
     let kept = delete(-1);
     let mut all = vec![
@@ -149,6 +151,9 @@ pub(super) fn desired(config: &Config) -> Vec<Desired> {
     }
     all
 }
+
+/// Within this time brokers begin to compact what was written over, in milliseconds: a day.
+const COMPACTED_WITHIN_MS: i64 = 86_400_000;
 
 /// For how long every row of an alert is kept, in milliseconds: the longest `notify.behind_ms`.
 const NOTIFIABLE_MS: i64 = 3_600_000;
