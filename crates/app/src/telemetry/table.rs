@@ -109,7 +109,8 @@ fn expressions() -> Vec<(&'static str, bool)> {
     let mut is_asked = false;
     for line in RULES.lines() {
         let word = line.trim().split(' ').next().unwrap_or_default();
-        is_asked = word == "expr:" || (is_asked && !matches!(word, "for:" | "labels:" | "annotations:" | "-" | "#" | ""));
+        is_asked =
+            word == "expr:" || (is_asked && !matches!(word, "for:" | "labels:" | "annotations:" | "-" | "#" | ""));
         // What is recorded is the name of a rule.
         lines.push((if word == "-" { "" } else { line }, is_asked));
     }
