@@ -9,4 +9,5 @@ mod event_time;
 mod harmony;
 mod items;
 mod routing;
+mod traces;
 mod world;
