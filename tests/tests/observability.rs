@@ -11,7 +11,7 @@ use kafka_io::Connection;
 use kafka_io::feed::{Feed, FeedRecord};
 use record::TRACEPARENT;
 use serde_json::json;
-use sinyal_tests::checks::sinyal;
+use sinyal_tests::checks::kafka;
 use sinyal_tests::{Collector, Ran, Receiver, Sinyal, Span, wait_for, workspace};
 
 const WHILE: Duration = Duration::from_secs(90);
@@ -19,16 +19,16 @@ const SECRET: &str = "whsec_c2lueWFsLXNpbnlhbC1zaW55YWwtc2lueWFsLTEyMw==";
 
 /// All roles, with a help desk that is sent complaints.
 fn service(prefix: &str, desk: &Receiver, more: &str) -> Sinyal {
-    let secret = tempfile::Builder::new().prefix("sinyal-hook").tempdir().unwrap().keep().join("secret");
-    std::fs::write(&secret, SECRET).unwrap();
     let more = format!(
         "raw.format = \"json\"\ntopics.raw_partitions = 2\ntopics.partitions = 2\ntopics.other_partitions = 2\n\
          notify.group_id = \"{prefix}-notify\"\n{more}\n[[notify.targets]]\nname = \"desk\"\nkind = \"webhook\"\n\
-         url = \"{}\"\nsecret_file = \"{}\"\nalerts = false\nqueues = [\"complaint\"]\n",
-        desk.url(),
-        secret.display()
+         url = \"{}\"\nsecret_file = \"hook-secret\"\nalerts = false\nqueues = [\"complaint\"]\n",
+        desk.url()
     );
-    sinyal(prefix, &more).unwrap()
+    let sinyal = Sinyal::new(&kafka().bootstrap(), prefix, &more).unwrap();
+    std::fs::write(sinyal.file("hook-secret"), SECRET).unwrap();
+    sinyal.succeed(&["topics", "apply"]).unwrap();
+    sinyal
 }
 
 fn feed(sinyal: &Sinyal) -> Feed {
@@ -157,7 +157,7 @@ fn a_trace_goes_from_the_raw_record_to_the_webhook() {
     assert_eq!((classify.kind, community.kind, request.kind), (5, 5, 3), "consumers, and a client");
     assert_eq!(classify.parent_id, "00f067aa0ba902b7", "whoever wrote the raw record");
     assert_eq!((&community.parent_id, &request.parent_id), (&classify.span_id, &classify.span_id));
-    assert_eq!(community.links, [classify.span_id.clone()]);
+    assert_eq!(community.links, std::slice::from_ref(&classify.span_id));
     // From taken to committed: at least what a commit takes, and no more than the test did.
     assert!((1..90_000_000_000).contains(&classify.took_ns), "{}", classify.took_ns);
     assert_eq!(header_of("followed").unwrap(), format!("00-{TRACE}-{}-01", request.span_id));
