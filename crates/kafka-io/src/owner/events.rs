@@ -219,6 +219,7 @@ mod tests {
     use super::super::{Assignor, Delivery, Tracer, Turn};
     use super::*;
     use crate::Connection;
+    use crate::queue::ShowHeaders;
 
     /// Keeps the contexts of what it was given.
     #[derive(Default)]
@@ -281,7 +282,7 @@ mod tests {
         fn given_up(&mut self) {}
     }
 
-    fn take<H: Hooks<Given>>(hooks: &mut H, show: &dyn Fn(&mut dyn FnMut(&str, &[u8]))) -> Option<TraceContext> {
+    fn take<H: Hooks<Given>>(hooks: &mut H, show: &ShowHeaders<'_>) -> Option<TraceContext> {
         let config = OwnerConfig {
             connection: Connection { bootstrap: String::new(), client_id: String::new(), properties: Vec::new() },
             stage: StageName::Classify,
