@@ -210,12 +210,19 @@ impl Ran {
     /// # Errors
     /// If it serves nothing yet.
     pub fn metrics(&self) -> Result<String> {
+        Ok(ureq::get(format!("http://{}/metrics", self.address()?)).call()?.body_mut().read_to_string()?)
+    }
+
+    /// Where it serves HTTP.
+    ///
+    /// # Errors
+    /// If it serves nothing yet.
+    pub fn address(&self) -> Result<String> {
         let log = std::fs::read_to_string(&self.log)?;
         // The port is any that is free: the log names it.
         let line = log.lines().find(|line| line.contains("http is served")).context("nothing is served yet")?;
         let line: serde_json::Value = serde_json::from_str(line)?;
-        let bound = line["bound"].as_str().context("an address")?;
-        Ok(ureq::get(format!("http://{bound}/metrics")).call()?.body_mut().read_to_string()?)
+        Ok(line["bound"].as_str().context("an address")?.to_owned())
     }
 
     /// What it has logged.

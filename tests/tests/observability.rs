@@ -10,9 +10,9 @@ use std::time::Duration;
 use kafka_io::Connection;
 use kafka_io::feed::{Feed, FeedRecord};
 use record::TRACEPARENT;
-use serde_json::json;
+use serde_json::{Value, json};
 use sinyal_tests::checks::kafka;
-use sinyal_tests::{Collector, Ran, Receiver, Sinyal, Span, wait_for, workspace};
+use sinyal_tests::{Collector, Prometheus, Ran, Receiver, Sinyal, Span, wait_for, workspace};
 
 const WHILE: Duration = Duration::from_secs(90);
 const SECRET: &str = "whsec_c2lueWFsLXNpbnlhbC1zaW55YWwtc2lueWFsLTEyMw==";
@@ -118,6 +118,60 @@ fn prometheus_has_no_complaint_about_the_metrics_and_all_are_documented() {
     let series = metrics.lines().filter(|line| !line.starts_with('#')).count();
     eprintln!("{} metrics, {series} series", shown.len());
     assert!(series < 1_000, "{series} series of a service with 10 partitions");
+    assert_eq!(running.terminate().unwrap(), Some(0));
+}
+
+/// Nobody has looked at the dashboard, but Prometheus has been asked all that it asks.
+#[test]
+fn every_panel_of_the_dashboard_is_answered() {
+    let desk = Receiver::start().unwrap();
+    let sinyal = service("panels", &desk, "");
+    let feed = feed(&sinyal);
+    let running = sinyal.start(&["run"]).unwrap();
+    listens(&sinyal, &feed, &desk, &running);
+    let prometheus = Prometheus::start(&running.address().unwrap()).unwrap();
+    let dashboard = std::fs::read_to_string(workspace().join("deploy/grafana/pipeline.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let queries: Vec<(String, String)> = dashboard["panels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().into_iter().flatten().map(move |target| (panel, target)))
+        .map(|(panel, target)| {
+            let asked = target["expr"].as_str().unwrap();
+            let asked = asked.replace("$job", "sinyal").replace("$__rate_interval", "1m");
+            (panel["title"].as_str().unwrap().to_owned(), asked)
+        })
+        .collect();
+    assert!(queries.len() > 50, "{}", queries.len());
+    // What this service has nothing to tell of.
+    let silent = [
+        // No item was closed, no broker is away, nothing is traced, there was no dead letter, and every record is one of one tier.
+        "People's waits, median of a day",
+        "Brokers without a connection",
+        "Traces",
+        "Dead letters by reason",
+        "Unsure",
+    ];
+    let mut number = 0;
+    let mut unanswered = Vec::new();
+    let answered = wait_for("all panels", WHILE, || {
+        write(&sinyal, &feed, &format!("panel-{number}"), None);
+        number += 1;
+        unanswered.clear();
+        for (title, asked) in &queries {
+            if prometheus.query(asked)?.is_empty() && !silent.contains(&title.as_str()) {
+                unanswered.push(format!("{title}: {asked}"));
+            }
+        }
+        Ok(unanswered.is_empty())
+    });
+    if let Err(error) = answered {
+        panic!("{error:#}: {}", unanswered.join("\n"));
+    }
+    // A service that is well, and rules that Prometheus itself evaluates: nothing fires.
+    let firing = prometheus.query("ALERTS{alertstate=\"firing\"}").unwrap();
+    assert!(firing.is_empty(), "{firing:?}");
     assert_eq!(running.terminate().unwrap(), Some(0));
 }
 
