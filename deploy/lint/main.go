@@ -77,9 +77,9 @@ func (f *finder) check(path string, uids map[string]string) {
 		f.find("%v", err)
 		return
 	}
-	// It gives errors without any in them, and then leaves panels out: so it is read once more.
-	if err := new(dashboard.Dashboard).UnmarshalJSONStrict(raw); holdsAny(err) {
-		f.find("it is not what Grafana reads: %v", err)
+	// It leaves panels out whenever it gives an error, even one without any in it: so it is read once more.
+	if mistakes := mistakesOf(new(dashboard.Dashboard).UnmarshalJSONStrict(raw)); len(mistakes) > 0 {
+		f.find("it is not what Grafana reads: %s", strings.Join(mistakes, "; "))
 		return
 	}
 	var board dashboard.Dashboard
@@ -87,8 +87,8 @@ func (f *finder) check(path string, uids map[string]string) {
 		f.find("%v", err)
 		return
 	}
-	if err := board.Validate(); holdsAny(err) {
-		f.find("%v", err)
+	for _, mistake := range mistakesOf(board.Validate()) {
+		f.find("%s", mistake)
 	}
 	uid := text(board.Uid)
 	if uid == "" || text(board.Title) == "" || text(board.Description) == "" || len(board.Tags) == 0 {
@@ -190,13 +190,25 @@ func (f *finder) panel(panel dashboard.Panel, sources map[string]bool, hasJob bo
 	return at
 }
 
-// False also of a list of errors that is empty, which is not nil as an error.
-func holdsAny(err error) bool {
+// What is wrong, one by one. Grafana puts defaults in the place of what is missing; and what an annotation asks its data source for is in
+// that one's own words.
+func mistakesOf(err error) []string {
 	var errs cog.BuildErrors
-	if errors.As(err, &errs) {
-		return len(errs) > 0
+	if err == nil {
+		return nil
 	}
-	return err != nil
+	if !errors.As(err, &errs) {
+		return []string{err.Error()}
+	}
+	var mistakes []string
+	for _, one := range errs {
+		isDefault := strings.HasPrefix(one.Message, "required field is missing")
+		isQuery := strings.HasSuffix(one.Path, ".AnnotationQuery") && strings.HasPrefix(one.Message, "unexpected field")
+		if !isDefault && !isQuery {
+			mistakes = append(mistakes, one.Error())
+		}
+	}
+	return mistakes
 }
 
 func asPrometheus(target any) (prometheus.Dataquery, bool) {

@@ -10,25 +10,25 @@ use std::time::Duration;
 use kafka_io::Connection;
 use kafka_io::feed::{Feed, FeedRecord};
 use record::TRACEPARENT;
-use serde_json::json;
-use sinyal_tests::checks::sinyal;
-use sinyal_tests::{Collector, Ran, Receiver, Sinyal, Span, wait_for, workspace};
+use serde_json::{Value, json};
+use sinyal_tests::checks::kafka;
+use sinyal_tests::{Collector, Prometheus, Ran, Receiver, Sinyal, Span, wait_for, workspace};
 
 const WHILE: Duration = Duration::from_secs(90);
 const SECRET: &str = "whsec_c2lueWFsLXNpbnlhbC1zaW55YWwtc2lueWFsLTEyMw==";
 
 /// All roles, with a help desk that is sent complaints.
 fn service(prefix: &str, desk: &Receiver, more: &str) -> Sinyal {
-    let secret = tempfile::Builder::new().prefix("sinyal-hook").tempdir().unwrap().keep().join("secret");
-    std::fs::write(&secret, SECRET).unwrap();
     let more = format!(
         "raw.format = \"json\"\ntopics.raw_partitions = 2\ntopics.partitions = 2\ntopics.other_partitions = 2\n\
          notify.group_id = \"{prefix}-notify\"\n{more}\n[[notify.targets]]\nname = \"desk\"\nkind = \"webhook\"\n\
-         url = \"{}\"\nsecret_file = \"{}\"\nalerts = false\nqueues = [\"complaint\"]\n",
-        desk.url(),
-        secret.display()
+         url = \"{}\"\nsecret_file = \"hook-secret\"\nalerts = false\nqueues = [\"complaint\"]\n",
+        desk.url()
     );
-    sinyal(prefix, &more).unwrap()
+    let sinyal = Sinyal::new(&kafka().bootstrap(), prefix, &more).unwrap();
+    std::fs::write(sinyal.file("hook-secret"), SECRET).unwrap();
+    sinyal.succeed(&["topics", "apply"]).unwrap();
+    sinyal
 }
 
 fn feed(sinyal: &Sinyal) -> Feed {
@@ -121,6 +121,60 @@ fn prometheus_has_no_complaint_about_the_metrics_and_all_are_documented() {
     assert_eq!(running.terminate().unwrap(), Some(0));
 }
 
+/// Nobody has looked at the dashboard, but Prometheus has been asked all that it asks.
+#[test]
+fn every_panel_of_the_dashboard_is_answered() {
+    let desk = Receiver::start().unwrap();
+    let sinyal = service("panels", &desk, "");
+    let feed = feed(&sinyal);
+    let running = sinyal.start(&["run"]).unwrap();
+    listens(&sinyal, &feed, &desk, &running);
+    let prometheus = Prometheus::start(running.address().unwrap().trim_start_matches("http://")).unwrap();
+    let dashboard = std::fs::read_to_string(workspace().join("deploy/grafana/pipeline.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let queries: Vec<(String, String)> = dashboard["panels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().into_iter().flatten().map(move |target| (panel, target)))
+        .map(|(panel, target)| {
+            let asked = target["expr"].as_str().unwrap();
+            let asked = asked.replace("$job", "sinyal").replace("$__rate_interval", "1m");
+            (panel["title"].as_str().unwrap().to_owned(), asked)
+        })
+        .collect();
+    assert!(queries.len() > 50, "{}", queries.len());
+    // What this service has nothing to tell of.
+    let silent = [
+        // No item was closed, no broker is away, nothing is traced, there was no dead letter, and every record is one of one tier.
+        "People's waits, median of a day",
+        "Brokers without a connection",
+        "Traces",
+        "Dead letters by reason",
+        "Unsure",
+    ];
+    let mut number = 0;
+    let mut unanswered = Vec::new();
+    let answered = wait_for("all panels", WHILE, || {
+        write(&sinyal, &feed, &format!("panel-{number}"), None);
+        number += 1;
+        unanswered.clear();
+        for (title, asked) in &queries {
+            if prometheus.query(asked)?.is_empty() && !silent.contains(&title.as_str()) {
+                unanswered.push(format!("{title}: {asked}"));
+            }
+        }
+        Ok(unanswered.is_empty())
+    });
+    if let Err(error) = answered {
+        panic!("{error:#}: {}", unanswered.join("\n"));
+    }
+    // A service that is well, and rules that Prometheus itself evaluates: nothing fires.
+    let firing = prometheus.query("ALERTS{alertstate=\"firing\"}").unwrap();
+    assert!(firing.is_empty(), "{firing:?}");
+    assert_eq!(running.terminate().unwrap(), Some(0));
+}
+
 #[test]
 fn a_trace_goes_from_the_raw_record_to_the_webhook() {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -157,7 +211,7 @@ fn a_trace_goes_from_the_raw_record_to_the_webhook() {
     assert_eq!((classify.kind, community.kind, request.kind), (5, 5, 3), "consumers, and a client");
     assert_eq!(classify.parent_id, "00f067aa0ba902b7", "whoever wrote the raw record");
     assert_eq!((&community.parent_id, &request.parent_id), (&classify.span_id, &classify.span_id));
-    assert_eq!(community.links, [classify.span_id.clone()]);
+    assert_eq!(community.links, std::slice::from_ref(&classify.span_id));
     // From taken to committed: at least what a commit takes, and no more than the test did.
     assert!((1..90_000_000_000).contains(&classify.took_ns), "{}", classify.took_ns);
     assert_eq!(header_of("followed").unwrap(), format!("00-{TRACE}-{}-01", request.span_id));

@@ -39,7 +39,7 @@ pub(crate) enum MessageHeaders<'a> {
 }
 
 /// Shows each header to its argument, in order.
-type ShowHeaders<'a> = dyn Fn(&mut dyn FnMut(&str, &[u8])) + 'a;
+pub(crate) type ShowHeaders<'a> = dyn Fn(&mut dyn FnMut(&str, &[u8])) + 'a;
 
 impl MessageHeaders<'_> {
     /// Which trace the message belongs to, if a header says so; the last one counts.

@@ -76,6 +76,8 @@ pub(crate) struct Notify {
     pub(crate) resend_ms: i64,
     /// `None`: there is no endpoint for acknowledgement.
     pub(crate) acknowledge_token: Option<SecretFile>,
+    /// Without a slash at its end; empty if there is none.
+    pub(crate) runbook_base: String,
     pub(crate) targets: Vec<Target>,
 }
 
@@ -141,8 +143,19 @@ pub(super) fn notify(reader: &mut Reader<'_>, generation: &str) -> Notify {
         circuit_open_ms: reader.number("notify.circuit_open_ms", 100, 3_600_000),
         resend_ms: reader.number("notify.resend_ms", 1_000, 3_600_000),
         acknowledge_token: token,
+        runbook_base: runbook_base(reader),
         targets: targets(reader),
     }
+}
+
+fn runbook_base(reader: &mut Reader<'_>) -> String {
+    const KEY: &str = "notify.runbook_base";
+    let base = reader.text(KEY);
+    if !base.is_empty() && !is_address(&base) {
+        let right = "an address such as \"https://docs.example/runbooks\" is right";
+        reader.errors.push(format!("{KEY} is none; {right}, without a name and a password"));
+    }
+    base.trim_end_matches('/').to_owned()
 }
 
 fn targets(reader: &mut Reader<'_>) -> Vec<Target> {
@@ -244,6 +257,16 @@ fn url(reader: &mut Reader<'_>, table: &Table, item: &str) -> String {
         ));
     }
     url
+}
+
+/// Of HTTP, and nobody's name and password in it: they would be shown with it.
+fn is_address(url: &str) -> bool {
+    let parsed: Option<ureq::http::Uri> = url.parse().ok();
+    parsed.is_some_and(|parsed| {
+        let has_host = parsed.host().is_some_and(|host| !host.is_empty());
+        let has_user = parsed.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        matches!(parsed.scheme_str(), Some("http" | "https")) && has_host && !has_user
+    })
 }
 
 /// A webhook's secret, decoded.

@@ -6,6 +6,8 @@ mod http;
 mod metrics;
 mod registry;
 #[cfg(test)]
+mod runbooks;
+#[cfg(test)]
 mod table;
 mod traces;
 

@@ -215,3 +215,126 @@ pub(super) fn judge_error(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use record::stage::{LatencySample, SchemaLookup, Stop};
+    use record::{Ledger, Position, StageName, TRACEPARENT, TraceContext};
+
+    use super::super::{Assignor, Delivery, Tracer, Turn};
+    use super::*;
+    use crate::Connection;
+    use crate::queue::ShowHeaders;
+
+    /// Keeps the contexts of what it was given.
+    #[derive(Default)]
+    struct Given(Vec<Option<TraceContext>>);
+
+    impl Stage for Given {
+        fn step(&mut self, input: Input<'_>, _: &mut Outputs) -> Result<Step, Stop> {
+            if let Input::Record(record) = input {
+                self.0.push(record.headers.trace());
+            }
+            Ok(Step::Done)
+        }
+
+        fn recorded_position(&self, _: InputPartition) -> Option<Position> {
+            None
+        }
+
+        fn ledgers(&self, _: &mut dyn FnMut(InputPartition, &Ledger)) {}
+
+        fn take_latency_samples(&mut self, _: &mut dyn FnMut(LatencySample)) {}
+    }
+
+    struct Untraced;
+
+    impl Hooks<Given> for Untraced {
+        fn schema(&mut self, _: u32) -> Result<SchemaLookup, String> {
+            Ok(SchemaLookup::NotFound)
+        }
+
+        fn turned(&mut self, _: &Given, _: &Turn) {}
+    }
+
+    /// Traces all that it is told of, as it is told, and counts.
+    #[derive(Default)]
+    struct Traced(usize);
+
+    impl Hooks<Given> for Traced {
+        fn schema(&mut self, _: u32) -> Result<SchemaLookup, String> {
+            Ok(SchemaLookup::NotFound)
+        }
+
+        fn turned(&mut self, _: &Given, _: &Turn) {}
+
+        fn tracer(&mut self) -> Option<&mut dyn Tracer> {
+            Some(self)
+        }
+    }
+
+    impl Tracer for Traced {
+        fn begin(&mut self, parent: Option<TraceContext>) -> Option<TraceContext> {
+            parent
+        }
+
+        fn taken(&mut self, _: TracedRecord<'_>) {
+            self.0 += 1;
+        }
+
+        fn committed(&mut self) {}
+
+        fn given_up(&mut self) {}
+    }
+
+    fn take<H: Hooks<Given>>(hooks: &mut H, show: &ShowHeaders<'_>) -> Option<TraceContext> {
+        let config = OwnerConfig {
+            connection: Connection { bootstrap: String::new(), client_id: String::new(), properties: Vec::new() },
+            stage: StageName::Classify,
+            group_id: String::new(),
+            group_instance_id: None,
+            assignor: Assignor::Range,
+            inputs: vec!["raw".to_owned()],
+            outputs: Vec::new(),
+            changelog: None,
+            source_topics: Vec::new(),
+            delivery: Delivery::AtLeastOnce,
+            commit_interval_ms: 100,
+            prefetch_bytes: 0,
+            in_flight_bytes: 0,
+            output_bytes_max: 0,
+            session_timeout_ms: 0,
+        };
+        let at = InputPartition { input: 0, partition: 0 };
+        let mut owned = BTreeMap::from([(at, Owned { position: 0, committed: None, end: -1, given: 0 })]);
+        let (topic, headers) = ("raw", MessageHeaders::Kept(show));
+        let message = Message { topic, partition: 0, offset: 0, timestamp: None, key: None, value: None, headers };
+        let (mut stage, mut outputs, mut blocked) = (Given::default(), Outputs::default(), None);
+        let taken = take_message(message, &config, hooks, &mut owned, &mut stage, &mut outputs, &mut blocked);
+        assert!(taken.is_ok());
+        stage.0[0]
+    }
+
+    #[test]
+    fn where_nothing_is_traced_no_header_is_looked_at() {
+        let never = |_: &mut dyn FnMut(&str, &[u8])| unreachable!("nobody asks for headers");
+        assert_eq!(take(&mut Untraced, &never), None);
+    }
+
+    #[test]
+    fn a_context_goes_to_the_stage_and_only_what_is_sampled_is_followed() {
+        let context = |sampled| TraceContext { trace_id: [7; 16], span_id: [8; 8], sampled };
+        for sampled in [true, false] {
+            let show = |see: &mut dyn FnMut(&str, &[u8])| {
+                see("other", b"header");
+                see(TRACEPARENT, &context(sampled).header());
+            };
+            let mut hooks = Traced::default();
+            assert_eq!(take(&mut hooks, &show), Some(context(sampled)));
+            assert_eq!(hooks.0, usize::from(sampled));
+        }
+        let mut hooks = Traced::default();
+        assert_eq!(take(&mut hooks, &|see| see(TRACEPARENT, b"no context")), None);
+        assert_eq!(hooks.0, 0);
+    }
+}

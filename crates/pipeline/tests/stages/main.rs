@@ -13,4 +13,5 @@ mod kept_input;
 mod kept_state;
 mod redaction;
 mod routing;
+mod traces;
 mod world;

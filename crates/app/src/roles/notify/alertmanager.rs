@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::board::Due;
 use super::row::{BLIND, Row, State};
 use super::webhook::rfc_3339;
+use crate::config::Notify;
 
 /// Most alerts of one request.
 pub(super) const BATCH_MAX: usize = 64;
@@ -16,8 +17,8 @@ const LISTED_MAX: usize = 10;
 /// After how many times the interval at which it is told again an alert is taken for over.
 const EXPIRES_TIMES: i64 = 10;
 
-/// The body for these alerts.
-pub(super) fn body(due: &[Due], resend_ms: i64, now: EpochMs) -> Vec<u8> {
+/// The body for these alerts, by what is configured.
+pub(super) fn body(due: &[Due], notify: &Notify, now: EpochMs) -> Vec<u8> {
     let mut alerts = Vec::with_capacity(due.len());
     for Due { row, before, inhibited_by, .. } in due {
         let severity = row.alert.severity.as_ref();
@@ -29,10 +30,10 @@ pub(super) fn body(due: &[Due], resend_ms: i64, now: EpochMs) -> Vec<u8> {
                 labels = known;
             } else if known != labels {
                 // With other labels it would be another alert: the one that it was known as ends.
-                alerts.push(alert(row, known, None, now, resend_ms, true));
+                alerts.push(alert(row, known, None, now, notify, true));
             }
         }
-        alerts.push(alert(row, labels, inhibited_by.as_deref(), now, resend_ms, false));
+        alerts.push(alert(row, labels, inhibited_by.as_deref(), now, notify, false));
     }
     Value::Array(alerts).to_string().into_bytes()
 }
@@ -42,18 +43,18 @@ fn alert(
     labels: Map<String, Value>,
     inhibited_by: Option<&str>,
     now: EpochMs,
-    resend_ms: i64,
+    notify: &Notify,
     ends_now: bool,
 ) -> Value {
     let begins = row.alert.fired_at.unwrap_or(row.alert.started_at).min(now);
     let ends = match row.state {
         State::Resolved => row.alert.resolved_at.unwrap_or(now).clamp(begins, now),
         _ if ends_now => now,
-        _ => now + resend_ms * EXPIRES_TIMES,
+        _ => now + notify.resend_ms * EXPIRES_TIMES,
     };
     let mut told = json!({
         "labels": labels,
-        "annotations": annotations(row, inhibited_by),
+        "annotations": annotations(row, inhibited_by, &notify.runbook_base),
         "startsAt": rfc_3339(begins),
         "endsAt": rfc_3339(ends),
     });
@@ -90,7 +91,7 @@ fn alert_name(rule: &str) -> String {
     name
 }
 
-fn annotations(row: &Row, inhibited_by: Option<&str>) -> Map<String, Value> {
+fn annotations(row: &Row, inhibited_by: Option<&str>, runbook_base: &str) -> Map<String, Value> {
     let alert = &row.alert;
     let number = |value: f64| format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').to_owned();
     let list = |items: &[std::borrow::Cow<'_, str>]| {
@@ -118,6 +119,8 @@ fn annotations(row: &Row, inhibited_by: Option<&str>) -> Map<String, Value> {
     annotate("links", Some(list(&alert.links)));
     annotate("acknowledged_by", alert.acknowledged_by.as_deref().map(str::to_owned));
     annotate("inhibited_by", inhibited_by.map(str::to_owned));
+    let page = || format!("{runbook_base}/{}.html", alert.rule);
+    annotate("runbook_url", (!runbook_base.is_empty()).then(page));
     annotations
 }
 
@@ -141,6 +144,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::config::Config;
     use crate::roles::notify::board::tests::row;
     use crate::roles::notify::row::Told;
 
@@ -157,7 +161,9 @@ mod tests {
     }
 
     fn told(due: Due, now: EpochMs) -> Vec<Value> {
-        serde_json::from_slice(&body(&[due], 60_000, now)).unwrap()
+        let base = ("SINYAL__NOTIFY__RUNBOOK_BASE".to_owned(), "https://docs.example/runbooks/".to_owned());
+        let notify = Config::load(None, [base]).unwrap().notify;
+        serde_json::from_slice(&body(&[due], &notify, now)).unwrap()
     }
 
     #[test]
@@ -169,6 +175,7 @@ mod tests {
         assert_eq!(on[0]["labels"]["alertname"], "SinyalComplaintSpike");
         assert_eq!(on[0]["labels"]["community"], "warga");
         assert_eq!(on[0]["annotations"]["notification_id"], "complaint_spike|warga|a#2");
+        assert_eq!(on[0]["annotations"]["runbook_url"], "https://docs.example/runbooks/complaint_spike.html");
         let mut over = row("a", State::Resolved, 3, 4_000);
         over.alert.severity = "critical".into();
         let over = told(due(over, Some(("warning", false))), 5_000);

@@ -50,8 +50,7 @@ impl Worker {
         let mut headers: Vec<(&str, String)> = traced.header().into_iter().collect();
         let sent = match &self.target.kind {
             TargetKind::Alertmanager => {
-                let body =
-                    alertmanager::body(std::slice::from_ref(due), self.surroundings.config.notify.resend_ms, now);
+                let body = alertmanager::body(std::slice::from_ref(due), &self.surroundings.config.notify, now);
                 self.client.post(&format!("{}/api/v2/alerts", self.target.url), &headers, &body, now)
             }
             TargetKind::Webhook { secret } => {
@@ -211,7 +210,7 @@ impl Worker {
     }
 
     fn resend_these(&mut self, due: &[Due], now: record::EpochMs) -> Result<(), Failure> {
-        let body = alertmanager::body(due, self.surroundings.config.notify.resend_ms, now);
+        let body = alertmanager::body(due, &self.surroundings.config.notify, now);
         self.client.post(&format!("{}/api/v2/alerts", self.target.url), &[], &body, now)?;
         self.circuit.succeeded();
         self.metrics.resent.with_label_values(&[&self.target.name]).inc_by(u64::try_from(due.len()).unwrap_or(0));
