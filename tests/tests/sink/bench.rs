@@ -25,6 +25,11 @@ pub(crate) const TABLES: [(&str, &str, &str); 3] = [
     ("queue_items", "social.queue.state", "QueueItem"),
 ];
 
+/// The next offset, by topic and partition.
+type Positions = BTreeMap<(String, i64), i64>;
+/// Rows of a table by the keys of their records.
+type Rows = BTreeMap<String, Value>;
+
 pub(crate) struct Bench {
     pub(crate) sinyal: Sinyal,
     pub(crate) reader: Reader,
@@ -107,7 +112,7 @@ impl Bench {
     }
 
     /// Positions and rows, of one moment: the rows of each table by the keys of their records.
-    fn snapshot(&self) -> Result<(BTreeMap<(String, i64), i64>, Vec<BTreeMap<String, Value>>)> {
+    fn snapshot(&self) -> Result<(Positions, Vec<Rows>)> {
         let mut parts = vec!["(SELECT json_agg(p) FROM sinyal.sink_positions AS p) AS positions".to_owned()];
         for (table, _, schema) in TABLES {
             let columns = columns(schema)?;
@@ -183,7 +188,7 @@ fn expected(table: &str, value: &Value, record: &Value) -> Value {
     row
 }
 
-fn compare_rows(table: &str, expected: &BTreeMap<String, Value>, found: &BTreeMap<String, Value>) -> Result<()> {
+fn compare_rows(table: &str, expected: &Rows, found: &Rows) -> Result<()> {
     for (key, row) in expected {
         let found = found.get(key).with_context(|| format!("{table}: {key} is missing"))?;
         for (field, right) in row.as_object().context("an object")? {
