@@ -15,7 +15,7 @@ use wire::{Encoder, SchemaName};
 
 pub(crate) const WHILE: Duration = Duration::from_secs(120);
 /// A time in what the pipeline was fed, which is made up for January 2026.
-pub(crate) const EPISODE: i64 = 1_767_600_000_000;
+pub(crate) const EPISODE: i64 = 1_767_567_600_000;
 const MINUTE: i64 = 60_000;
 
 /// Each table: its topic, schema and key.
@@ -24,6 +24,11 @@ pub(crate) const TABLES: [(&str, &str, &str); 3] = [
     ("alerts", "social.alerts", "Alert"),
     ("queue_items", "social.queue.state", "QueueItem"),
 ];
+
+/// The next offset, by topic and partition.
+type Positions = BTreeMap<(String, i64), i64>;
+/// Rows of a table by the keys of their records.
+type Rows = BTreeMap<String, Value>;
 
 pub(crate) struct Bench {
     pub(crate) sinyal: Sinyal,
@@ -107,7 +112,7 @@ impl Bench {
     }
 
     /// Positions and rows, of one moment: the rows of each table by the keys of their records.
-    fn snapshot(&self) -> Result<(BTreeMap<(String, i64), i64>, Vec<BTreeMap<String, Value>>)> {
+    fn snapshot(&self) -> Result<(Positions, Vec<Rows>)> {
         let mut parts = vec!["(SELECT json_agg(p) FROM sinyal.sink_positions AS p) AS positions".to_owned()];
         for (table, _, schema) in TABLES {
             let columns = columns(schema)?;
@@ -183,7 +188,7 @@ fn expected(table: &str, value: &Value, record: &Value) -> Value {
     row
 }
 
-fn compare_rows(table: &str, expected: &BTreeMap<String, Value>, found: &BTreeMap<String, Value>) -> Result<()> {
+fn compare_rows(table: &str, expected: &Rows, found: &Rows) -> Result<()> {
     for (key, row) in expected {
         let found = found.get(key).with_context(|| format!("{table}: {key} is missing"))?;
         for (field, right) in row.as_object().context("an object")? {
@@ -225,7 +230,7 @@ pub(crate) fn piped() -> &'static str {
         assert_eq!(running.terminate().unwrap(), Some(0));
         let feed = feed();
         for episode in 0..60_i64 {
-            let start = EPISODE + episode * 90 * MINUTE;
+            let start = EPISODE + episode * MINUTE;
             let states = [("pending", 1), ("firing", 2), ("acknowledged", 3), ("resolved", 4)];
             let last = usize::try_from(1 + episode % 4).unwrap();
             for (state, transition) in states.into_iter().take(last) {

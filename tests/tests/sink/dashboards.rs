@@ -123,7 +123,7 @@ fn every_query_gives_rows_of_what_the_panels_show() {
                 assert!(times.is_sorted(), "{file}: {name}: {times:?}");
             }
             // A statistic that is null everywhere would be an empty panel.
-            let empty = |column: &&str| rows.iter().all(|row| row[*column].is_null());
+            let empty = |column: &str| rows.iter().all(|row| row[column].is_null());
             let often_empty =
                 ["text", "url", "claimed_by", "due_at", "next_due", "silenced_until", "in_time", "oldest"];
             let all_null: Vec<&str> =

@@ -72,12 +72,24 @@ fn away_closed_empty_locked_or_full_it_is_waited_for() {
     bench.postgres.restart().unwrap();
     until("it to be ready again", &running, || state(&running)["ready"] == true);
     assert_eq!(running.terminate().unwrap(), Some(0));
-    let log = running_log(&bench);
+    let log = bench.sinyal.log();
     assert!(!log.contains("wrong") && !log.contains("\"owner\""), "no password is in the log: {log}");
 }
 
-fn running_log(bench: &Bench) -> String {
-    bench.sinyal.log()
+#[test]
+fn a_database_that_is_too_slow_for_a_batch_gets_smaller_ones() {
+    let bench = Bench::new(piped(), "sink-slow", "");
+    bench
+        .postgres
+        .execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$; \
+             CREATE TRIGGER slow BEFORE INSERT ON sinyal.alerts FOR EACH ROW EXECUTE FUNCTION slow()",
+        )
+        .unwrap();
+    let running = bench.start();
+    bench.until_equal(&running);
+    assert!(metric(&running, "sink_errors_total", &["timeout"]) >= 1.0, "{}", running.metrics().unwrap());
+    assert_eq!(running.terminate().unwrap(), Some(0));
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &SinkArgs, config: &Config) -> Result<u8> {
         SinkCommand::Plan(_) => {}
         SinkCommand::Apply => {
             if !missing.is_empty() {
-                database.migrate(&statements(sink, &missing)).map_err(|trouble| outside(sink, &trouble))?;
+                database.migrate(version, &statements(sink, &missing)).map_err(|trouble| outside(sink, &trouble))?;
             }
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Batch {
     bounds: Bounds,
+    /// No more records than that, until larger batches were written again.
+    records_max: usize,
     changes: BTreeMap<(Table, String), Change>,
     next: BTreeMap<Place, Position>,
     records: usize,
@@ -42,7 +44,14 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn new(bounds: Bounds) -> Batch {
-        Batch { bounds, changes: BTreeMap::new(), next: BTreeMap::new(), records: 0, bytes: 0 }
+        Batch {
+            bounds,
+            records_max: bounds.records,
+            changes: BTreeMap::new(),
+            next: BTreeMap::new(),
+            records: 0,
+            bytes: 0,
+        }
     }
 
     /// A record was read, whatever becomes of it.
@@ -63,7 +72,7 @@ impl Batch {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.records >= self.bounds.records || self.bytes >= self.bounds.bytes
+        self.records >= self.records_max || self.bytes >= self.bounds.bytes
     }
 
     /// Nothing was read.
@@ -98,8 +107,25 @@ impl Batch {
         self.changes.iter().filter(move |((of, _), _)| *of == table).map(|(_, change)| change)
     }
 
+    /// Nothing is in it any more.
     pub(super) fn clear(&mut self) {
-        *self = Batch::new(self.bounds);
+        *self = Batch { records_max: self.records_max, ..Batch::new(self.bounds) };
+    }
+
+    /// It was written: the next one may be larger, up to the bound.
+    pub(super) fn clear_written(&mut self) {
+        self.records_max = (self.records_max * 2).min(self.bounds.records);
+        self.clear();
+    }
+
+    /// It took too long to write: it is given up, and the next ones are half as large. False if there is nothing to halve: it stays.
+    pub(super) fn clear_and_halve(&mut self) -> bool {
+        if self.records <= 1 {
+            return false;
+        }
+        self.records_max = self.records / 2;
+        self.clear();
+        true
     }
 }
 
@@ -131,6 +157,36 @@ mod tests {
         assert!(batch.written(Table::Panes).is_empty());
         batch.clear();
         assert!(batch.is_empty() && !batch.is_full());
+    }
+
+    #[test]
+    fn what_takes_too_long_is_halved_and_grows_again() {
+        let mut batch = Batch::new(Bounds { records: 8, bytes: 1_000 });
+        let read = |batch: &mut Batch| {
+            let place = Place { topic: "a".to_owned(), partition: 0 };
+            let mut count = 0;
+            while !batch.is_full() {
+                batch.read(&place, count, 1);
+                count += 1;
+            }
+            count
+        };
+        assert_eq!(read(&mut batch), 8);
+        assert!(batch.clear_and_halve());
+        assert_eq!(read(&mut batch), 4);
+        assert!(batch.clear_and_halve());
+        assert_eq!(read(&mut batch), 2);
+        batch.clear_written();
+        assert_eq!(read(&mut batch), 4);
+        for _ in 0..3 {
+            batch.clear_written();
+        }
+        assert_eq!(read(&mut batch), 8);
+        for expected in [4, 2, 1] {
+            assert!(batch.clear_and_halve());
+            assert_eq!(read(&mut batch), expected);
+        }
+        assert!(!batch.clear_and_halve() && !batch.is_empty());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use postgres_openssl::MakeTlsConnector;
 use record::Position;
 use tokio::runtime::Runtime;
 use tokio_postgres::config::{Host, SslMode as Negotiated, TargetSessionAttrs};
-use tokio_postgres::{Client, Error, Statement};
+use tokio_postgres::{Client, Error, GenericClient, Statement};
 
 use super::batch::Batch;
 use super::migrations::newest;
@@ -38,8 +38,10 @@ pub(crate) struct Trouble {
 /// What is to be done about it, by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TroubleKind {
-    /// Nobody answers, or not in time.
+    /// Nobody answers.
     Unreachable,
+    /// It takes too long.
+    Timeout,
     /// It does not let us in.
     Login,
     /// The tables are not as they must be.
@@ -58,15 +60,16 @@ pub(crate) enum TroubleKind {
 }
 
 impl TroubleKind {
+    /// Those that are told; which row is refused is found out.
     pub(super) const ALL: [TroubleKind; 9] = [
         TroubleKind::Unreachable,
+        TroubleKind::Timeout,
         TroubleKind::Login,
         TroubleKind::Schema,
         TroubleKind::Permission,
         TroubleKind::Resources,
         TroubleKind::Mismatch,
         TroubleKind::Overtaken,
-        TroubleKind::Row,
         TroubleKind::Other,
     ];
 
@@ -74,6 +77,7 @@ impl TroubleKind {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             TroubleKind::Unreachable => "unreachable",
+            TroubleKind::Timeout => "timeout",
             TroubleKind::Login => "login",
             TroubleKind::Schema => "schema",
             TroubleKind::Permission => "permission",
@@ -111,7 +115,8 @@ impl From<Error> for Trouble {
         let code = db.code().code();
         let kind = match (&code[..2], code) {
             (_, "42501") => TroubleKind::Permission,
-            (_, "57014" | "55P03") | ("08", _) | ("57", _) => TroubleKind::Unreachable,
+            (_, "57014" | "55P03") => TroubleKind::Timeout,
+            ("08" | "57", _) => TroubleKind::Unreachable,
             ("28", _) | (_, "3D000") => TroubleKind::Login,
             ("42" | "3F", _) => TroubleKind::Schema,
             ("53", _) | (_, "58030") => TroubleKind::Resources,
@@ -264,16 +269,22 @@ impl Database {
         self.with(timeout, async |live| version(&live.client, &schema).await)
     }
 
-    /// Carries out SQL in one transaction, unless somebody else migrates: then that is waited for.
+    /// Carries out SQL in one transaction, from a version on; somebody else who migrates is waited for.
     ///
     /// # Errors
     /// If it does not.
-    pub(crate) fn migrate(&mut self, sql: &str) -> Result<(), Trouble> {
+    pub(crate) fn migrate(&mut self, from: i32, sql: &str) -> Result<(), Trouble> {
         let schema = self.settings.schema.clone();
         self.with(MIGRATION_TIMEOUT, async |live| {
             let transaction = live.client.transaction().await?;
             let lock = "SELECT pg_advisory_xact_lock(hashtext('sinyal-sink-migrations'), hashtext($1))";
             transaction.execute(lock, &[&schema]).await?;
+            if version(&transaction, &schema).await? != from {
+                return Err(Trouble::new(
+                    TroubleKind::Overtaken,
+                    "somebody else has migrated it meanwhile; nothing was done",
+                ));
+            }
             transaction.batch_execute(sql).await?;
             Ok(transaction.commit().await?)
         })
@@ -296,10 +307,10 @@ impl Database {
                 Some(connection) => connection,
                 None => {
                     let connect_timeout = Duration::from_millis(settings.timeout_ms);
-                    within(connect_timeout, connect(settings)).await?
+                    within(connect_timeout, TroubleKind::Unreachable, connect(settings)).await?
                 }
             };
-            within(timeout + GRACE, work(live.insert(connection))).await
+            within(timeout + GRACE, TroubleKind::Timeout, work(live.insert(connection))).await
         });
         if let Err(trouble) = &result
             && !matches!(trouble.kind, TroubleKind::Row | TroubleKind::Overtaken)
@@ -324,10 +335,14 @@ pub(super) fn columns<'a>(places: impl Iterator<Item = &'a Place>) -> (Vec<&'a s
     places.map(|place| (place.topic.as_str(), place.partition)).unzip()
 }
 
-async fn within<T>(timeout: Duration, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+async fn within<T>(
+    timeout: Duration,
+    late: TroubleKind,
+    work: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
     tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| {
         let detail = format!("the database did not answer within {} ms", timeout.as_millis());
-        Err(Trouble::new(TroubleKind::Unreachable, detail))
+        Err(Trouble::new(late, detail))
     })
 }
 
@@ -387,7 +402,7 @@ fn connector(settings: &Sink) -> Result<MakeTlsConnector, Trouble> {
     Ok(connector)
 }
 
-async fn version(client: &Client, schema: &str) -> Result<i32, Trouble> {
+async fn version(client: &impl GenericClient, schema: &str) -> Result<i32, Trouble> {
     let table = format!("\"{schema}\".sink_migrations");
     let there = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await?;
     if !there.get::<_, bool>(0) {

@@ -113,11 +113,12 @@ impl SinkMetrics {
         self.errors.with_label_values(&[trouble.kind.as_str()]).inc();
     }
 
-    /// Those of partitions that went are forgotten: others show them.
-    pub(super) fn show_lag(&self, lag: impl Iterator<Item = (Place, i64)>) {
-        self.lag.reset();
-        for (Place { topic, partition }, lag) in lag {
-            self.lag.with_label_values(&[&topic, &partition.to_string()]).set(lag);
-        }
+    pub(super) fn show_lag(&self, Place { topic, partition }: &Place, lag: i64) {
+        self.lag.with_label_values(&[topic, &partition.to_string()]).set(lag);
+    }
+
+    pub(super) fn forget_lag(&self, Place { topic, partition }: &Place) {
+        // Only one that is not there cannot be removed.
+        let _ = self.lag.remove_label_values(&[topic, &partition.to_string()]);
     }
 }

@@ -24,8 +24,10 @@ pub(crate) fn newest() -> i32 {
 
 /// What makes the schema and the list of what was done, where they are not there.
 pub(crate) fn preamble(schema: &str) -> String {
+    // `IF NOT EXISTS` asks for a permission that is not needed where the schema is there.
     format!(
-        "CREATE SCHEMA IF NOT EXISTS \"{schema}\";\nSET LOCAL search_path TO \"{schema}\";\n\
+        "DO $$ BEGIN IF to_regnamespace('\"{schema}\"') IS NULL THEN CREATE SCHEMA \"{schema}\"; END IF; END $$;\n\
+         SET LOCAL search_path TO \"{schema}\";\n\
          CREATE TABLE IF NOT EXISTS sink_migrations (version integer PRIMARY KEY, name text NOT NULL, \
          applied_at timestamptz NOT NULL DEFAULT now());"
     )

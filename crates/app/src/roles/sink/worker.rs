@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use kafka_io::admin::Admin;
 use kafka_io::subscription::{Heard, Place, Received, Subscription, SubscriptionSettings};
-use kafka_io::{OwnerError, OwnerState, WaitReason, fault};
+use kafka_io::{OwnerError, OwnerState, WaitReason};
 use record::{EpochMs, Position};
 use wire::{AlertDecoder, DecodeError, MetricsDecoder, QueueItemDecoder};
 
@@ -56,6 +56,8 @@ pub(super) struct Worker {
     try_at: Instant,
     complained_at: Option<Instant>,
     shown_at: Instant,
+    /// The partitions whose lag is shown.
+    shown: BTreeSet<Place>,
     noted_at: Instant,
     retire_at: Instant,
     state: OwnerState,
@@ -84,6 +86,7 @@ impl Worker {
             try_at: now,
             complained_at: None,
             shown_at: now,
+            shown: BTreeSet::new(),
             noted_at: now,
             retire_at: now + SHOW_EVERY,
             state: OwnerState::Joining,
@@ -291,7 +294,6 @@ impl Worker {
         // What the database has, since that is compared.
         self.positions = Some(positions);
         self.well();
-        let _ = fault("sink.begun");
         Ok(())
     }
 
@@ -300,7 +302,6 @@ impl Worker {
         let Some(positions) = &mut self.positions else { return Ok(()) };
         let begun = Instant::now();
         let written = self.database.write(&self.batch, positions)?;
-        let _ = fault("sink.written");
         self.metrics.write_seconds.observe(begun.elapsed().as_secs_f64());
         self.metrics.count_written(&written);
         let next: Vec<(Place, Position)> =
@@ -310,7 +311,7 @@ impl Worker {
         if let Err(detail) = subscription.commit(&next, false) {
             tracing::debug!(detail, "positions of the sink's group are not committed");
         }
-        self.batch.clear();
+        self.batch.clear_written();
         self.well();
         Ok(())
     }
@@ -334,6 +335,12 @@ impl Worker {
             tracing::info!(detail = trouble.detail, "reading on from the database's positions");
             self.positions = None;
             self.batch.clear();
+            return Ok(());
+        }
+        if trouble.kind == TroubleKind::Timeout && self.batch.clear_and_halve() {
+            // Read again in smaller parts: what does not fit into the time once never would.
+            self.positions = None;
+            self.not_done(trouble.clone());
             return Ok(());
         }
         self.pause(subscription)?;
@@ -415,12 +422,16 @@ impl Worker {
         self.metrics.connected.set(i64::from(self.database.is_connected()));
         let empty = BTreeMap::new();
         let positions = self.positions.as_ref().unwrap_or(&empty);
-        let lag = subscription.ends().into_iter().filter_map(|(place, end)| {
+        let mut shown = BTreeSet::new();
+        for (place, end) in subscription.ends() {
+            let Some(position) = positions.get(&place) else { continue };
             let done = self.at_end.contains(&place) && !self.batch.next().contains_key(&place);
-            let lag = if done { 0 } else { end - positions.get(&place)? };
-            Some((place, lag.max(0)))
-        });
-        self.metrics.show_lag(lag);
+            self.metrics.show_lag(&place, if done { 0 } else { (end - position).max(0) });
+            shown.insert(place);
+        }
+        // Those of partitions that went are others' to show.
+        self.shown.difference(&shown).for_each(|place| self.metrics.forget_lag(place));
+        self.shown = shown;
     }
 
     fn interval(&self) -> Duration {
