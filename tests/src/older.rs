@@ -101,7 +101,9 @@ fn packages(sources: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for package in metadata["packages"].as_array().context("packages")? {
         let targets = package["targets"].as_array().into_iter().flatten().map(|target| &target["name"]);
-        names.extend(std::iter::once(&package["name"]).chain(targets).filter_map(|name| name.as_str()).map(str::to_owned));
+        names.extend(
+            std::iter::once(&package["name"]).chain(targets).filter_map(|name| name.as_str()).map(str::to_owned),
+        );
     }
     ensure!(!names.is_empty(), "no packages in {}", sources.display());
     Ok(names)

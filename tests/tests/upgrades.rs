@@ -57,11 +57,13 @@ impl Pair<'_> {
     /// It has its share, and gets on with it.
     fn works(&mut self, place: usize) {
         let running = self.running[place].as_mut().unwrap();
-        let has_its_share = || Ok(running.partitions("community")? == PARTITIONS && running.partitions("classify")? > 0);
+        let has_its_share =
+            || Ok(running.partitions("community")? == PARTITIONS && running.partitions("classify")? > 0);
         wait_for("a replica to have its share", PATIENCE, has_its_share).unwrap();
         let running = self.running[place].as_mut().unwrap();
         let before = (running.committed("classify").unwrap(), running.committed("community").unwrap());
-        let gets_on = || Ok(running.committed("classify")? > before.0 + 2 && running.committed("community")? > before.1 + 2);
+        let gets_on =
+            || Ok(running.committed("classify")? > before.0 + 2 && running.committed("community")? > before.1 + 2);
         wait_for("a replica to work", PATIENCE, gets_on).unwrap();
     }
 
@@ -89,8 +91,8 @@ fn two_versions_run_side_by_side_until_the_state_is_raised() {
     older(STATE_VERSION_5).unwrap();
     let sinyal = sinyal("upgrade", &format!("topics.partitions = 6\n{}", open_windows())).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let oracle = made_up(&sinyal, 41, 30_000).unwrap();
-    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "300"]).unwrap();
+    let oracle = made_up(&sinyal, 41, 12_000).unwrap();
+    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "120"]).unwrap();
     let mut pair = Pair { sinyal: &sinyal, running: [None, None] };
     for place in 0..NAMES.len() {
         pair.start(place, Program::Older);

@@ -15,8 +15,8 @@ mod queue_items;
 
 pub use classify::{Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Pseudonym, SecondOpinion};
 pub use community::{
-    Closed, CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus, STATE_VERSION_MAX, STATE_VERSION_MIN,
-    StateNote, check_action, check_correction, state_note,
+    Closed, CommunityEncoders, CommunitySettings, CommunityStage, PartitionStatus, STATE_VERSION_MAX,
+    STATE_VERSION_MIN, StateNote, check_action, check_correction, state_note,
 };
 
 use record::stage::{Outputs, Stop};

@@ -6,6 +6,7 @@ mod cross_checks;
 mod layers;
 mod notify;
 mod properties;
+mod pseudonyms;
 mod routing;
 mod state;
 mod validate;
@@ -21,6 +22,7 @@ use wire::{Framing, RawFormat};
 
 pub(crate) use layers::unknown_key;
 pub(crate) use notify::{Authorization, Filter, Notify, Target, TargetKind};
+pub(crate) use pseudonyms::{PseudonymSecret, ROTATION_STATE_VERSION};
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
@@ -66,6 +68,8 @@ pub(crate) struct Config {
     /// The secret's file has been read; `None` if none is named.
     pub(crate) pseudonym_secret: Option<Secret>,
     pub(crate) pseudonym_version: u32,
+    /// While the secret is rotated: the one before.
+    pub(crate) previous_pseudonym: Option<PseudonymSecret>,
     /// The version to raise the state to; `None` keeps the one that it has.
     pub(crate) state_version: Option<u8>,
     pub(crate) raw_record_bytes_max: usize,

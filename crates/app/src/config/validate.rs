@@ -15,6 +15,7 @@ use super::blindness::blindness;
 use super::cross_checks::cross_checks;
 use super::notify::notify;
 use super::properties::properties;
+use super::pseudonyms::pseudonyms;
 use super::routing::routing;
 use super::state::state_version;
 use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics};
@@ -34,18 +35,8 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     let raw_format = reader.choice("raw.format", &[("avro", RawFormat::Avro), ("json", RawFormat::Json)]);
     let key_format = reader.choice("raw.key_format", &[("none", KeyFormat::None), ("identity", KeyFormat::Identity)]);
     let registry = registry(&mut reader);
-    let secret = reader.secret("pseudonym.secret_file");
-    if let Some(secret) = &secret
-        && secret.bytes().len() < pipeline::Pseudonym::SECRET_BYTES_MIN
-    {
-        reader.errors.push(format!(
-            "pseudonym.secret_file: the secret has {} bytes; at least {} are right",
-            secret.bytes().len(),
-            pipeline::Pseudonym::SECRET_BYTES_MIN
-        ));
-    }
-    let pseudonym_version = reader.number("pseudonym.version", 1, 1_000_000);
     let state_version = state_version(&mut reader);
+    let (secret, pseudonym_version, previous_pseudonym) = pseudonyms(&mut reader, state_version);
     let raw_record_bytes_max = reader.number("limits.raw_record_bytes", 1_024, 67_108_864);
     let future_ms_max = reader.number("limits.future_ms", 0, 86_400_000);
     let classify = Classify {
@@ -99,6 +90,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             registry,
             pseudonym_secret: secret,
             pseudonym_version,
+            previous_pseudonym,
             state_version,
             raw_record_bytes_max,
             future_ms_max,

@@ -3,6 +3,7 @@
 mod health;
 mod http;
 mod metrics;
+mod state_metrics;
 
 use std::io::IsTerminal;
 

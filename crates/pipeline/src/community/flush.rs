@@ -137,6 +137,7 @@ impl Partition {
         // Who is told apart no more is in slices still, as far as the horizon.
         self.forget_members(watermark.saturating_sub(shared.remember_ms).min(low_mark), shared);
         self.parked.expire(low_mark);
+        self.turn_aliases(watermark, shared);
         self.prune_desks(watermark, shared);
         let closed_before = watermark.saturating_sub(shared.keep_closed_ms);
         self.bound_items(closed_before, watermark.saturating_sub(shared.expire_ms), usize::MAX);
@@ -254,6 +255,7 @@ impl Partition {
         let meta_due = shared.now.saturating_sub(self.meta_written_at) >= META_INTERVAL_MS;
         let worked =
             self.moved || left || !self.changed.is_empty() || self.parked.is_changed() || self.items.is_changed();
+        let worked = worked || self.aliases.is_changed();
         let only_watermark = watermark_moved && meta_due;
         if !worked && !only_watermark {
             return;
@@ -270,6 +272,7 @@ impl Partition {
         let mut writer = ChangelogWriter { outputs, output, partition, version };
         self.parked.take_changed(|key, kept| writer.parked(key, kept));
         self.take_changed_items(|key, item| writer.item(key, item));
+        self.aliases.take_changed(|key, alias| writer.alias(key, alias));
         self.write_segments(&mut ChangelogWriter { outputs, output, partition, version });
         let meta = Meta {
             positions: self.positions.iter().map(|(&input, &position)| (input as u32, position)).collect(),
@@ -337,6 +340,7 @@ impl Partition {
         self.changed.clear();
         self.parked.take_changed(|_, _| {});
         self.take_changed_items(|_, _| {});
+        self.aliases.take_changed(|_, _| {});
         self.moved = false;
     }
 

@@ -5,6 +5,7 @@
 
 use record::EpochMs;
 
+use super::aliases::previous_needed_ms;
 use super::changelog::read_meta;
 
 /// The oldest version that this program reads and writes.
@@ -76,6 +77,14 @@ pub struct StateNote {
     pub linked_since: Option<EpochMs>,
 }
 
+impl StateNote {
+    /// For how long the previous secret of the pseudonyms is needed, in milliseconds of event time: 0 when it can go, `None` where authors
+    /// do not come with its pseudonyms. `horizon_ms` is the longest window and its lateness.
+    pub fn previous_needed_ms(&self, horizon_ms: i64) -> Option<i64> {
+        previous_needed_ms(self.linked_since, self.watermark, horizon_ms)
+    }
+}
+
 /// Reads an entry of the changelog, of which only `meta` tells of the state as a whole: `None` for any other.
 ///
 /// # Errors
@@ -112,9 +121,15 @@ mod tests {
     fn versions_that_are_not_read_are_named_with_what_to_do() {
         assert_eq!((of(&[5, 1]), of(&[6])), (Ok(5), Ok(6)));
         let newer = of(&[7, 1]).unwrap_err();
-        assert!(newer.starts_with("the state is of version 7; this program reads 5 to 6: run the newer program"), "{newer}");
+        assert!(
+            newer.starts_with("the state is of version 7; this program reads 5 to 6: run the newer program"),
+            "{newer}"
+        );
         let older = of(&[4]).unwrap_err();
-        assert!(older.starts_with("the state is of version 4; this program reads 5 to 6: `sinyal reprocess`"), "{older}");
+        assert!(
+            older.starts_with("the state is of version 4; this program reads 5 to 6: `sinyal reprocess`"),
+            "{older}"
+        );
         assert!(of(&[]).is_err());
     }
 }

@@ -129,7 +129,8 @@ fn interaction_of(id: i64, created_at: EpochMs, observed_at: EpochMs) -> Interac
     let text = if id % 7 == 3 { MIXED } else { TEXTS[id as usize % TEXTS.len()] };
     let mut interaction = post(&id.to_string(), &community_of(id), created_at, text);
     interaction.observed_at = observed_at;
-    let author = |id: String, role| Some(Author { id: id.into(), handle: None, role, followers: Some(99), verified: None });
+    let author =
+        |id: String, role| Some(Author { id: id.into(), handle: None, role, followers: Some(99), verified: None });
     interaction.author = author(format!("u-{}", id % 11), Role::Member);
     if id % 6 == 5 {
         // The brand answers the post before the last of its community.

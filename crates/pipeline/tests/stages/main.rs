@@ -10,5 +10,6 @@ mod harmony;
 mod items;
 mod kept_input;
 mod kept_state;
+mod rotation;
 mod routing;
 mod world;
