@@ -96,6 +96,7 @@ pub(crate) fn classify_stage_with(cascade: Option<Cascade>) -> ClassifyStage {
         decoder: RawDecoder::new(RawFormat::Avro, Framing::SingleObject, 1_048_576),
         encoders: ClassifyEncoders {
             classified: Encoder::single_object(SchemaName::Classified),
+            classified_before: None,
             queue_item: Encoder::single_object(SchemaName::QueueItem),
         },
         classifier: Classifier::embedded(),
@@ -104,6 +105,7 @@ pub(crate) fn classify_stage_with(cascade: Option<Cascade>) -> ClassifyStage {
         communities: LiveCommunities::default(),
         pseudonym: Pseudonym::new(b"a secret for the benchmark", 1)
             .unwrap_or_else(|| unreachable!("it is long enough")),
+        previous_pseudonym: None,
         key_format: KeyFormat::None,
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: 1_048_576,

@@ -91,8 +91,8 @@ fn two_versions_run_side_by_side_until_the_state_is_raised() {
     older(STATE_VERSION_5).unwrap();
     let sinyal = sinyal("upgrade", &format!("topics.partitions = 6\n{}", open_windows())).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let oracle = made_up(&sinyal, 41, 30_000).unwrap();
-    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "300"]).unwrap();
+    let oracle = made_up(&sinyal, 41, 12_000).unwrap();
+    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "120"]).unwrap();
     let mut pair = Pair { sinyal: &sinyal, running: [None, None] };
     for place in 0..NAMES.len() {
         pair.start(place, Program::Older);

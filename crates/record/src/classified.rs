@@ -83,6 +83,9 @@ pub struct ClassifiedInteraction<'a> {
     pub origin_topic: Cow<'a, str>,
     pub origin_partition: i32,
     pub origin_offset: i64,
+    /// Not written at all where there is none: so it fits the schema before too.
+    #[serde(borrow, default, deserialize_with = "crate::borrowed::option", skip_serializing_if = "Option::is_none")]
+    pub previous_author_key: Option<Cow<'a, str>>,
 }
 
 impl ClassifiedInteraction<'_> {

@@ -253,6 +253,31 @@ impl CommunityWindows {
         }
     }
 
+    /// Whether members in it are not told apart any more: such cannot be renamed.
+    pub fn has_sketches(&self) -> bool {
+        self.levels.has_sketches()
+    }
+
+    /// Members have other names from now on; where two get one, they are one, in panes that are still to be emitted. False if nobody
+    /// has.
+    pub fn rename_members(&mut self, name_of: impl Fn(MemberKey) -> Option<MemberKey>) -> bool {
+        let (any, merged) = self.members.rename(name_of);
+        if !merged.is_empty() {
+            for slice in self.levels.slices_mut() {
+                for &(gone, kept) in &merged {
+                    let times = slice.times_of(gone);
+                    if times != 0 {
+                        slice.members.add(gone, -times);
+                        slice.members.add(kept, times);
+                    }
+                }
+                // No place that is another's soon may be left in it.
+                slice.members.entries();
+            }
+        }
+        any
+    }
+
     /// When those who are remembered and not active any more were last active, to the slice.
     pub fn idle_members(&self) -> impl Iterator<Item = EpochMs> + '_ {
         self.members.idle()

@@ -112,6 +112,16 @@ impl Levels {
         })
     }
 
+    /// Every slice.
+    pub(crate) fn slices_mut(&mut self) -> impl Iterator<Item = &mut Slice> {
+        self.0.iter_mut().flatten()
+    }
+
+    /// Whether in any slice there are members who are not told apart any more.
+    pub(crate) fn has_sketches(&self) -> bool {
+        self.0.iter().flatten().any(|slice| slice.sketch.is_some())
+    }
+
     /// The start of the earliest slice in which a member has an interaction.
     pub(crate) fn first_of(&mut self, member: MemberId) -> Option<EpochMs> {
         let firsts = self
@@ -129,6 +139,12 @@ impl Slice {
             self.changed = true;
             changed.push(StateKey::Slice { level: level as u8, start: self.start });
         }
+    }
+
+    /// How many interactions a member has in it.
+    pub(crate) fn times_of(&mut self, member: MemberId) -> i32 {
+        let entries = self.members.entries();
+        entries.binary_search_by_key(&member, |&(id, _)| id).map_or(0, |at| entries[at].1)
     }
 
     /// Whether a member has an interaction in it.

@@ -213,6 +213,38 @@ impl Members {
         }
     }
 
+    /// Gives members other names. Where two become one, gives the place that goes and the one that both have from now on.
+    pub(crate) fn rename(
+        &mut self,
+        name_of: impl Fn(MemberKey) -> Option<MemberKey>,
+    ) -> (bool, Vec<(MemberId, MemberId)>) {
+        let named = self.ids.iter().filter_map(|(&key, &id)| Some((key, id, name_of(key)?)));
+        let mut named: Vec<(MemberKey, MemberId, MemberKey)> = named.filter(|(key, _, name)| key != name).collect();
+        // Not in the order of the table: which place goes where several become one is to be the same every time.
+        named.sort_unstable();
+        let mut merged = Vec::new();
+        for &(key, id, name) in &named {
+            self.changed.extend([key, name]);
+            match self.ids.get(&name) {
+                None => {
+                    self.ids.remove(&key);
+                    self.members[id as usize].key = name;
+                    self.ids.insert(name, id);
+                }
+                Some(&other) => {
+                    let Member { first_seen, last_left, counted, .. } = self.members[id as usize];
+                    let kept = &mut self.members[other as usize];
+                    kept.first_seen = kept.first_seen.min(first_seen);
+                    kept.last_left = kept.last_left.max(last_left);
+                    kept.counted += counted;
+                    self.remove(id);
+                    merged.push((id, other));
+                }
+            }
+        }
+        (!named.is_empty(), merged)
+    }
+
     /// The times at which those who are not active any more were last.
     pub(crate) fn idle(&self) -> impl Iterator<Item = EpochMs> + '_ {
         let remembered = self.ids.values().map(|&id| &self.members[id as usize]);

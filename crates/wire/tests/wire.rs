@@ -101,6 +101,7 @@ fn classified() -> ClassifiedInteraction<'static> {
         origin_topic: "social.comments.raw".into(),
         origin_partition: 3,
         origin_offset: 77,
+        previous_author_key: None,
     }
 }
 

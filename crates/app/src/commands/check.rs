@@ -1,10 +1,12 @@
 //! `sinyal check`: each line ok, or what to do.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
 use classify::Model;
 use kafka_io::admin::{Admin, AdminError};
+use pipeline::StateNote;
 use record::limits;
 use rules::{Communities, Routing};
 
@@ -13,11 +15,11 @@ use crate::commands::communities::summary;
 use crate::commands::permissions;
 use crate::commands::schemas;
 use crate::commands::sink::ask_database;
-use crate::commands::state_notes::{about_versions, state_notes};
+use crate::commands::state_notes::{about_rotation, about_versions, state_notes};
 use crate::commands::topics::acls::Duty;
 use crate::commands::topics::plan::{Change, Desired, Role, Step, plan};
 use crate::communities::read_topic;
-use crate::config::{Config, MAKE_SECRET};
+use crate::config::{Config, MAKE_SECRET, ROTATION_STATE_VERSION};
 use crate::registry::Registry;
 use crate::roles::ask_target;
 use crate::telemetry::start_logging;
@@ -175,7 +177,11 @@ fn check_kafka(config: &Config, roles: &[Duty], findings: &mut Findings) -> Resu
     // Without the changelog there is no state, which is told of the topic.
     if counts.last().is_some_and(Option::is_some) {
         let notes = state_notes(config);
-        findings.say("state", notes.and_then(|notes| about_versions(&notes, config.state_version)));
+        findings.say("state", notes.clone().and_then(|notes| about_versions(&notes, config.state_version)));
+        if config.previous_pseudonym.is_some() {
+            let horizon_ms = config.windows.horizon_ms();
+            findings.say("rotation of the secret", notes.and_then(|notes| rotation(&notes, horizon_ms)));
+        }
     }
     if counts.iter().all(Option::is_some) {
         let alike = counts.windows(2).all(|pair| pair[0] == pair[1]);
@@ -191,6 +197,18 @@ fn check_kafka(config: &Config, roles: &[Duty], findings: &mut Findings) -> Resu
         );
     }
     Ok(())
+}
+
+/// How a rotation stands. Where the state is not raised yet nothing can be linked.
+fn rotation(notes: &BTreeMap<i32, StateNote>, horizon_ms: i64) -> Result<String, String> {
+    let too_old = notes.values().filter(|note| note.version < ROTATION_STATE_VERSION).count();
+    match too_old {
+        0 => Ok(about_rotation(notes, horizon_ms)),
+        many => Err(format!(
+            "the state of {many} partitions is older than version {ROTATION_STATE_VERSION}: roll the community role with \
+             state.version = {ROTATION_STATE_VERSION} first, then the classify role with the new secret"
+        )),
+    }
 }
 
 /// How a topic stands, or everything that is to be done about it.

@@ -25,6 +25,11 @@ enum SchemasCommand {
 pub(crate) fn run(args: SchemasArgs, config: &Config) -> Result<u8> {
     let Some(settings) = &config.registry else {
         say("no registry is configured (registry.url): single-object encoding is used, and nothing is registered")?;
+        if args.command == SchemasCommand::Check {
+            for schema in SchemaName::ALL {
+                say(format!("{:<18} {}", schema.as_str(), about_versions(schema)))?;
+            }
+        }
         return Ok(OK);
     };
     let registry = Registry::new(settings);
@@ -53,6 +58,16 @@ pub(crate) fn run(args: SchemasArgs, config: &Config) -> Result<u8> {
         }
     }
     Ok(if right { OK } else { OUTSIDE })
+}
+
+/// Which versions of a schema this program reads, in words. Each reads every other, which a test of it proves.
+fn about_versions(schema: SchemaName) -> String {
+    let released = schema.released_texts();
+    let current = match released.iter().position(|text| *text == schema.text()) {
+        Some(place) => format!("v{}", place + 1),
+        None => format!("newer than v{}", released.len()),
+    };
+    format!("{current}, fingerprint {:016x}; reads v1 to v{}", schema.fingerprint(), released.len())
 }
 
 /// Whether a subject has its schema, in words.
@@ -84,4 +99,16 @@ pub(crate) fn subjects(config: &Config) -> Vec<(String, SchemaName)> {
     let queues = config.routing.queues().iter();
     subjects.extend(queues.map(|queue| (config.queue_topic(&queue.spec.name), SchemaName::QueueItem)));
     subjects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_registry_the_versions_that_are_read_are_told() {
+        let fingerprint = SchemaName::Post.fingerprint();
+        assert_eq!(about_versions(SchemaName::Post), format!("v1, fingerprint {fingerprint:016x}; reads v1 to v1"));
+        assert!(about_versions(SchemaName::Classified).contains("; reads v1 to v2"));
+    }
 }

@@ -8,6 +8,7 @@ use kafka_io::offsets::Offsets;
 use kafka_io::reader::Reader;
 use pipeline::{StateNote, state_note};
 
+use crate::commands::times::length;
 use crate::config::Config;
 
 /// So much of the end holds what a partition last said of itself: that comes last in every commit.
@@ -72,9 +73,46 @@ pub(super) fn about_versions(notes: &BTreeMap<i32, StateNote>, wanted: Option<u8
     }
 }
 
+/// Whether the previous secret of the pseudonyms is needed still, in words. `horizon_ms` is the longest window and its lateness.
+pub(super) fn about_rotation(notes: &BTreeMap<i32, StateNote>, horizon_ms: i64) -> String {
+    let needed: Vec<i64> = notes.values().filter_map(|note| note.previous_needed_ms(horizon_ms)).collect();
+    let others = match notes.len() - needed.len() {
+        0 => String::new(),
+        1 => "; in 1 partition nobody has spoken with both pseudonyms since somebody last did without".to_owned(),
+        many => {
+            format!("; in {many} partitions nobody has spoken with both pseudonyms since somebody last did without")
+        }
+    };
+    match needed.iter().max() {
+        None => "nobody has come with the previous pseudonym beside the new one yet".to_owned(),
+        Some(0) => format!("the previous secret can be removed{others}"),
+        Some(&left_ms) => format!("the previous secret is needed for {} of event time{others}", length(left_ms)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_told_when_the_previous_secret_can_go() {
+        const HOUR_MS: i64 = 3_600_000;
+        let check = |since: &[Option<i64>], expected: &str| {
+            let note = |linked_since| StateNote { version: 6, watermark: Some(10 * HOUR_MS), linked_since };
+            let notes = (0..).zip(since.iter().map(|&since| note(since))).collect();
+            assert_eq!(about_rotation(&notes, 4 * HOUR_MS), expected, "{since:?}");
+        };
+        check(&[None, None], "nobody has come with the previous pseudonym beside the new one yet");
+        check(
+            &[Some(5 * HOUR_MS), Some(9 * HOUR_MS)],
+            &format!("the previous secret is needed for {} of event time", length(3 * HOUR_MS)),
+        );
+        check(&[Some(5 * HOUR_MS), Some(6 * HOUR_MS)], "the previous secret can be removed");
+        check(
+            &[Some(5 * HOUR_MS), None],
+            "the previous secret can be removed; in 1 partition nobody has spoken with both pseudonyms since somebody last did without",
+        );
+    }
 
     #[test]
     fn versions_are_told_with_what_the_configuration_does_to_them() {

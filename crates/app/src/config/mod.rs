@@ -7,6 +7,7 @@ mod cross_checks;
 mod layers;
 mod notify;
 mod properties;
+mod pseudonyms;
 mod redact;
 mod routing;
 mod schema;
@@ -27,6 +28,7 @@ use wire::{Framing, RawFormat};
 pub(crate) use access::{Access, Authorization, SecretFile, certificates};
 pub(crate) use layers::unknown_key;
 pub(crate) use notify::{Filter, Notify, Target, TargetKind};
+pub(crate) use pseudonyms::{PseudonymSecret, ROTATION_STATE_VERSION};
 pub(crate) use schema::schema;
 pub(crate) use sink::{Sink, SslMode};
 pub(crate) use traces::TraceSettings;
@@ -98,6 +100,8 @@ pub(crate) struct Config {
     /// The secret's file has been read; `None` if none is named.
     pub(crate) pseudonym_secret: Option<Secret>,
     pub(crate) pseudonym_version: u32,
+    /// While the secret is rotated: the one before.
+    pub(crate) previous_pseudonym: Option<PseudonymSecret>,
     /// The version to raise the state to; `None` keeps the one that it has.
     pub(crate) state_version: Option<u8>,
     pub(crate) raw_record_bytes_max: usize,

@@ -16,6 +16,7 @@ use super::blindness::blindness;
 use super::cross_checks::cross_checks;
 use super::notify::notify;
 use super::properties::properties;
+use super::pseudonyms::pseudonyms;
 use super::redact::redact;
 use super::routing::routing;
 use super::sink::sink;
@@ -71,18 +72,8 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
     let raw_format = reader.choice("raw.format", &[("avro", RawFormat::Avro), ("json", RawFormat::Json)]);
     let key_format = reader.choice("raw.key_format", &[("none", KeyFormat::None), ("identity", KeyFormat::Identity)]);
     let registry = registry(reader);
-    let secret = reader.secret("pseudonym.secret_file");
-    if let Some(secret) = &secret
-        && secret.bytes().len() < pipeline::Pseudonym::SECRET_BYTES_MIN
-    {
-        reader.errors.push(format!(
-            "pseudonym.secret_file: the secret has {} bytes; at least {} are right",
-            secret.bytes().len(),
-            pipeline::Pseudonym::SECRET_BYTES_MIN
-        ));
-    }
-    let pseudonym_version = reader.number("pseudonym.version", 1, 1_000_000);
     let state_version = state_version(reader);
+    let (secret, pseudonym_version, previous_pseudonym) = pseudonyms(reader, state_version);
     let raw_record_bytes_max = reader.number("limits.raw_record_bytes", 1_024, 67_108_864);
     let future_ms_max = reader.number("limits.future_ms", 0, 86_400_000);
     let classify = Classify {
@@ -140,6 +131,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
             registry,
             pseudonym_secret: secret,
             pseudonym_version,
+            previous_pseudonym,
             state_version,
             raw_record_bytes_max,
             future_ms_max,

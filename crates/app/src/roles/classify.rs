@@ -2,19 +2,22 @@
 
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use classify::Classifier;
 use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Tracer, Turn, run_owner};
 use pipeline::classify::Tallies;
-use pipeline::{ClassifyEncoders, ClassifySettings, ClassifyStage, Pseudonym, Redactor};
+use pipeline::{ClassifyEncoders, ClassifySettings, ClassifyStage, Redactor};
 use record::stage::{SchemaLookup, Stage};
 use record::{Kind, Ledger, Outcome, StageName};
-use wire::{RawDecoder, SchemaName};
+use wire::{Encoder, RawDecoder, SchemaName};
 
 use super::{Reached, RoleResult, Surroundings, ask, encoder, reached};
 use crate::config::{ConfigErrors, MAKE_SECRET};
 use crate::registry::Registry;
 use crate::telemetry::StageTracer;
+
+/// The released version of the classified topic's schema that the programs know which state version 5 is shared with.
+const CLASSIFIED_BEFORE: usize = 2;
 
 /// How the role stands, for the demo's view and summary.
 #[derive(Debug, Clone, Default)]
@@ -92,9 +95,8 @@ pub(crate) fn run_classify(
     let config = Arc::clone(&surroundings.config);
     let topics = &config.topics;
     let no_secret = || ConfigErrors(vec![format!("pseudonym.secret_file names no file; {MAKE_SECRET}")]);
-    let secret = config.pseudonym_secret.as_ref().ok_or_else(no_secret)?;
-    let pseudonym =
-        Pseudonym::new(secret.bytes(), config.pseudonym_version).context("pseudonym.secret_file: too short")?;
+    let mut pseudonyms = config.pseudonyms().into_iter();
+    let (pseudonym, previous_pseudonym) = (pseudonyms.next().ok_or_else(no_secret)?, pseudonyms.next());
     let queues: Vec<String> = config.routing.queues().iter().map(|queue| queue.spec.name.clone()).collect();
     let queue_topics: Vec<String> = queues.iter().map(|queue| config.queue_topic(queue)).collect();
     let queue_encoder_topic = queue_topics.first().cloned().unwrap_or_else(|| topics.queue_state.clone());
@@ -117,6 +119,11 @@ pub(crate) fn run_classify(
         decoder: RawDecoder::new(config.raw_format, config.framing(), config.raw_record_bytes_max),
         encoders: ClassifyEncoders {
             classified: encoder(&config, SchemaName::Classified, &topics.classified)?,
+            // A registry tells each reader of whichever version; without one it must be a version that every replica knows.
+            classified_before: match config.registry {
+                None => Encoder::single_object_released(SchemaName::Classified, CLASSIFIED_BEFORE),
+                Some(_) => None,
+            },
             // The registry gives one id to one schema, whichever subject names it.
             queue_item: encoder(&config, SchemaName::QueueItem, &queue_encoder_topic)?,
         },
@@ -128,6 +135,7 @@ pub(crate) fn run_classify(
         routing: surroundings.rules.routing.clone(),
         communities: surroundings.rules.communities.clone(),
         pseudonym,
+        previous_pseudonym,
         key_format: config.key_format,
         future_ms_max: config.future_ms_max,
         dead_letter_value_bytes_max: config.raw_record_bytes_max,

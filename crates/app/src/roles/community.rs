@@ -36,6 +36,8 @@ struct CommunityHooks {
     topics: Vec<String>,
     /// The version of each partition's state, as it was told last.
     state_versions: BTreeMap<i32, u8>,
+    /// It was told that the previous secret can be removed.
+    told_of_rotation: bool,
     report: Arc<Mutex<CommunityReport>>,
     tracer: Option<StageTracer>,
 }
@@ -74,6 +76,22 @@ impl Hooks<CommunityStage> for CommunityHooks {
             *report = report_of(stage);
             report.reached = reached(turn, &self.topics);
         }
+        self.tell_of_rotation(stage);
+    }
+}
+
+impl CommunityHooks {
+    /// Says once, as far as this replica sees it, that the previous secret of the pseudonyms is not needed any more.
+    fn tell_of_rotation(&mut self, stage: &CommunityStage) {
+        let needed = || stage.status().filter_map(|status| status.previous_needed_ms);
+        let is_over = needed().next().is_some() && needed().all(|needed_ms| needed_ms == 0);
+        if is_over && !self.told_of_rotation {
+            tracing::info!(
+                "the previous secret of the pseudonyms is not needed any more by the partitions of this replica; `sinyal status` tells of \
+                 all"
+            );
+        }
+        self.told_of_rotation = is_over;
     }
 }
 
@@ -171,6 +189,7 @@ pub(crate) fn run_community(
         registry: config.registry.as_ref().map(Registry::new),
         topics: inputs,
         state_versions: BTreeMap::new(),
+        told_of_rotation: false,
         report: Arc::clone(&report),
         tracer: surroundings.tracer(StageName::Community, &config.community.group_id),
         surroundings: surroundings.clone(),

@@ -11,6 +11,7 @@ use record::{Ledger, Outcome, Reason, StageName};
 
 use super::Registry;
 use super::clients::ClientMetrics;
+use super::state_metrics::StateMetrics;
 use super::traces::TraceMetrics;
 
 /// From what an idle service takes, which is about a commit's interval, to where it is behind; finest about a second.
@@ -58,7 +59,7 @@ pub(crate) struct Metrics {
     members: IntGaugeVec,
     complaints: IntGaugeVec,
     left_out_sources: IntGaugeVec,
-    state_version: IntGaugeVec,
+    state: StateMetrics,
     items: IntGaugeVec,
     items_expired: IntCounterVec,
     item_wait_seconds: HistogramVec,
@@ -203,11 +204,7 @@ impl Metrics {
                 "Raw partitions that event time goes on without: nothing new came from them for too long.",
                 &["partition"],
             ),
-            state_version: gauge(
-                "state_version",
-                "The version that the state is written in; `state.version` raises it.",
-                &["partition"],
-            ),
+            state: StateMetrics::new(&registry),
             ids: gauge("known_ids", "Interactions known by identity.", &["partition"]),
             communities: gauge("communities", "Communities of which something is known.", &["partition"]),
             members: gauge("known_members", "Members known, over all communities.", &["partition"]),
@@ -391,12 +388,13 @@ impl Metrics {
             // A gauge that was never set is not there to be removed.
             let _ = self.lag.remove_label_values(&[stage.as_str(), topic, &partition]);
             if stage == StageName::Community {
+                self.state.forget(&partition);
                 for gauge in [&self.watermark_delay_seconds, &self.watermark_seconds, &self.hottest_per_second] {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
                 let gauges =
                     [&self.alerts, &self.ids, &self.communities, &self.members, &self.complaints, &self.parked];
-                for gauge in gauges.into_iter().chain([&self.left_out_sources, &self.state_version]) {
+                for gauge in gauges.into_iter().chain([&self.left_out_sources]) {
                     let _ = gauge.remove_label_values(&[&partition]);
                 }
                 for state in [WAITING, CLOSED] {
@@ -484,7 +482,8 @@ impl Metrics {
             self.watermark_seconds.with_label_values(labels).set(watermark as f64 / 1_000.0);
             self.watermark_delay_seconds.with_label_values(labels).set((now_ms - watermark) as f64 / 1_000.0);
         }
-        self.state_version.with_label_values(labels).set(i64::from(status.state_version));
+        self.state.show(&partition, status);
+        self.add_up(&self.state.pseudonym_links_refused, labels, status.aliases_refused);
         self.left_out_sources.with_label_values(labels).set(i64::try_from(status.left_out_sources).unwrap_or(i64::MAX));
         self.ids.with_label_values(labels).set(i64::try_from(status.ids).unwrap_or(i64::MAX));
         self.communities.with_label_values(labels).set(i64::try_from(status.communities).unwrap_or(i64::MAX));

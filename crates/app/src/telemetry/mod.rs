@@ -7,6 +7,7 @@ mod metrics;
 mod registry;
 #[cfg(test)]
 mod runbooks;
+mod state_metrics;
 #[cfg(test)]
 mod table;
 mod traces;

@@ -49,6 +49,9 @@ pub enum KeyFormat {
 pub struct ClassifyEncoders {
     /// Of the classified topic.
     pub classified: Encoder,
+    /// Of the same, for what holds nothing that the released version before does not have: replicas of the community stage that are
+    /// not rolled yet know that one. Without it all is written by the current version.
+    pub classified_before: Option<Encoder>,
     /// Of every queue topic.
     pub queue_item: Encoder,
 }
@@ -73,6 +76,8 @@ pub struct ClassifySettings {
     pub communities: LiveCommunities,
     /// The author's pseudonyms.
     pub pseudonym: Pseudonym,
+    /// While the secret is rotated: those of the previous one, which go beside them.
+    pub previous_pseudonym: Option<Pseudonym>,
     /// How to read a null value.
     pub key_format: KeyFormat,
     /// How far ahead of the wall clock a time may be, in milliseconds.
@@ -100,6 +105,7 @@ pub struct ClassifyStage {
     live: LiveCommunities,
     communities: Arc<Communities>,
     pseudonym: Pseudonym,
+    previous_pseudonym: Option<Pseudonym>,
     key_format: KeyFormat,
     future_ms_max: i64,
     keep_text: bool,
@@ -120,6 +126,7 @@ pub struct ClassifyStage {
 struct Scratch {
     digest: String,
     author_key: String,
+    previous_author_key: String,
     post_author_key: String,
     parent_author_key: String,
     key: String,
@@ -182,6 +189,7 @@ impl ClassifyStage {
             communities: settings.communities.current(),
             live: settings.communities,
             pseudonym: settings.pseudonym,
+            previous_pseudonym: settings.previous_pseudonym,
             key_format: settings.key_format,
             future_ms_max: settings.future_ms_max,
             keep_text: settings.keep_text,
@@ -368,6 +376,10 @@ impl ClassifyStage {
         let post_author_key = pseudonym_of(&self.pseudonym, &interaction.post_author, &mut scratch.post_author_key);
         let parent_author_key =
             pseudonym_of(&self.pseudonym, &interaction.parent_author, &mut scratch.parent_author_key);
+        let previous_author_key = match &self.previous_pseudonym {
+            Some(previous) => pseudonym_of(previous, &interaction.author, &mut scratch.previous_author_key),
+            None => None,
+        };
         let author_role = role_of(&interaction.author);
         let (direction, content_kinds) = (direction_of(interaction), content_kinds(interaction));
         let routed = self.routing.route(&Routable {
@@ -434,6 +446,7 @@ impl ClassifyStage {
             origin_topic: Cow::Borrowed(&scratch.topic),
             origin_partition: record.from.partition,
             origin_offset: record.offset,
+            previous_author_key,
         };
         if let Some(route) = queue {
             scratch.key.clear();
@@ -454,8 +467,13 @@ impl ClassifyStage {
         }
         scratch.key.clear();
         encode_part(&interaction.community_id, &mut scratch.key);
+        let ClassifyEncoders { classified: current, classified_before, .. } = &mut self.encoders;
+        let encoder = match classified_before {
+            Some(before) if classified.previous_author_key.is_none() => before,
+            _ => current,
+        };
         let value = ClassifiedRecord::ClassifiedInteraction(classified);
-        encode(&mut self.encoders.classified, &value, ClassifyStage::CLASSIFIED, &scratch.key, outputs)?;
+        encode(encoder, &value, ClassifyStage::CLASSIFIED, &scratch.key, outputs)?;
         add_trace(record.headers.trace(), outputs);
         Ok(())
     }
@@ -465,7 +483,9 @@ impl ClassifyStage {
         let Some(progress) = self.sources.marker(self.now, &self.topics) else { return Ok(()) };
         let marker = ClassifiedRecord::Progress(progress);
         let mut bytes = Vec::new();
-        self.encoders.classified.encode(&marker, &mut bytes).map_err(|error| Stop::Invariant(error.to_string()))?;
+        let ClassifyEncoders { classified, classified_before, .. } = &mut self.encoders;
+        let encoder = classified_before.as_mut().unwrap_or(classified);
+        encoder.encode(&marker, &mut bytes).map_err(|error| Stop::Invariant(error.to_string()))?;
         for partition in 0..partitions {
             outputs.push(ClassifyStage::CLASSIFIED).partition(partition).value(&bytes);
         }

@@ -1,7 +1,7 @@
 //! One person under two pseudonyms: what links those of the previous secret to those of the new one while the secret is rotated.
 //!
 //! A record that carries both says that they are one person's. From then on one of the two stands for that person in everything that
-//! is known here, whichever a record comes with: at first the one that was there before, so that nothing moves. At the next sweep the
+//! is known here, whichever a record comes with: at first the one that something is known of, so that nothing moves. At the next sweep the
 //! newer one takes its place, in all at once (`Partition::turn_aliases`), and the older one stays as a link to it for one horizon
 //! (the longest window and its lateness), for records that still come with it alone. Then nothing is left of it.
 //!
@@ -15,7 +15,7 @@ use window::MemberKey;
 
 use super::Shared;
 use super::identity::Entry;
-use super::partition::{Partition, member_of};
+use super::partition::{Community, Partition, member_of};
 use super::state_version::WITH_ALIASES;
 
 /// Links from one to the next that are followed at most: each is to another secret's.
@@ -77,15 +77,27 @@ impl Aliases {
         self.resolve(key)
     }
 
-    /// Both are one person's, and `newer` is by the newer secret: gives what stands for them.
-    fn link(&mut self, newer: MemberKey, previous: MemberKey, at: EpochMs, most: usize) -> MemberKey {
+    /// Both are one person's, and `newer` is by the newer secret: gives what stands for them. Where that is told for the first time,
+    /// it is the one that is known already, or else the one before.
+    fn link(
+        &mut self,
+        [newer, previous]: [MemberKey; 2],
+        at: EpochMs,
+        most: usize,
+        is_known: impl Fn(MemberKey) -> bool,
+    ) -> MemberKey {
         let (of_newer, of_previous) = (self.resolve(newer), self.resolve(previous));
+        let mut stands = of_previous;
         if of_newer != of_previous {
             if self.by_key.len() >= most {
                 self.refused += 1;
                 return of_newer;
             }
-            self.set(of_newer, Some(Alias { to: of_previous, used_at: at, is_newer: false }));
+            let mut other = of_newer;
+            if !is_known(of_previous) && is_known(of_newer) {
+                (stands, other) = (of_newer, of_previous);
+            }
+            self.set(other, Some(Alias { to: stands, used_at: at, is_newer: false }));
         }
         self.touch(newer, at);
         self.touch(previous, at);
@@ -94,7 +106,7 @@ impl Aliases {
         {
             self.set(newer, Some(Alias { is_newer: true, ..alias }));
         }
-        of_previous
+        stands
     }
 
     fn touch(&mut self, key: MemberKey, at: EpochMs) {
@@ -162,8 +174,7 @@ impl Aliases {
     /// Lets go of links that were not used since a time. What is still to be turned stays.
     fn expire(&mut self, before: EpochMs) {
         let over = |alias: &Alias| !alias.is_newer && alias.used_at < before;
-        let gone: Vec<MemberKey> =
-            self.by_key.iter().filter(|(_, alias)| over(alias)).map(|(&key, _)| key).collect();
+        let gone: Vec<MemberKey> = self.by_key.iter().filter(|(_, alias)| over(alias)).map(|(&key, _)| key).collect();
         gone.into_iter().for_each(|key| self.set(key, None));
     }
 }
@@ -189,17 +200,26 @@ impl Partition {
         }
         let at = self.time_of(interaction);
         self.linked_since.get_or_insert(at);
-        Some(self.aliases.link(key, previous, at, shared.members_max))
+        let Partition { aliases, communities, community_ids, items, .. } = self;
+        // Most often it is known where it speaks.
+        let here = community_ids.get(&*interaction.community_id).copied();
+        let is_known = |key: MemberKey| {
+            let of = |community: &Community| {
+                community.windows.first_seen(key).is_some() || items.has_person(&community.id, key)
+            };
+            let at = |number: u32| communities[number as usize].as_ref().is_some_and(of);
+            here.is_some_and(at) || communities.iter().flatten().any(of)
+        };
+        Some(aliases.link([key, previous], at, shared.members_max, is_known))
     }
 
     fn time_of(&self, interaction: &ClassifiedInteraction<'_>) -> EpochMs {
         self.watermark.value().map_or(interaction.created_at, |watermark| watermark.max(interaction.created_at))
     }
 
-    /// An author as it is in an entry that is known, if the other is the same person.
-    pub(super) fn as_known(&self, author: Option<MemberKey>, known: Option<MemberKey>) -> Option<MemberKey> {
-        let is_same = || known.map(|known| self.aliases.resolve(known)) == author;
-        if !self.aliases.is_empty() && author != known && is_same() { known } else { author }
+    /// Whether the author of an entry that is known is the same person.
+    pub(super) fn is_same_author(&self, known: Option<MemberKey>, author: Option<MemberKey>) -> bool {
+        known == author || (!self.aliases.is_empty() && known.map(|known| self.aliases.resolve(known)) == author)
     }
 
     /// Has the newer pseudonyms stand for those before, in all that is known, and lets go of links that are of no use any more.
@@ -208,8 +228,8 @@ impl Partition {
             return;
         }
         // Who is in a sketch is in it under the name of that time, and cannot be called otherwise.
-        let is_sketched = self.communities.iter().flatten().any(|community| community.windows.has_sketches());
-        if self.aliases.newer > 0 && !is_sketched {
+        let is_sketched = || self.communities.iter().flatten().any(|community| community.windows.has_sketches());
+        if self.aliases.newer > 0 && !is_sketched() {
             let renamed = self.aliases.turn();
             self.rename(&renamed, shared);
         }
@@ -261,25 +281,43 @@ mod tests {
         MemberKey([number; 16])
     }
 
+    impl Aliases {
+        /// Where nothing is known of either.
+        fn link_unknown(&mut self, newer: u8, previous: u8, at: EpochMs, most: usize) -> MemberKey {
+            self.link([key(newer), key(previous)], at, most, |_| false)
+        }
+    }
+
     #[test]
     fn what_was_there_before_stands_for_both_until_it_turns() {
         let mut aliases = Aliases::default();
-        assert_eq!(aliases.link(key(2), key(1), 10, 100), key(1));
-        assert_eq!((aliases.meet(key(2), 11), aliases.meet(key(1), 11), aliases.meet(key(3), 11)), (key(1), key(1), key(3)));
+        assert_eq!(aliases.link_unknown(2, 1, 10, 100), key(1));
+        assert_eq!(
+            (aliases.meet(key(2), 11), aliases.meet(key(1), 11), aliases.meet(key(3), 11)),
+            (key(1), key(1), key(3))
+        );
         let renamed = aliases.turn();
         assert_eq!(renamed.into_iter().collect::<Vec<_>>(), [(key(1), key(2))]);
         assert_eq!((aliases.resolve(key(1)), aliases.resolve(key(2)), aliases.newer), (key(2), key(2), 0));
         // Said again, it stays as it is.
-        assert_eq!(aliases.link(key(2), key(1), 12, 100), key(2));
+        assert_eq!(aliases.link_unknown(2, 1, 12, 100), key(2));
         assert_eq!((aliases.len(), aliases.newer), (1, 0));
+    }
+
+    #[test]
+    fn what_is_known_stands_for_both_though_it_is_the_newer() {
+        let mut aliases = Aliases::default();
+        assert_eq!(aliases.link([key(1), key(2)], 10, 100, |asked| asked == key(1)), key(1));
+        assert_eq!((aliases.resolve(key(2)), aliases.newer), (key(1), 0));
+        assert!(aliases.turn().is_empty());
     }
 
     #[test]
     fn a_rotation_that_is_taken_back_turns_again() {
         let mut aliases = Aliases::default();
-        aliases.link(key(2), key(1), 10, 100);
+        aliases.link_unknown(2, 1, 10, 100);
         aliases.turn();
-        assert_eq!(aliases.link(key(1), key(2), 20, 100), key(2));
+        assert_eq!(aliases.link_unknown(1, 2, 20, 100), key(2));
         assert_eq!(aliases.turn().get(&key(2)), Some(&key(1)));
         assert_eq!((aliases.resolve(key(1)), aliases.resolve(key(2)), aliases.len()), (key(1), key(1), 1));
     }
@@ -287,16 +325,19 @@ mod tests {
     #[test]
     fn one_rotation_after_the_other_leaves_the_last() {
         let mut aliases = Aliases::default();
-        aliases.link(key(2), key(1), 10, 100);
-        aliases.link(key(3), key(2), 20, 100);
+        aliases.link_unknown(2, 1, 10, 100);
+        aliases.link_unknown(3, 2, 20, 100);
         assert_eq!(aliases.resolve(key(3)), key(1));
         let renamed = aliases.turn();
-        assert_eq!((renamed.get(&key(1)), renamed.get(&key(2)), renamed.get(&key(3))), (Some(&key(3)), Some(&key(3)), None));
+        assert_eq!(
+            (renamed.get(&key(1)), renamed.get(&key(2)), renamed.get(&key(3))),
+            (Some(&key(3)), Some(&key(3)), None)
+        );
         assert!([1, 2, 3].into_iter().all(|number| aliases.resolve(key(number)) == key(3)));
         // Two that were apart, each with one of its own.
-        aliases.link(key(8), key(7), 30, 100);
+        aliases.link_unknown(8, 7, 30, 100);
         aliases.turn();
-        aliases.link(key(8), key(3), 40, 100);
+        aliases.link_unknown(8, 3, 40, 100);
         assert!([1, 2, 3, 7, 8].into_iter().all(|number| aliases.resolve(key(number)) == key(3)));
         aliases.turn();
         assert!([1, 2, 3, 7, 8].into_iter().all(|number| aliases.resolve(key(number)) == key(8)));
@@ -305,8 +346,8 @@ mod tests {
     #[test]
     fn links_are_let_go_when_they_are_of_no_use_and_bounded() {
         let mut aliases = Aliases::default();
-        aliases.link(key(2), key(1), 0, 1);
-        assert_eq!(aliases.link(key(4), key(3), 0, 1), key(4));
+        aliases.link_unknown(2, 1, 0, 1);
+        assert_eq!(aliases.link_unknown(4, 3, 0, 1), key(4));
         assert_eq!((aliases.len(), aliases.refused), (1, 1));
         aliases.expire(100);
         assert_eq!(aliases.len(), 1, "it has not turned");

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use window::{MemberKey, StateKey, StateValue};
 
 use super::alerts::{AlertPiece, AlertValue};
+use super::aliases::Alias;
 use super::answers::TargetHash;
 use super::corrections::{Kept, Said};
 use super::identity::{Entry, SlotId, split_key};
@@ -158,6 +159,7 @@ pub(super) enum EntryKey {
     Parked { community_id: String, kind: Kind, id: String },
     Item { community_id: String, kind: Kind, id: String },
     Alert { community_id: String, piece: AlertPiece },
+    Alias(MemberKey),
 }
 
 /// Writes entries for one partition.
@@ -223,6 +225,14 @@ impl ChangelogWriter<'_> {
         }
     }
 
+    pub(super) fn alias(&mut self, MemberKey(key): MemberKey, alias: Option<&Alias>) {
+        let version = self.version;
+        let writer = self.entry(format_args!("alias|{:032x}", u128::from_be_bytes(key)));
+        if let Some(alias) = alias {
+            writer.value_with(|bytes| write(version, alias, bytes));
+        }
+    }
+
     /// `key` is a key in the index.
     pub(super) fn parked(&mut self, key: &[u8], kept: Option<&Kept>) {
         self.of_identity("parked", key, kept);
@@ -271,6 +281,9 @@ pub(super) fn read_key(key: &[u8]) -> Option<EntryKey> {
     let parts = decode_key(std::str::from_utf8(key).ok()?)?;
     match &parts[..] {
         [meta] if meta == "meta" => Some(EntryKey::Meta),
+        [alias, key] if alias == "alias" => {
+            Some(EntryKey::Alias(MemberKey(u128::from_str_radix(key, 16).ok()?.to_be_bytes())))
+        }
         [ids, segment] if ids == "ids" => Some(EntryKey::Segment(segment.parse().ok()?)),
         [slice, community_id, level, start] if slice == "slice" => {
             let key = StateKey::Slice { level: level.parse().ok()?, start: start.parse().ok()? };

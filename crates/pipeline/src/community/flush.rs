@@ -142,6 +142,7 @@ impl Partition {
         self.forget_members(watermark.saturating_sub(shared.remember_ms).min(low_mark), shared);
         self.parked.expire(low_mark);
         self.erasures.expire(low_mark);
+        self.turn_aliases(watermark, shared);
         self.prune_desks(watermark, shared);
         let closed_before = watermark.saturating_sub(shared.keep_closed_ms);
         self.bound_items(closed_before, watermark.saturating_sub(shared.expire_ms), usize::MAX);
@@ -267,7 +268,8 @@ impl Partition {
             || !self.changed.is_empty()
             || self.parked.is_changed()
             || self.items.is_changed()
-            || self.erasures.is_changed();
+            || self.erasures.is_changed()
+            || self.aliases.is_changed();
         let only_watermark = watermark_moved && meta_due;
         if !worked && !only_watermark {
             return;
@@ -285,6 +287,7 @@ impl Partition {
         self.parked.take_changed(|key, kept| writer.parked(key, kept));
         self.erasures.write_changed(&mut writer);
         self.take_changed_items(|key, item| writer.item(key, item));
+        self.aliases.take_changed(|key, alias| writer.alias(key, alias));
         self.write_segments(&mut ChangelogWriter { outputs, output, partition, version });
         let meta = Meta {
             positions: self.positions.iter().map(|(&input, &position)| (input as u32, position)).collect(),
@@ -354,6 +357,7 @@ impl Partition {
         self.parked.take_changed(|_, _| {});
         self.erasures.forget_changes();
         self.take_changed_items(|_, _| {});
+        self.aliases.take_changed(|_, _| {});
         self.moved = false;
     }
 

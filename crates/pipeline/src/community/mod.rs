@@ -5,6 +5,7 @@
 
 mod actions;
 mod alerts;
+mod aliases;
 mod answers;
 mod auto_replies;
 mod changelog;
@@ -180,6 +181,13 @@ pub struct PartitionStatus {
     pub parked_expired: u64,
     /// Panes emitted since the partition was assigned.
     pub panes: u64,
+    /// Pseudonyms that another stands for, while the secret is rotated and for a horizon after.
+    pub aliases: usize,
+    /// Those that there was no room for, since the partition was assigned.
+    pub aliases_refused: u64,
+    /// For how long the previous secret is needed, in milliseconds of event time: 0 when it is not any more, `None` where authors do not
+    /// come with its pseudonyms.
+    pub previous_needed_ms: Option<i64>,
     /// Records a second of the busiest community, over some 10 seconds of wall-clock time.
     pub hottest_per_second: f64,
 }
@@ -280,6 +288,9 @@ impl CommunityStage {
             parked: partition.parked.len(),
             parked_expired: partition.parked.expired,
             panes: partition.panes,
+            aliases: partition.aliases.len(),
+            aliases_refused: partition.aliases.refused,
+            previous_needed_ms: partition.previous_needed_ms(&self.shared),
             hottest_per_second: partition.hottest.per_second(),
         })
     }

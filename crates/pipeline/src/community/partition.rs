@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use window::{Applied, Change, CommunityWindows, Contribution, MemberKey, WindowSet};
 
 use super::alerts::Alerts;
+use super::aliases::Aliases;
 use super::answers::{Answers, Complaints, TargetHash, Waiting, target_hash};
 use super::corrections::{Parked, Said};
 use super::erasure::Erasures;
@@ -77,6 +78,7 @@ pub(super) struct SegmentUse {
 pub(super) struct Partition {
     pub(super) number: i32,
     pub(super) version: StateVersion,
+    pub(super) aliases: Aliases,
     /// Since when, in event time, authors come with the previous pseudonym beside the new one.
     pub(super) linked_since: Option<EpochMs>,
     /// By input.
@@ -144,6 +146,7 @@ impl Partition {
         Partition {
             number,
             version: StateVersion::default(),
+            aliases: Aliases::default(),
             linked_since: None,
             ledgers: Default::default(),
             positions: BTreeMap::new(),
@@ -262,7 +265,8 @@ impl Partition {
             return Outcome::Retracted;
         }
         new.counted = old.counted;
-        if (Entry { version: old.version, ..new }) == old {
+        let author = if self.is_same_author(old.author, new.author) { old.author } else { new.author };
+        if (Entry { version: old.version, author, ..new }) == old {
             return self.renew(slot, old, new, interaction);
         }
         if !old.deleted {
@@ -316,7 +320,7 @@ impl Partition {
             content_kinds: interaction.content_kinds,
             abstained: interaction.abstained,
             brand,
-            author: interaction.author_key.as_deref().filter(|_| !brand).map(member_of),
+            author: self.author_of(interaction, shared).filter(|_| !brand),
             answers,
             thread: interaction.thread_id.as_deref().map_or(0, thread_of),
             deleted: interaction.deleted,

@@ -70,6 +70,9 @@ impl Partition {
                 write_key(&community_id, kind, &id, &mut key);
                 self.parked.restore(&key, value.map(read_value).transpose().map_err(named)?);
             }
+            (EntryKey::Alias(key), value) => {
+                self.aliases.restore(key, value.map(read_value).transpose().map_err(named)?);
+            }
             (EntryKey::Item { community_id, kind, id }, value) => {
                 let mut key = Vec::new();
                 write_key(&community_id, kind, &id, &mut key);

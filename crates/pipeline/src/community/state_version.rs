@@ -5,6 +5,7 @@
 
 use record::EpochMs;
 
+use super::aliases::previous_needed_ms;
 use super::changelog::read_meta;
 
 /// The oldest version that this program reads and writes.
@@ -74,6 +75,14 @@ pub struct StateNote {
     pub watermark: Option<EpochMs>,
     /// Since when, in event time, authors come with the previous pseudonym beside the new one; `None` if the last did not.
     pub linked_since: Option<EpochMs>,
+}
+
+impl StateNote {
+    /// For how long the previous secret of the pseudonyms is needed, in milliseconds of event time: 0 when it can go, `None` where authors
+    /// do not come with its pseudonyms. `horizon_ms` is the longest window and its lateness.
+    pub fn previous_needed_ms(&self, horizon_ms: i64) -> Option<i64> {
+        previous_needed_ms(self.linked_since, self.watermark, horizon_ms)
+    }
 }
 
 /// Reads an entry of the changelog, of which only `meta` tells of the state as a whole: `None` for any other.

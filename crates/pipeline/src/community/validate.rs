@@ -17,6 +17,7 @@ pub(super) fn interaction(interaction: &ClassifiedInteraction<'_>, latest: Epoch
         ("thread_id", optional(&interaction.thread_id), limits::ID_BYTES),
         ("parent_id", optional(&interaction.parent_id), limits::ID_BYTES),
         ("author_key", optional(&interaction.author_key), AUTHOR_KEY_BYTES),
+        ("previous_author_key", optional(&interaction.previous_author_key), AUTHOR_KEY_BYTES),
         ("post_author_key", optional(&interaction.post_author_key), AUTHOR_KEY_BYTES),
         ("parent_author_key", optional(&interaction.parent_author_key), AUTHOR_KEY_BYTES),
         ("url", optional(&interaction.url), limits::URL_BYTES),

@@ -12,6 +12,7 @@ mod items;
 mod kept_input;
 mod kept_state;
 mod redaction;
+mod rotation;
 mod routing;
 mod traces;
 mod world;

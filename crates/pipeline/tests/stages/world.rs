@@ -72,6 +72,7 @@ pub(crate) fn classify_settings(
         decoder: RawDecoder::new(format, framing, RAW_BYTES_MAX),
         encoders: ClassifyEncoders {
             classified: Encoder::single_object(SchemaName::Classified),
+            classified_before: None,
             queue_item: Encoder::single_object(SchemaName::QueueItem),
         },
         classifier: Classifier::embedded(),
@@ -79,6 +80,7 @@ pub(crate) fn classify_settings(
         routing: Live::new(Routing::standard()),
         communities: LiveCommunities::default(),
         pseudonym: Pseudonym::new(b"a secret for the tests", 1).unwrap(),
+        previous_pseudonym: None,
         key_format,
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: RAW_BYTES_MAX,
@@ -178,8 +180,11 @@ pub(crate) struct ClassifySide {
 
 impl ClassifySide {
     pub(crate) fn new(owned: impl IntoIterator<Item = InputPartition>) -> ClassifySide {
-        let stage = classify_stage(RawFormat::Avro, Framing::SingleObject, KeyFormat::None);
-        let mut side = ClassifySide { stage, positions: BTreeMap::new() };
+        ClassifySide::with(classify_settings(RawFormat::Avro, Framing::SingleObject, KeyFormat::None, None), owned)
+    }
+
+    pub(crate) fn with(settings: ClassifySettings, owned: impl IntoIterator<Item = InputPartition>) -> ClassifySide {
+        let mut side = ClassifySide { stage: ClassifyStage::new(settings), positions: BTreeMap::new() };
         side.step(Input::Topology { inputs: &[2, 2], outputs: &[Some(3)] });
         for at in owned {
             side.own(at, 0);

@@ -10,6 +10,7 @@ use kafka_io::{Clock, SystemClock};
 use rules::blindness::{Kind, Settings, Verdict};
 
 use crate::cli::{BLIND, OK, say};
+use crate::commands::state_notes::state_notes;
 use crate::config::Config;
 use crate::roles::notify::observer::{History, Look, LookError};
 use crate::telemetry::start_logging;
@@ -44,7 +45,8 @@ pub(crate) fn run(args: &StatusArgs, config: Config) -> Result<u8> {
     // What is so now is told at once: whoever asks wants to know, and is not woken by it.
     let judged = Settings { begin_ms: 0, end_ms: 0, ..config.blindness.judged.clone() };
     let (look, verdict) = look(args, &config, judged, now).map_err(LookError::into_failure)?;
-    let report = report::Report::of(&look, &verdict, &config, SystemClock.now_ms());
+    let notes = state_notes(&config);
+    let report = report::Report::of(&look, &verdict, &config, SystemClock.now_ms()).with_state(notes, &config);
     if args.json {
         say(report.json())?;
     } else {

@@ -1,14 +1,16 @@
 //! How the pipeline stands, for people and for programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::{CellAlignment, Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use pipeline::StateNote;
 use record::{EpochMs, Position, StageName};
 use rules::blindness::{At, RETIRED_MS, Said, Verdict};
 use serde_json::{Value, json};
 
+use crate::commands::state_notes::{about_rotation, about_versions};
 use crate::commands::times::length;
 use crate::config::Config;
 use crate::roles::notify::observer::{InputLag, Look, standing_of};
@@ -28,6 +30,12 @@ pub(super) struct Report {
     more_letters: bool,
     /// Why some of it could not be looked at.
     unread: Option<String>,
+    /// The community stage's state, in words.
+    state: String,
+    /// The versions that it is in; `None`: they cannot be read.
+    state_versions: Option<BTreeSet<u8>>,
+    /// While the secret is rotated: whether the previous one is needed still.
+    rotation: Option<String>,
 }
 
 /// How far event time is, by what was last said of the sources.
@@ -64,6 +72,23 @@ impl Report {
             letters,
             more_letters,
             unread: look.unread().map(str::to_owned),
+            state: String::new(),
+            state_versions: None,
+            rotation: None,
+        }
+    }
+
+    /// With what the changelog says of itself.
+    pub(super) fn with_state(self, notes: Result<BTreeMap<i32, StateNote>, String>, config: &Config) -> Report {
+        let versions = |notes: &BTreeMap<i32, StateNote>| notes.values().map(|note| note.version).collect();
+        let rotation = config.previous_pseudonym.as_ref().and(notes.as_ref().ok());
+        Report {
+            state_versions: notes.as_ref().ok().map(versions),
+            rotation: rotation.map(|notes| about_rotation(notes, config.windows.horizon_ms())),
+            state: match notes.and_then(|notes| about_versions(&notes, config.state_version)) {
+                Ok(what) | Err(what) => what,
+            },
+            ..self
         }
     }
 
@@ -102,6 +127,7 @@ impl Report {
             },
             "sources": sources.collect::<Vec<_>>(),
             "unread": self.unread,
+            "state": { "versions": self.state_versions, "rotation": self.rotation },
             "dead_letters": self.letters.as_ref().map(|letters| json!({
                 "last_hour": letters.values().sum::<u64>(), "by_reason": letters, "more": self.more_letters,
             })),
@@ -126,6 +152,8 @@ impl Report {
         }
         parts.push(format!("\nevent time: {}", self.event_time_words()));
         parts.push(self.source_table().to_string());
+        parts.push(format!("\nstate: {}", self.state));
+        parts.extend(self.rotation.iter().map(|rotation| format!("rotation of the secret: {rotation}")));
         parts.push(format!("\ndead letters in the last hour: {}", self.letter_words()));
         parts.join("\n")
     }
@@ -264,6 +292,9 @@ mod tests {
         let input = InputLag { stage: StageName::Classify, at: at.clone(), committed: Some(7), end: 9, lag: 2 };
         let never = InputLag { stage: StageName::Community, committed: None, ..input.clone() };
         Report {
+            state: "version 6".to_owned(),
+            state_versions: Some([6].into()),
+            rotation: None,
             now: 100_000,
             standing: Standing::default(),
             groups: [(StageName::Classify, "one".to_owned()), (StageName::Community, "two".to_owned())],

@@ -179,6 +179,22 @@ impl Partition {
         }
     }
 
+    /// The author of an interaction is called otherwise from now on: nothing else of it changes, and no row.
+    pub(crate) fn rename_in_items(&mut self, slot: SlotId, old: &Entry) {
+        let known = self.index.slot(slot);
+        let (Some((community_id, ..)), new) = (known.identity(), known.entry) else { return };
+        if new.is_message() {
+            if let Some(talk) = self.items.talk_of(community_id, old) {
+                self.items.part_from_talk(talk, |talk| talk.messages.retain(|held| *held != slot));
+            }
+            if let Some(talk) = self.items.talk_of(community_id, &new) {
+                self.items.hear(talk, slot);
+            }
+        }
+        let links = self.items.links(community_id, &new);
+        self.items.relink(slot, (links.person, links.talk));
+    }
+
     /// An identity leaves the index.
     pub(crate) fn forget_message(&mut self, slot: SlotId) {
         let known = self.index.slot(slot);

@@ -16,6 +16,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use record::{EpochMs, ReachBand};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+use window::MemberKey;
 
 pub(super) use self::acts::{Acts, Claim};
 pub(super) use self::content::Content;
@@ -184,6 +185,11 @@ impl Items {
         self.hasher.hash_one((community_id, part))
     }
 
+    /// Whether there are items of a person.
+    pub(super) fn has_person(&self, community_id: &str, author: MemberKey) -> bool {
+        !self.people.is_empty() && self.people.contains_key(&self.group(community_id, &author.0))
+    }
+
     /// Adds an item, and brings it together with the others of the person and of the thread.
     fn insert(&mut self, slot: SlotId, item: Item) {
         if let Some(person) = item.links.person {
@@ -246,6 +252,36 @@ impl Items {
             others.slots.retain(|held| *held != slot);
             if others.slots.is_empty() {
                 self.threads.remove(&thread);
+            }
+        }
+    }
+
+    /// Takes an item from the items of a person and a talk to those of others, though the person is the same.
+    fn relink(&mut self, slot: SlotId, (person, talk): (Option<Group>, Option<Group>)) {
+        let Some(item) = self.by_slot.get_mut(&slot).filter(|item| !item.links.ended) else { return };
+        let (old_person, old_talk) =
+            (std::mem::replace(&mut item.links.person, person), std::mem::replace(&mut item.links.talk, talk));
+        if let Some(old) = old_person
+            && let Some(slots) = self.people.get_mut(&old)
+        {
+            slots.retain(|held| *held != slot);
+            if slots.is_empty() {
+                self.people.remove(&old);
+            }
+        }
+        if let Some(person) = person {
+            let others = self.people.entry(person).or_default();
+            if others.len() < PERSON_ITEMS_MAX {
+                others.push(slot);
+            }
+        }
+        if let Some(old) = old_talk {
+            self.part_from_talk(old, |talk| talk.items.retain(|held| *held != slot));
+        }
+        if let Some(talk) = talk {
+            let talk = self.talks.entry(talk).or_default();
+            if talk.items.len() < TALK_MAX {
+                talk.items.push(slot);
             }
         }
     }
