@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod borrowed;
+mod canary;
 mod classified;
 mod community;
 mod content_kinds;
@@ -18,7 +19,8 @@ mod queue;
 mod response;
 pub mod stage;
 
-pub use classified::{ClassifiedInteraction, ClassifiedRecord, Progress, SourceProgress};
+pub use canary::Canary;
+pub use classified::{ClassifiedInteraction, ClassifiedRecord, Progress, SourceCanary, SourceProgress};
 pub use community::{BusinessHours, CommunityEntry, HolidayEntry};
 pub use content_kinds::ContentKinds;
 pub use dead_letter::{Disposition, Reason, StageName, header};

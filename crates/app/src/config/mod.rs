@@ -2,6 +2,7 @@
 
 mod alerts;
 mod blindness;
+mod canary;
 mod cross_checks;
 mod layers;
 mod notify;
@@ -18,6 +19,7 @@ use rules::{Communities, Routing};
 use window::WindowSet;
 use wire::{Framing, RawFormat};
 
+pub(crate) use canary::Canary;
 pub(crate) use layers::unknown_key;
 pub(crate) use notify::{Authorization, Filter, Notify, Target, TargetKind};
 
@@ -78,6 +80,7 @@ pub(crate) struct Config {
     pub(crate) disorder_ms: i64,
     pub(crate) hold_ms_max: i64,
     pub(crate) blindness: Blindness,
+    pub(crate) canary: Canary,
     pub(crate) http_listen: Option<std::net::SocketAddr>,
     pub(crate) log: String,
     pub(crate) log_format: String,
@@ -117,6 +120,7 @@ pub(crate) struct Topics {
     pub(crate) dead_letters: String,
     pub(crate) changelog: String,
     pub(crate) notify_state: String,
+    pub(crate) canary: String,
     pub(crate) raw_partitions: i32,
     pub(crate) partitions: i32,
     pub(crate) other_partitions: i32,

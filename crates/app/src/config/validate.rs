@@ -12,6 +12,7 @@ use wire::RawFormat;
 
 use super::alerts::alerts;
 use super::blindness::blindness;
+use super::canary::canary;
 use super::cross_checks::cross_checks;
 use super::notify::notify;
 use super::properties::properties;
@@ -73,6 +74,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
     let disorder_ms = reader.number("watermark.disorder_ms", 0, 3_600_000);
     let hold_ms_max = reader.number("watermark.max_hold_ms", 1_000, 86_400_000);
     let blindness = blindness(&mut reader, hold_ms_max);
+    let canary = canary(&mut reader);
     let http_listen = http(&mut reader);
     let log = log(&mut reader);
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
@@ -108,6 +110,7 @@ pub(super) fn validate(typed: &Table) -> Result<Config, ConfigErrors> {
             disorder_ms,
             hold_ms_max,
             blindness,
+            canary,
             http_listen,
             log,
             log_format: log_format.to_owned(),
@@ -159,6 +162,7 @@ fn topics(reader: &mut Reader<'_>, generation: &str) -> Topics {
     let dead_letters = name("dead_letters");
     let changelog = name("changelog");
     let notify_state = name("notify_state");
+    let canary = name("canary");
     const DAYS_3650_MS: i64 = 3_650 * 86_400_000;
     Topics {
         posts_raw,
@@ -173,6 +177,7 @@ fn topics(reader: &mut Reader<'_>, generation: &str) -> Topics {
         dead_letters,
         changelog,
         notify_state,
+        canary,
         raw_partitions: reader.number("topics.raw_partitions", 1, 10_000),
         partitions: reader.number("topics.partitions", 1, 10_000),
         other_partitions: reader.number("topics.other_partitions", 1, 10_000),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use classify::Classifier;
 use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Turn, run_owner};
 use pipeline::classify::Tallies;
-use pipeline::{ClassifyEncoders, ClassifySettings, ClassifyStage, Pseudonym};
+use pipeline::{CanarySeal, ClassifyEncoders, ClassifySettings, ClassifyStage, Pseudonym};
 use record::stage::{SchemaLookup, Stage};
 use record::{Kind, Ledger, Outcome, StageName};
 use wire::{RawDecoder, SchemaName};
@@ -122,6 +122,7 @@ pub(crate) fn run_classify(
         routing: config.routing.clone(),
         communities: surroundings.communities.clone(),
         pseudonym,
+        canary_seal: CanarySeal::new(secret.bytes()),
         key_format: config.key_format,
         future_ms_max: config.future_ms_max,
         dead_letter_value_bytes_max: config.raw_record_bytes_max,
@@ -140,6 +141,7 @@ pub(crate) fn run_classify(
         assignor: Assignor::CooperativeSticky,
         inputs: inputs.clone(),
         outputs,
+        optional_outputs: Vec::new(),
         changelog: None,
         source_topics: Vec::new(),
         delivery: if exactly_once {

@@ -26,6 +26,7 @@ pub(super) fn settings() -> Settings {
         deep_answered_share: 0.1,
         hold_ms_max: 5 * MINUTE,
         history_ms: DAY,
+        canary_late_ms: 120 * SECOND,
         gap_ms_max: 30 * SECOND,
     }
 }

@@ -1,5 +1,6 @@
 //! Takes partitions, rows of alerts and queue items in.
 
+use std::sync::atomic::Ordering;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ impl Worker {
     /// Begins anew with these partitions of the alerts.
     pub(super) fn hold(&mut self, partitions: BTreeSet<i32>, tells_blindness: bool) {
         self.board.assigned(partitions, tells_blindness);
+        if let Some(speaks) = &self.speaks {
+            speaks.store(tells_blindness, Ordering::Relaxed);
+        }
         self.items.clear();
         self.items_paused = false;
         self.alert_slots.clear();
