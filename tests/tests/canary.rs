@@ -229,6 +229,63 @@ fn lag_places(replica: &Ran) -> BTreeSet<String> {
     lines.map(|line| format!("{}:{}", label(line, "topic"), label(line, "partition"))).collect()
 }
 
+/// Without canaries being told apart nobody would ever be silent here, nor event time go on as the clock does.
+#[test]
+fn who_is_silent_stays_silent_and_idle_though_canaries_come() {
+    let more = format!("raw.format = \"json\"\n{SHORT}blindness.silent_ms = 5000\nblindness.silent_unlearned_ms = 5000\n{TARGET}");
+    let sinyal = sinyal("silent", &more).unwrap();
+    let notifier = replica(&sinyal, "notify", "silent-n");
+    let classify = replica(&sinyal, "classify", "silent-a");
+    let community = replica(&sinyal, "community", "silent-c");
+    wait_for("canaries on every way", PATIENCE, || Ok(came_since(&status(&sinyal), 0) == all_ways(&sinyal))).unwrap();
+    let feed = Feed::open(&connection(&sinyal), 100_000).unwrap();
+    let spoke = status(&sinyal)["at"].as_i64().unwrap();
+    for (topic, kind) in [("social.posts.raw", "post"), ("social.comments.raw", "comment")] {
+        for partition in 0..2 {
+            let record = json!({
+                "id": format!("{partition}"), "community_id": "warga-kota", "post_id": "1", "created_at": spoke,
+                "observed_at": spoke, "author": {"id": "a", "role": "member"}, "text": "halo", "kind": kind,
+            });
+            let (topic, value) = (sinyal.topic(topic), record.to_string());
+            let value = Some(value.as_bytes());
+            feed.send_record(&FeedRecord { topic: &topic, partition: Some(partition), value, ..FeedRecord::default() })
+                .unwrap();
+        }
+    }
+    feed.flush(Duration::from_secs(10)).unwrap();
+    let mut said = Value::Null;
+    let waited = wait_for("silence to be told", PATIENCE, || {
+        said = status(&sinyal);
+        let kinds: Vec<&Value> = said["blind"].as_array().unwrap().iter().map(|blind| &blind["kind"]).collect();
+        Ok(kinds == ["silent_source"])
+    });
+    waited.unwrap_or_else(|error| panic!("{error:#}: {said}"));
+    for source in said["sources"].as_array().unwrap() {
+        let arrived = source["last_arrival"].as_i64().unwrap();
+        assert!((arrived - spoke).abs() < 5_000 + 2_000, "{arrived} of {spoke}: {source}");
+    }
+    let silent = "sinyal_blind{kind=\"silent_source\"} 1";
+    wait_for("the observer to tell of it", PATIENCE, || Ok(notifier.metrics()?.contains(silent))).unwrap();
+    let ticks = || {
+        let metrics = community.metrics().unwrap();
+        let of = |name: &str| -> f64 {
+            let lines = metrics.lines().filter(|line| line.starts_with(name));
+            lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).fold(f64::MAX, f64::min)
+        };
+        (of("sinyal_watermark_timestamp_seconds{"), Instant::now())
+    };
+    let (watermark, begun) = ticks();
+    // For as long as fifteen rounds take; each that made a source busy would cost about a second.
+    wait_for("event time to go on", PATIENCE, || Ok(begun.elapsed() > Duration::from_secs(15))).unwrap();
+    let (later, ended) = ticks();
+    let (event_time, clock) = (later - watermark, (ended - begun).as_secs_f64());
+    assert!((event_time - clock).abs() < 6.5, "event time went on by {event_time} s in {clock} s");
+    assert!(later - spoke as f64 / 1_000.0 > 10.0, "{later} {spoke}");
+    for replica in [notifier, classify, community] {
+        assert_eq!(replica.terminate().unwrap(), Some(0), "{}", sinyal.log());
+    }
+}
+
 #[test]
 fn without_the_topic_of_canaries_all_else_goes_on_and_with_it_they_begin() {
     let more = format!("raw.format = \"json\"\n{SHORT}{TARGET}{}", open_windows());
@@ -246,7 +303,7 @@ fn without_the_topic_of_canaries_all_else_goes_on_and_with_it_they_begin() {
         Ok(sender && log.contains("nothing is written there"))
     })
     .unwrap_or_else(|error| panic!("{error:#}\n{}", all.log()));
-    let oracle = made_up(&sinyal, 32, 1_500).unwrap();
+    let oracle = made_up(&sinyal, 32, 6_000).unwrap();
     sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
     wait_until_done(&sinyal, &reader, &oracle).unwrap();
     check_exactly_once(&sinyal, &reader, &oracle).unwrap();
