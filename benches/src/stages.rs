@@ -2,8 +2,8 @@
 
 use classify::Classifier;
 use pipeline::{
-    CanarySeal, Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage,
-    KeyFormat, Pseudonym,
+    CanarySeal, Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings,
+    CommunityStage, KeyFormat, Pseudonym,
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage};
 use record::{EpochMs, Kind};

@@ -111,7 +111,12 @@ fn canaries_come_through_every_pair_of_partitions_and_change_nothing_else() {
     check_exactly_once(&sinyal, &reader, &oracle).unwrap();
     let raw: usize = ["social.posts.raw", "social.comments.raw"]
         .iter()
-        .map(|topic| records(&reader, &sinyal.topic(topic), None).iter().filter(|record| record["key"] == "sinyal-canary").count())
+        .map(|topic| {
+            records(&reader, &sinyal.topic(topic), None)
+                .iter()
+                .filter(|record| record["key"] == "sinyal-canary")
+                .count()
+        })
         .sum();
     assert!(raw > 40, "{raw} canaries were among them");
     for queue in ["complaint", "tip", "experience", "praise", "review", "state"] {
@@ -135,7 +140,8 @@ fn canaries_come_through_every_pair_of_partitions_and_change_nothing_else() {
     assert_eq!(seen, 4, "{shown}");
 
     // Without permission to be one, a record is what else it is.
-    let canary = records(&reader, &sinyal.topic("social.posts.raw"), None).into_iter().find(|at| at["key"] == "sinyal-canary");
+    let canary =
+        records(&reader, &sinyal.topic("social.posts.raw"), None).into_iter().find(|at| at["key"] == "sinyal-canary");
     let header = canary.unwrap()["headers"]["sinyal.canary"].as_str().unwrap().to_owned();
     let now = said["at"].as_i64().unwrap();
     let hidden = json!({
@@ -211,7 +217,8 @@ fn the_partition_that_does_not_flow_is_named_and_the_sender_is_handed_over() {
     wait_for("it to look", PATIENCE, || Ok(is_blind(&other) == Some(false))).unwrap();
     assert_eq!(notifier.terminate().unwrap(), Some(0), "{}", sinyal.log());
     let since = status(&sinyal)["at"].as_i64().unwrap();
-    wait_for("canaries of the other", PATIENCE, || Ok(came_since(&status(&sinyal), since) == all_ways(&sinyal))).unwrap();
+    wait_for("canaries of the other", PATIENCE, || Ok(came_since(&status(&sinyal), since) == all_ways(&sinyal)))
+        .unwrap();
     assert_eq!(is_blind(&other), Some(false), "{}", other.log());
     for replica in [other, one, two, community] {
         assert_eq!(replica.terminate().unwrap(), Some(0), "{}", sinyal.log());
@@ -232,7 +239,9 @@ fn lag_places(replica: &Ran) -> BTreeSet<String> {
 /// Without canaries being told apart nobody would ever be silent here, nor event time go on as the clock does.
 #[test]
 fn who_is_silent_stays_silent_and_idle_though_canaries_come() {
-    let more = format!("raw.format = \"json\"\n{SHORT}blindness.silent_ms = 5000\nblindness.silent_unlearned_ms = 5000\n{TARGET}");
+    let more = format!(
+        "raw.format = \"json\"\n{SHORT}blindness.silent_ms = 5000\nblindness.silent_unlearned_ms = 5000\n{TARGET}"
+    );
     let sinyal = sinyal("silent", &more).unwrap();
     let notifier = replica(&sinyal, "notify", "silent-n");
     let classify = replica(&sinyal, "classify", "silent-a");

@@ -12,8 +12,8 @@ use hmac::{Hmac, Mac};
 use record::{EpochMs, Interaction, Kind};
 use sha2::Sha256;
 
-use crate::dead_letters::push_hex;
 use crate::classify::Pseudonym;
+use crate::dead_letters::push_hex;
 
 /// The key of every canary: by it one is told without a look at headers.
 pub const CANARY_KEY: &[u8] = b"sinyal-canary";

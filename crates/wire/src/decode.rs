@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 
 use apache_avro::schema_compatibility::SchemaCompatibility;
 use record::stage::SchemaLookup;
-use record::{Action, Alert, Canary, ClassifiedRecord, CommunityEntry, CommunityMetrics, Correction, QueueItem, Reason};
+use record::{
+    Action, Alert, Canary, ClassifiedRecord, CommunityEntry, CommunityMetrics, Correction, QueueItem, Reason,
+};
 use serde::Deserialize;
 use serde_avro_fast::Schema;
 use serde_avro_fast::de::read::SliceRead;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use record::stage::SchemaLookup;
 use record::{
     Author, ClassifiedInteraction, ClassifiedRecord, ContentKind, Direction, Interaction, Kind, Label, Language, Media,
-    Progress, SourceCanary, ReachBand, Reason, Role, SourceProgress, Tier,
+    Progress, ReachBand, Reason, Role, SourceCanary, SourceProgress, Tier,
 };
 use wire::{
     ClassifiedDecoder, DecodeError, Encoder, Frame, Framing, GenericSchema, RawDecoder, RawEncoder, RawFormat,

@@ -32,12 +32,13 @@ mod tests {
         assert_eq!(Config::load(None, []).unwrap().canary.interval_ms, Some(30_000));
         assert_eq!(load("0", "1000").unwrap().canary.interval_ms, None);
         assert_eq!(load("1000", "1000").unwrap().canary.interval_ms, Some(1_000));
-        assert_eq!(load("999", "1000").unwrap_err(), [
-            "canary.interval_ms is 999; 0 for none, or 1000 to 3600000, is right"
-        ]);
-        assert_eq!(load("-1", "10").unwrap_err(), [
-            "canary.late_ms is 10; 1000 to 1800000 is right",
-            "canary.interval_ms is -1; 0 to 3600000 is right",
-        ]);
+        assert_eq!(
+            load("999", "1000").unwrap_err(),
+            ["canary.interval_ms is 999; 0 for none, or 1000 to 3600000, is right"]
+        );
+        assert_eq!(
+            load("-1", "10").unwrap_err(),
+            ["canary.late_ms is 10; 1000 to 1800000 is right", "canary.interval_ms is -1; 0 to 3600000 is right",]
+        );
     }
 }

@@ -80,7 +80,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             let is_news = self.topology.outputs != outputs;
             if is_news && !optional.is_empty() {
                 let topics = optional.join(", ");
-                tracing::warn!(topics, "topics are missing, and nothing is written there; `sinyal topics apply` makes them");
+                tracing::warn!(
+                    topics,
+                    "topics are missing, and nothing is written there; `sinyal topics apply` makes them"
+                );
             }
             self.topology = Topology { inputs: inputs.into_iter().flatten().collect(), outputs, sources };
             self.last_metadata = Instant::now();

@@ -25,8 +25,8 @@ use record::{
 use rules::{Communities, LiveCommunities, Routable, Routed, Routing, direction_of};
 use wire::{DecodeError, Encoder, RawDecoder};
 
-pub use self::cascade::{Budget, Cascade, Probabilities, SecondOpinion, is_unsure};
 use self::canaries::{Canaries, Recognised};
+pub use self::cascade::{Budget, Cascade, Probabilities, SecondOpinion, is_unsure};
 use self::cascade::{Held, Judge};
 pub use self::latency::RECORDS_PER_SAMPLE;
 use self::latency::Samples;

@@ -53,7 +53,8 @@ pub(super) fn progress(progress: &Progress<'_>, latest: EpochMs) -> Result<(), (
         return Err((Reason::LimitExceeded, format!("{count} canaries; at most {CANARIES_MAX} are right")));
     }
     for canary in &progress.canaries {
-        if canary.topic.len() > NAME_BYTES || canary.id.len() > NAME_BYTES || canary.partition < 0 || canary.offset < 0 {
+        if canary.topic.len() > NAME_BYTES || canary.id.len() > NAME_BYTES || canary.partition < 0 || canary.offset < 0
+        {
             return Err((Reason::LimitExceeded, "a canary is of no record of a partition of a topic".to_owned()));
         }
         time("sent_at", canary.sent_at, latest)?;

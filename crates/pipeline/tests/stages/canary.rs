@@ -74,7 +74,10 @@ fn a_canary_comes_through_every_partition_and_is_nothing_else() {
     let told: Vec<&str> = community.left.canaries.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(told, ["posts|1|0", "posts|1|1", "posts|1|2"]);
     let told = &community.left.canaries[2].1;
-    assert_eq!((&told["raw_topic"], &told["raw_partition"], &told["raw_offset"]), (&json!("posts"), &json!(1), &json!(0)));
+    assert_eq!(
+        (&told["raw_topic"], &told["raw_partition"], &told["raw_offset"]),
+        (&json!("posts"), &json!(1), &json!(0))
+    );
     assert_eq!(told["classified_partition"], 2);
     assert_eq!(
         [&told["sent_at"], &told["classified_at"], &told["counted_at"]].map(|time| time.as_i64()),
@@ -140,7 +143,9 @@ fn a_replay_passes_on_no_canaries_of_long_ago() {
     let passed = side.settle(NOW);
     let canaries: usize = passed
         .iter()
-        .map(|(_, kept)| decoded(SchemaName::Classified, kept.value.as_ref().unwrap())["canaries"].as_array().unwrap().len())
+        .map(|(_, kept)| {
+            decoded(SchemaName::Classified, kept.value.as_ref().unwrap())["canaries"].as_array().unwrap().len()
+        })
         .sum();
     assert_eq!((canaries, side.ledger().count(Outcome::Canary)), (3, 2));
 }

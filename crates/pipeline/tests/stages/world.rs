@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use ::classify::Classifier;
 use pipeline::{
-    CanarySeal, Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage,
-    KeyFormat, Pseudonym,
+    CanarySeal, Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings,
+    CommunityStage, KeyFormat, Pseudonym,
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 use record::{Action, Author, Correction, EpochMs, Interaction, Kind, Ledger, Role, partition_for_key};

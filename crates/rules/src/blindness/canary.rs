@@ -146,7 +146,8 @@ mod tests {
             let classify = vec![input(at("posts", 0)), input(at("posts", 1)), input(at("comments", 0))];
             let canaries = CanaryNews { partitions: vec![0, 1, 2], ..CanaryNews::default() };
             let seen = Observation { now: START, classify, canaries, ..Observation::default() };
-            let settings = Settings { begin_ms: 10 * SECOND, end_ms: 10 * SECOND, canary_late_ms: 60 * SECOND, ..settings() };
+            let settings =
+                Settings { begin_ms: 10 * SECOND, end_ms: 10 * SECOND, canary_late_ms: 60 * SECOND, ..settings() };
             World { judge: Judge::new(settings), seen }
         }
 

@@ -294,7 +294,7 @@ pub(super) fn time(at: EpochMs) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    
+
     fn report() -> Report {
         let at = At { topic: "posts".into(), partition: 0 };
         let said = Said { heard_at: 95_000, position: 7, largest_event_time: Some(90_000), caught_up: false };

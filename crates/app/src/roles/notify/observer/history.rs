@@ -149,7 +149,8 @@ pub(super) fn last_arrivals(
     ends: &BTreeMap<Partition, Position>,
     now: EpochMs,
 ) -> Result<BTreeMap<Partition, EpochMs>, AdminError> {
-    let mut left: BTreeSet<&Partition> = ends.iter().filter(|(_, end)| **end > 0).map(|(partition, _)| partition).collect();
+    let mut left: BTreeSet<&Partition> =
+        ends.iter().filter(|(_, end)| **end > 0).map(|(partition, _)| partition).collect();
     // There is a record of the lower time or later, and none of the upper time or later that is before the end of the stretch.
     let mut between: BTreeMap<&Partition, (EpochMs, EpochMs, Option<Position>)> = BTreeMap::new();
     let mut grid = now - now.rem_euclid(CANARY_GRID_MS);

@@ -182,7 +182,8 @@ impl Look {
     pub(crate) fn learn(&mut self, history: &mut History, questions: usize, time: Duration) {
         if !history.is_done() {
             let stamped = self.arrivals.stamped();
-            let is_asked = |partition: &&Partition| !self.silent.contains(*partition) && !stamped.contains(&partition.0);
+            let is_asked =
+                |partition: &&Partition| !self.silent.contains(*partition) && !stamped.contains(&partition.0);
             let raw: Vec<Partition> = self.partitions.raw.iter().filter(is_asked).cloned().collect();
             history.ask(&self.classify.offsets, &raw, &mut self.judge, questions, time);
         }
@@ -268,7 +269,8 @@ impl Look {
             self.rows = opened.map_err(|error| trouble = Some(error)).ok();
         }
         let topic: Arc<str> = config.topics.canary.as_str().into();
-        let grown = |canaries: &Canaries| offsets.partitions(&topic).is_ok_and(|now| now.len() != canaries.partitions());
+        let grown =
+            |canaries: &Canaries| offsets.partitions(&topic).is_ok_and(|now| now.len() != canaries.partitions());
         if self.canaries.as_ref().is_none_or(grown) {
             let opened = Canaries::open(config, connection, offsets, now);
             self.canaries = opened.map_err(|error| trouble = Some(error)).unwrap_or_default();

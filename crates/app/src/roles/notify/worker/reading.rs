@@ -1,7 +1,7 @@
 //! Takes partitions, rows of alerts and queue items in.
 
-use std::sync::atomic::Ordering;
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kafka_io::admin::{Admin, TopicInfo};
