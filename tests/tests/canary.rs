@@ -70,7 +70,7 @@ fn until_blind(notifier: &Ran, blind: bool, why: &str) {
 fn told(notifier: &Ran) -> String {
     let log = notifier.log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let told = lines.filter(|line| line["kind"] == "canary" && line["detail"].is_string()).last();
+    let told = lines.rev().find(|line| line["kind"] == "canary" && line["detail"].is_string());
     told.map(|line| line["detail"].as_str().unwrap().to_owned()).unwrap_or_default()
 }
 
