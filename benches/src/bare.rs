@@ -174,6 +174,7 @@ fn settings(bootstrap: &str, group: &str) -> Result<OwnerConfig> {
         assignor: Assignor::CooperativeSticky,
         inputs: Vec::new(),
         outputs: Vec::new(),
+        optional_outputs: Vec::new(),
         changelog: None,
         source_topics: Vec::new(),
         delivery: Delivery::ExactlyOnce {

@@ -2,8 +2,8 @@
 
 use classify::Classifier;
 use pipeline::{
-    Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage,
-    KeyFormat, Pseudonym,
+    CanarySeal, Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings,
+    CommunityStage, KeyFormat, Pseudonym,
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage};
 use record::{EpochMs, Kind};
@@ -106,6 +106,7 @@ pub(crate) fn classify_stage_with(cascade: Option<Cascade>) -> ClassifyStage {
         pseudonym: Pseudonym::new(b"a secret for the benchmark", 1)
             .unwrap_or_else(|| unreachable!("it is long enough")),
         previous_pseudonym: None,
+        canary_seal: CanarySeal::new(b"a secret for the benchmark"),
         key_format: KeyFormat::None,
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: 1_048_576,
@@ -170,6 +171,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, partitions: i3
             metrics: Encoder::single_object(SchemaName::CommunityMetrics),
             queue_item: Encoder::single_object(SchemaName::QueueItem),
             alert: Encoder::single_object(SchemaName::Alert),
+            canary: None,
         },
         windows,
         routing: Live::new(Routing::standard()),

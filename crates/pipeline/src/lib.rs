@@ -8,11 +8,15 @@
 //! Both implement [`record::stage::Stage`]; an owner thread (in the application) drives them.
 #![forbid(unsafe_code)]
 
+mod canary;
 pub mod classify;
 pub mod community;
 mod dead_letters;
 mod queue_items;
 
+pub use canary::{
+    CANARY_COMMUNITY, CANARY_GRID_MS, CANARY_KEY, CANARY_OLD_MS, CanarySaid, CanarySeal, Sealed, canary_interaction,
+};
 pub use classify::{
     Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Personal, Pseudonym, Redactor, SecondOpinion,
 };

@@ -53,6 +53,8 @@ fn stage(previous: Option<Pseudonym>) -> ClassifyStage {
         communities: LiveCommunities::default(),
         pseudonym: Pseudonym::new(b"a secret of some length", 2).unwrap(),
         previous_pseudonym: previous,
+        canary_seal: None,
+        redactor: pipeline::Redactor::new(pipeline::Personal::ALL),
         key_format: KeyFormat::None,
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: 1_048_576,

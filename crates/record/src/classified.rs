@@ -110,9 +110,29 @@ impl ClassifiedInteraction<'_> {
 pub struct Progress<'a> {
     /// Wall-clock time of the replica when it wrote the marker.
     pub at: EpochMs,
-    /// Every source that the replica owns.
+    /// Every source that the replica owns; none in a marker that is only there for its canaries.
     #[serde(borrow)]
     pub sources: Vec<SourceProgress<'a>>,
+    /// Canaries that were read since the marker before; none where the writer's schema does not have them yet.
+    #[serde(borrow, default)]
+    pub canaries: Vec<SourceCanary<'a>>,
+}
+
+/// A canary that the classify stage has read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCanary<'a> {
+    /// The raw topic.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// Its id.
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    /// When its round was sent.
+    pub sent_at: EpochMs,
 }
 
 /// How far one source (a partition of a raw topic) has come.

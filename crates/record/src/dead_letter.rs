@@ -7,6 +7,8 @@ use std::fmt;
 pub mod header {
     /// `topic:partition:offset` of the record as it was read.
     pub const ORIGIN: &str = "sinyal.origin";
+    /// That a raw record is a canary of ours: its id, when it was sent, and a seal.
+    pub const CANARY: &str = "sinyal.canary";
     /// The stage that refused it: `classify`, `community` or `notify`.
     pub const STAGE: &str = "sinyal.stage";
     /// A [`super::Reason`] by name.

@@ -1,7 +1,7 @@
 //! The conservation ledger: every consumed record has exactly one outcome.
 
-/// What became of one consumed record. The first three are the classify stage's, the rest the community stage's, which
-/// shares `DeadLettered` and `Dropped`.
+/// What became of one consumed record. The first three and the last are the classify stage's, the rest the community stage's,
+/// which shares `DeadLettered` and `Dropped`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Outcome {
@@ -31,11 +31,13 @@ pub enum Outcome {
     Acted = 11,
     /// A progress marker.
     Progress = 12,
+    /// One of our own canaries: neither classified nor counted, only passed on.
+    Canary = 13,
 }
 
 impl Outcome {
     /// Every outcome, in the order of their indexes.
-    pub const ALL: [Outcome; 13] = [
+    pub const ALL: [Outcome; 14] = [
         Outcome::Classified,
         Outcome::DeadLettered,
         Outcome::Dropped,
@@ -49,6 +51,7 @@ impl Outcome {
         Outcome::Parked,
         Outcome::Acted,
         Outcome::Progress,
+        Outcome::Canary,
     ];
 
     /// The name in metrics and summaries.
@@ -67,6 +70,7 @@ impl Outcome {
             Outcome::Parked => "parked",
             Outcome::Acted => "acted",
             Outcome::Progress => "progress",
+            Outcome::Canary => "canary",
         }
     }
 }

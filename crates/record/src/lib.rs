@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod borrowed;
+mod canary;
 mod classified;
 mod community;
 mod content_kinds;
@@ -19,7 +20,8 @@ mod response;
 pub mod stage;
 mod trace;
 
-pub use classified::{ClassifiedInteraction, ClassifiedRecord, Progress, SourceProgress};
+pub use canary::Canary;
+pub use classified::{ClassifiedInteraction, ClassifiedRecord, Progress, SourceCanary, SourceProgress};
 pub use community::{BusinessHours, CommunityEntry, HolidayEntry};
 pub use content_kinds::ContentKinds;
 pub use dead_letter::{Disposition, Reason, StageName, header};

@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 
 use apache_avro::schema_compatibility::SchemaCompatibility;
 use record::stage::SchemaLookup;
-use record::{Action, Alert, ClassifiedRecord, CommunityEntry, CommunityMetrics, Correction, QueueItem, Reason};
+use record::{
+    Action, Alert, Canary, ClassifiedRecord, CommunityEntry, CommunityMetrics, Correction, QueueItem, Reason,
+};
 use serde::Deserialize;
 use serde_avro_fast::Schema;
 use serde_avro_fast::de::read::SliceRead;
@@ -284,6 +286,15 @@ impl Decodable for OfCommunity {
     const SCHEMA: SchemaName = SchemaName::Community;
 }
 
+/// Stands for [`Canary`] in [`Decoder`].
+#[derive(Debug)]
+pub enum OfCanary {}
+
+impl Decodable for OfCanary {
+    type Of<'a> = Canary<'a>;
+    const SCHEMA: SchemaName = SchemaName::Canary;
+}
+
 /// Decodes the classified topic.
 pub type ClassifiedDecoder = Decoder<OfClassified>;
 /// Decodes corrections.
@@ -298,3 +309,5 @@ pub type QueueItemDecoder = Decoder<OfQueueItem>;
 pub type MetricsDecoder = Decoder<OfMetrics>;
 /// Decodes the registry of communities.
 pub type CommunityDecoder = Decoder<OfCommunity>;
+/// Decodes the canary topic.
+pub type CanaryDecoder = Decoder<OfCanary>;

@@ -14,9 +14,9 @@ mod raw_record;
 mod schema;
 
 pub use decode::{
-    ActionDecoder, AlertDecoder, ClassifiedDecoder, CommunityDecoder, CorrectionDecoder, Decodable, DecodeError,
-    Decoder, MetricsDecoder, OfAction, OfAlert, OfClassified, OfCommunity, OfCorrection, OfMetrics, OfQueueItem,
-    QueueItemDecoder, Rejection,
+    ActionDecoder, AlertDecoder, CanaryDecoder, ClassifiedDecoder, CommunityDecoder, CorrectionDecoder, Decodable,
+    DecodeError, Decoder, MetricsDecoder, OfAction, OfAlert, OfCanary, OfClassified, OfCommunity, OfCorrection,
+    OfMetrics, OfQueueItem, QueueItemDecoder, Rejection,
 };
 pub use encode::{EncodeError, Encoder};
 pub use frame::{Frame, Framing};

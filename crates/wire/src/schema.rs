@@ -25,6 +25,8 @@ pub enum SchemaName {
     Action,
     /// A community of the registry.
     Community,
+    /// How canaries fare.
+    Canary,
 }
 
 /// One schema: its text, the texts of its released versions, and their parsed forms.
@@ -53,6 +55,7 @@ static TEXTS: [(&str, &[&str]); SchemaName::ALL.len()] = texts! {
     "Correction": ["v1"],
     "Action": ["v1", "v2"],
     "Community": ["v1"],
+    "Canary": ["v1"],
 };
 
 static PARSED: LazyLock<Vec<Parsed>> = LazyLock::new(|| {
@@ -67,7 +70,7 @@ static PARSED: LazyLock<Vec<Parsed>> = LazyLock::new(|| {
 
 impl SchemaName {
     /// Every schema.
-    pub const ALL: [SchemaName; 9] = [
+    pub const ALL: [SchemaName; 10] = [
         SchemaName::Post,
         SchemaName::Comment,
         SchemaName::Classified,
@@ -77,6 +80,7 @@ impl SchemaName {
         SchemaName::Correction,
         SchemaName::Action,
         SchemaName::Community,
+        SchemaName::Canary,
     ];
 
     /// The name of its file in `schemas/`.
@@ -91,6 +95,7 @@ impl SchemaName {
             SchemaName::Correction => "Correction",
             SchemaName::Action => "Action",
             SchemaName::Community => "Community",
+            SchemaName::Canary => "Canary",
         }
     }
 

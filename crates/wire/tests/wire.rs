@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use record::stage::SchemaLookup;
 use record::{
     Author, ClassifiedInteraction, ClassifiedRecord, ContentKind, Direction, Interaction, Kind, Label, Language, Media,
-    Progress, ReachBand, Reason, Role, SourceProgress, Tier,
+    Progress, ReachBand, Reason, Role, SourceCanary, SourceProgress, Tier,
 };
 use wire::{
     ClassifiedDecoder, DecodeError, Encoder, Frame, Framing, GenericSchema, RawDecoder, RawEncoder, RawFormat,
@@ -114,7 +114,9 @@ fn marker() -> ClassifiedRecord<'static> {
         caught_up: true,
         grown_since: Some(4),
     };
-    ClassifiedRecord::Progress(Progress { at: 5, sources: vec![source] })
+    let canary =
+        SourceCanary { topic: "social.posts.raw".into(), partition: 1, offset: 8, id: "a1".into(), sent_at: 3 };
+    ClassifiedRecord::Progress(Progress { at: 5, sources: vec![source], canaries: vec![canary] })
 }
 
 fn encoded<T: serde::Serialize>(schema: SchemaName, value: &T) -> Vec<u8> {
@@ -226,6 +228,7 @@ fn the_first_version_of_classified_is_read_and_reads_ours() {
     let mut without_growth = marker();
     if let ClassifiedRecord::Progress(progress) = &mut without_growth {
         progress.sources[0].grown_since = None;
+        progress.canaries.clear();
     }
     for (written, expected) in [
         (ClassifiedRecord::ClassifiedInteraction(classified()), ClassifiedRecord::ClassifiedInteraction(without_mixed)),

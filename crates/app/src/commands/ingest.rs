@@ -12,14 +12,13 @@ use kafka_io::acl::Operation;
 use kafka_io::feed::{Feed, FeedError};
 use record::{Kind, Reason};
 use serde::Deserialize;
-use wire::{DecodeError, Framing, RawDecoder, RawEncoder, RawFormat, SchemaName};
+use wire::{DecodeError, Framing, RawDecoder, RawEncoder, RawFormat};
 
 use super::classify::skip_line;
 use super::waiting::{not_there, wait_for_brokers};
 use crate::cli::{OK, OutsideError, REFUSED};
 use crate::config::Config;
-use crate::registry::Registry;
-use crate::roles::unregistered;
+use crate::roles::raw_encoder;
 use crate::telemetry::start_logging;
 
 /// Arguments of `sinyal ingest`.
@@ -85,7 +84,7 @@ impl Counts {
 }
 
 pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
-    let mut encoder = encoder(config)?;
+    let mut encoder = raw_encoder(config)?;
     let topics = wait_for_brokers(config)?;
     // Only now: while it waits, its own lines say all that the client would.
     start_logging("warn", "auto")?;
@@ -190,22 +189,6 @@ pub(super) fn open(file: &Path) -> Result<(Box<dyn BufRead>, Option<u64>)> {
 /// Where the lines come from, for people.
 pub(crate) fn source(file: &Path) -> String {
     if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() }
-}
-
-fn encoder(config: &Config) -> Result<RawEncoder> {
-    if config.raw_format == RawFormat::Json {
-        return Ok(RawEncoder::Json);
-    }
-    let Some(settings) = &config.registry else { return Ok(RawEncoder::single_object()) };
-    let registry = Registry::new(settings);
-    let id = |topic: &str, schema: SchemaName| -> Result<u32> {
-        let subject = format!("{topic}-value");
-        registry.lookup(&subject, schema.text())?.ok_or_else(|| unregistered(&subject, schema).into())
-    };
-    Ok(RawEncoder::confluent(
-        id(&config.topics.posts_raw, SchemaName::Post)?,
-        id(&config.topics.comments_raw, SchemaName::Comment)?,
-    ))
 }
 
 /// Keeps to the rate, serving deliveries meanwhile.

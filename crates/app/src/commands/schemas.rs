@@ -94,6 +94,7 @@ pub(crate) fn subjects(config: &Config) -> Vec<(String, SchemaName)> {
         (topics.alerts.clone(), SchemaName::Alert),
         (topics.corrections.clone(), SchemaName::Correction),
         (topics.actions.clone(), SchemaName::Action),
+        (topics.canary.clone(), SchemaName::Canary),
     ];
     subjects.extend(config.communities_topic.iter().map(|topic| (topic.clone(), SchemaName::Community)));
     let queues = config.routing.queues().iter();

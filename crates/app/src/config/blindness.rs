@@ -30,6 +30,7 @@ pub(super) fn blindness(reader: &mut Reader<'_>, hold_ms_max: i64) -> Blindness 
         deep_answered_share: between(reader, "blindness.deep_answered_share", 0.0, 1.0),
         hold_ms_max,
         history_ms: reader.number("blindness.history_ms", 60_000, 3_650 * DAY_MS),
+        canary_late_ms: reader.number("canary.late_ms", 1_000, 1_800_000),
         gap_ms_max: (GAP_INTERVALS * interval_ms).max(GAP_MS_MIN),
     };
     Blindness { interval_ms: interval_ms.unsigned_abs(), judged }

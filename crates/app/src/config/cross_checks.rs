@@ -82,6 +82,7 @@ fn topics(config: &Config, errors: &mut Vec<String>) {
         ("dead_letters", &topics.dead_letters),
         ("changelog", &topics.changelog),
         ("notify_state", &topics.notify_state),
+        ("canary", &topics.canary),
     ]
     .map(|(key, name)| (format!("topics.{key}"), name.clone()))
     .into();

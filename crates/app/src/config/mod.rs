@@ -3,6 +3,7 @@
 mod access;
 mod alerts;
 mod blindness;
+mod canary;
 mod cross_checks;
 mod layers;
 mod notify;
@@ -26,6 +27,7 @@ use window::WindowSet;
 use wire::{Framing, RawFormat};
 
 pub(crate) use access::{Access, Authorization, SecretFile, certificates};
+pub(crate) use canary::Canary;
 pub(crate) use layers::unknown_key;
 pub(crate) use notify::{Filter, Notify, Target, TargetKind};
 pub(crate) use pseudonyms::{PseudonymSecret, ROTATION_STATE_VERSION};
@@ -119,6 +121,7 @@ pub(crate) struct Config {
     pub(crate) blindness: Blindness,
     /// `None`: there is no database to write to.
     pub(crate) sink: Option<Sink>,
+    pub(crate) canary: Canary,
     pub(crate) http_listen: Option<std::net::SocketAddr>,
     pub(crate) log: String,
     pub(crate) log_format: String,
@@ -160,6 +163,7 @@ pub(crate) struct Topics {
     pub(crate) dead_letters: String,
     pub(crate) changelog: String,
     pub(crate) notify_state: String,
+    pub(crate) canary: String,
     pub(crate) raw_partitions: i32,
     pub(crate) partitions: i32,
     pub(crate) other_partitions: i32,

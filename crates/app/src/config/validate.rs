@@ -13,6 +13,7 @@ use wire::RawFormat;
 use super::access::{Typed, access, is_address};
 use super::alerts::alerts;
 use super::blindness::blindness;
+use super::canary::canary;
 use super::cross_checks::cross_checks;
 use super::notify::notify;
 use super::properties::properties;
@@ -107,6 +108,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
     let http_listen = http(reader);
     let log = log(reader);
     let sink = sink(reader, &generation);
+    let canary = canary(reader);
     let log_format = reader.choice("telemetry.log_format", &[("text", "text"), ("json", "json"), ("auto", "auto")]);
     let alive_ms = reader.number("telemetry.alive_ms", 1_000, 600_000);
     let windows = windows(reader);
@@ -145,6 +147,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
             hold_ms_max,
             blindness,
             sink,
+            canary,
             http_listen,
             log,
             log_format: log_format.to_owned(),
@@ -197,6 +200,7 @@ fn topics(reader: &mut Reader<'_>, generation: &str) -> Topics {
     let dead_letters = name("dead_letters");
     let changelog = name("changelog");
     let notify_state = name("notify_state");
+    let canary = name("canary");
     const DAYS_3650_MS: i64 = 3_650 * 86_400_000;
     Topics {
         posts_raw,
@@ -211,6 +215,7 @@ fn topics(reader: &mut Reader<'_>, generation: &str) -> Topics {
         dead_letters,
         changelog,
         notify_state,
+        canary,
         raw_partitions: reader.number("topics.raw_partitions", 1, 10_000),
         partitions: reader.number("topics.partitions", 1, 10_000),
         other_partitions: reader.number("topics.other_partitions", 1, 10_000),

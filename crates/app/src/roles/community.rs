@@ -11,7 +11,7 @@ use record::{Ledger, Outcome, StageName};
 use serde_json::json;
 use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, SchemaName};
 
-use super::{Reached, RoleResult, Surroundings, ask, encoder, reached};
+use super::{Reached, RoleResult, Surroundings, ask, canary_encoder, encoder, reached};
 use crate::registry::Registry;
 use crate::telemetry::StageTracer;
 
@@ -132,6 +132,7 @@ pub(crate) fn run_community(
             metrics: encoder(&config, SchemaName::CommunityMetrics, &topics.metrics)?,
             queue_item: encoder(&config, SchemaName::QueueItem, &topics.queue_state)?,
             alert: encoder(&config, SchemaName::Alert, &topics.alerts)?,
+            canary: canary_encoder(&config)?,
         },
         windows: config.windows.clone(),
         routing: surroundings.rules.routing.clone(),
@@ -168,7 +169,10 @@ pub(crate) fn run_community(
             topics.dead_letters.clone(),
             topics.changelog.clone(),
             topics.alerts.clone(),
+            topics.canary.clone(),
         ],
+        // Nobody is to wait for canaries.
+        optional_outputs: vec![topics.canary.clone()],
         changelog: (!surroundings.embedded).then_some(CommunityStage::CHANGELOG),
         source_topics: vec![topics.posts_raw.clone(), topics.comments_raw.clone()],
         delivery: if surroundings.embedded {

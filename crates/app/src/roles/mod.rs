@@ -14,7 +14,7 @@ use anyhow::Result;
 use kafka_io::{Clock, Connection, OwnerError, Shutdown, Turn};
 use record::stage::{InputPartition, SchemaLookup};
 use record::{Position, StageName};
-use wire::{Encoder, Framing, SchemaName};
+use wire::{Encoder, Framing, RawEncoder, RawFormat, SchemaName};
 
 pub(crate) use classify::{ClassifyReport, run_classify};
 pub(crate) use community::{CommunityReport, run_community};
@@ -73,6 +73,41 @@ pub(crate) fn encoder(config: &Config, schema: SchemaName, topic: &str) -> Resul
         Some(id) => Ok(Encoder::confluent(schema, id)),
         None => Err(unregistered(&subject, schema).into()),
     }
+}
+
+/// The same of the canary topic. A schema that is not registered stops nobody: then nobody is told of canaries.
+///
+/// # Errors
+/// If the registry cannot be reached.
+pub(crate) fn canary_encoder(config: &Config) -> Result<Option<Encoder>> {
+    match encoder(config, SchemaName::Canary, &config.topics.canary) {
+        Ok(encoder) => Ok(Some(encoder)),
+        Err(error) if error.downcast_ref::<OutsideError>().is_some() => {
+            tracing::warn!(%error, "nobody is told of canaries");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// How raw records are encoded, for producers of ours.
+///
+/// # Errors
+/// If the registry cannot be reached, or does not know a schema.
+pub(crate) fn raw_encoder(config: &Config) -> Result<RawEncoder> {
+    if config.raw_format == RawFormat::Json {
+        return Ok(RawEncoder::Json);
+    }
+    let Some(settings) = &config.registry else { return Ok(RawEncoder::single_object()) };
+    let registry = Registry::new(settings);
+    let id = |topic: &str, schema: SchemaName| -> Result<u32> {
+        let subject = format!("{topic}-value");
+        registry.lookup(&subject, schema.text())?.ok_or_else(|| unregistered(&subject, schema).into())
+    };
+    Ok(RawEncoder::confluent(
+        id(&config.topics.posts_raw, SchemaName::Post)?,
+        id(&config.topics.comments_raw, SchemaName::Comment)?,
+    ))
 }
 
 /// What is wrong when a subject does not have its schema.

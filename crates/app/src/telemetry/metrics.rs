@@ -74,6 +74,9 @@ pub(crate) struct Metrics {
     communities_reload_failed: IntCounterVec,
     rules_reloads: IntCounterVec,
     rules_reload_failed: IntCounterVec,
+    canary_delay_seconds: HistogramVec,
+    canary_seen_seconds: GaugeVec,
+    false_canaries: IntCounterVec,
     blind: IntGaugeVec,
     behind: IntGaugeVec,
     stage_state: IntGaugeVec,
@@ -282,6 +285,21 @@ impl Metrics {
                 "How much of the changelog is read while a stage restores, 0 to 1; 1 when it does not.",
                 &["stage"],
             ),
+            canary_delay_seconds: histogram(
+                "canary_delay_seconds",
+                "Seconds from when a canary was sent until this stage had it; of the community stage by each of its partitions.",
+                &LATENCY_BUCKETS,
+            ),
+            canary_seen_seconds: float(
+                "canary_last_seen_timestamp_seconds",
+                "When the last canary was sent into this raw partition that came through every partition, in seconds since 1970.",
+                &["topic", "partition"],
+            ),
+            false_canaries: counter(
+                "false_canaries_total",
+                "Raw records that claimed to be canaries and whose seal did not hold; they were taken for what else they are.",
+                &[],
+            ),
             blind: gauge(
                 "blind",
                 "1 while the pipeline is blind in this way, as its observer sees it; not there while it sees nothing.",
@@ -427,6 +445,7 @@ impl Metrics {
             self.add_up(&self.queued, &[queue], count);
         }
         self.add_up(&self.abstained, &[], tallies.abstained);
+        self.add_up(&self.false_canaries, &[], tallies.false_canaries);
         for (tier, &count) in record::Tier::ALL.iter().zip(&tallies.by_tier) {
             self.add_up(&self.decided, &[tier.as_str()], count);
         }
@@ -512,6 +531,19 @@ impl Metrics {
             let by = if closed.answered { "answer" } else { "acknowledgement" };
             let labels = &[closed.reach_band.as_str(), closed.language.as_str(), by];
             self.item_wait_seconds.with_label_values(labels).observe(closed.wait_ms as f64 / 1_000.0);
+        }
+    }
+
+    /// A canary came through a stage, so long after it was sent.
+    pub(crate) fn canary_took(&self, stage: StageName, ms: i64) {
+        self.canary_delay_seconds.with_label_values(&[stage.as_str()]).observe(ms as f64 / 1_000.0);
+    }
+
+    /// Takes in, by raw partition, when the last canary was sent that came through everywhere. What is not among them is not there.
+    pub(crate) fn canaries_seen<'a>(&self, seen: impl Iterator<Item = (&'a str, i32, i64)>) {
+        self.canary_seen_seconds.reset();
+        for (topic, partition, sent_at) in seen {
+            self.canary_seen_seconds.with_label_values(&[topic, &partition.to_string()]).set(sent_at as f64 / 1_000.0);
         }
     }
 

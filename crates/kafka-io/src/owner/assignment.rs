@@ -76,8 +76,18 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             names.zip(counts).filter(|(_, count)| count.is_none()).map(|(name, _)| name).collect();
         let missing: Vec<String> = missing.into_iter().cloned().collect();
         self.hidden(&missing)?;
+        let may_be_missing = |name: &String| self.config.optional_outputs.contains(name);
+        let (optional, missing): (Vec<String>, Vec<String>) = missing.into_iter().cloned().partition(may_be_missing);
         if missing.is_empty() {
             let sources = self.config.source_topics.iter().cloned().zip(sources.into_iter().flatten()).collect();
+            let is_news = self.topology.outputs != outputs;
+            if is_news && !optional.is_empty() {
+                let topics = optional.join(", ");
+                tracing::warn!(
+                    topics,
+                    "topics are missing, and nothing is written there; `sinyal topics apply` makes them"
+                );
+            }
             self.topology = Topology { inputs: inputs.into_iter().flatten().collect(), outputs, sources };
             self.last_metadata = Instant::now();
         }

@@ -55,6 +55,8 @@ pub struct OwnerConfig {
     pub inputs: Vec<String>,
     /// The output topics, in the stage's order.
     pub outputs: Vec<String>,
+    /// Outputs that may be missing: the stage is told, and nobody waits for them.
+    pub optional_outputs: Vec<String>,
     /// Which of the outputs is the changelog to restore from.
     pub changelog: Option<usize>,
     /// Topics whose partitions are the sources of event time; empty if the stage does not ask.

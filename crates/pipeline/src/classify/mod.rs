@@ -3,12 +3,14 @@
 //! decode, validate, pseudonymise, classify, decide the queue, emit. Every record has exactly one outcome: classified,
 //! dead-lettered or dropped.
 
+mod canaries;
 mod cascade;
 mod digest;
 mod latency;
 mod pseudonym;
 mod redact;
 mod sources;
+mod tallies;
 mod validate;
 
 use std::borrow::Cow;
@@ -19,11 +21,12 @@ use ::classify::{Classifier, Decision};
 use record::stage::{Input, InputPartition, InputRecord, LatencySample, Outputs, SchemaLookup, Stage, Step, Stop};
 use record::{
     ClassifiedInteraction, ClassifiedRecord, ContentKind, ContentKinds, EpochMs, Interaction, Kind, Label, Ledger,
-    Outcome, Position, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
+    Outcome, Position, Progress, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
 };
 use rules::{Communities, Live, LiveCommunities, Routable, Routed, Routing, direction_of};
 use wire::{DecodeError, Encoder, RawDecoder};
 
+use self::canaries::{Canaries, Recognised};
 pub use self::cascade::{Budget, Cascade, Probabilities, SecondOpinion, is_unsure};
 use self::cascade::{Held, Judge};
 pub use self::latency::RECORDS_PER_SAMPLE;
@@ -31,6 +34,8 @@ use self::latency::Samples;
 pub use self::pseudonym::Pseudonym;
 pub use self::redact::{Personal, Redactor};
 use self::sources::Sources;
+pub use self::tallies::Tallies;
+use crate::canary::CanarySeal;
 use crate::dead_letters::DeadLetters;
 use crate::queue_items::routed_item;
 use crate::{add_trace, encode};
@@ -78,6 +83,8 @@ pub struct ClassifySettings {
     pub pseudonym: Pseudonym,
     /// While the secret is rotated: those of the previous one, which go beside them.
     pub previous_pseudonym: Option<Pseudonym>,
+    /// Tells canaries of ours; without it what claims to be one is a record like any other.
+    pub canary_seal: Option<CanarySeal>,
     /// How to read a null value.
     pub key_format: KeyFormat,
     /// How far ahead of the wall clock a time may be, in milliseconds.
@@ -106,6 +113,7 @@ pub struct ClassifyStage {
     communities: Arc<Communities>,
     pseudonym: Pseudonym,
     previous_pseudonym: Option<Pseudonym>,
+    canaries: Canaries,
     key_format: KeyFormat,
     future_ms_max: i64,
     keep_text: bool,
@@ -131,31 +139,6 @@ struct Scratch {
     parent_author_key: String,
     key: String,
     topic: String,
-}
-
-/// What was emitted so far, for summaries and metrics.
-#[derive(Debug, Clone, Default)]
-pub struct Tallies {
-    /// Classified records by label, in the order of [`Label::ALL`]; retractions are not among them.
-    pub by_label: [u64; Label::ALL.len()],
-    /// Classified records that abstained.
-    pub abstained: u64,
-    /// Classified records by what decided, in the order of [`Tier::ALL`].
-    pub by_tier: [u64; Tier::ALL.len()],
-    /// Items by queue, in the order of the routing.
-    pub by_queue: Vec<u64>,
-}
-
-impl Tallies {
-    /// The share of classified records that this tier decided, 0 to 1.
-    pub fn share_of(&self, tier: Tier) -> f64 {
-        self.by_tier[tier as usize] as f64 / self.by_tier.iter().sum::<u64>().max(1) as f64
-    }
-
-    /// The share of classified records of which the classifier was unsure, 0 to 1.
-    pub fn share_abstained(&self) -> f64 {
-        self.abstained as f64 / self.by_tier.iter().sum::<u64>().max(1) as f64
-    }
 }
 
 /// Why a record could not be read.
@@ -190,6 +173,7 @@ impl ClassifyStage {
             live: settings.communities,
             pseudonym: settings.pseudonym,
             previous_pseudonym: settings.previous_pseudonym,
+            canaries: Canaries::new(settings.canary_seal),
             key_format: settings.key_format,
             future_ms_max: settings.future_ms_max,
             keep_text: settings.keep_text,
@@ -232,6 +216,17 @@ impl ClassifyStage {
                 record.from.input
             )));
         }
+        match self.canaries.recognise(&record, &self.topics[record.from.input], self.now) {
+            Recognised::NoCanary => {}
+            Recognised::False => self.tallies.false_canaries += 1,
+            Recognised::Canary => return self.pass_canary(&record, outputs),
+        }
+        if self.sources.has_unsaid() {
+            // A source that is idle to the readers does not hold their watermark: they are to know before this record that it is
+            // not. A marker speaks of what was read, which is to be out before it.
+            self.release(outputs)?;
+            self.markers(true, outputs)?;
+        }
         let read = match self.read(&record) {
             Ok(interaction) => interaction,
             Err(Unread::NeedsSchema(id)) => return Ok(Step::NeedsSchema(id)),
@@ -259,6 +254,27 @@ impl ClassifyStage {
             self.release(outputs)?;
         }
         Ok(Step::Done)
+    }
+
+    /// Takes note of a canary, which is passed on by the next flush.
+    fn pass_canary(&mut self, record: &InputRecord<'_>, outputs: &mut Outputs) -> Result<Step, Stop> {
+        let ledger = self.ledgers.entry(record.from).or_default();
+        ledger.consume();
+        ledger.settle(Outcome::Canary);
+        self.sources.passed_canary(record.from, record.offset);
+        if self.canaries.is_full() {
+            self.release(outputs)?;
+            self.pass_on_canaries(outputs)?;
+        }
+        Ok(Step::Done)
+    }
+
+    /// Tells every partition of the classified topic of the canaries that were read.
+    fn pass_on_canaries(&mut self, outputs: &mut Outputs) -> Result<(), Stop> {
+        // Before it is known how many partitions there are, they wait.
+        let Some(partitions) = self.classified_partitions else { return Ok(()) };
+        let Some(progress) = self.canaries.take(self.now, &self.topics) else { return Ok(()) };
+        into_every_partition(progress, partitions, &mut self.encoders.classified, outputs)
     }
 
     /// Decodes and validates a record.
@@ -478,18 +494,14 @@ impl ClassifyStage {
         Ok(())
     }
 
-    fn markers(&mut self, outputs: &mut Outputs) -> Result<(), Stop> {
+    fn markers(&mut self, only_urgent: bool, outputs: &mut Outputs) -> Result<(), Stop> {
         let Some(partitions) = self.classified_partitions else { return Ok(()) };
-        let Some(progress) = self.sources.marker(self.now, &self.topics) else { return Ok(()) };
-        let marker = ClassifiedRecord::Progress(progress);
-        let mut bytes = Vec::new();
+        let due = if only_urgent { None } else { self.sources.marker(self.now, &self.topics) };
+        let due = due.or_else(|| self.sources.urgent_marker(self.now, &self.topics));
+        let Some(progress) = due else { return Ok(()) };
         let ClassifyEncoders { classified, classified_before, .. } = &mut self.encoders;
         let encoder = classified_before.as_mut().unwrap_or(classified);
-        encoder.encode(&marker, &mut bytes).map_err(|error| Stop::Invariant(error.to_string()))?;
-        for partition in 0..partitions {
-            outputs.push(ClassifyStage::CLASSIFIED).partition(partition).value(&bytes);
-        }
-        Ok(())
+        into_every_partition(progress, partitions, encoder, outputs)
     }
 }
 
@@ -505,18 +517,11 @@ impl Stage for ClassifyStage {
             Input::EndOfPartition(partition, position) => self.sources.reached_end(partition, position),
             Input::Flush => {
                 self.release(outputs)?;
-                self.markers(outputs)?;
+                self.markers(false, outputs)?;
+                self.pass_on_canaries(outputs)?;
             }
             Input::MoreToRead(partitions) => {
-                // Said before the records of other sources that follow: a source that is idle to the readers does not hold
-                // their watermark.
-                let fell_behind = partitions.iter().filter(|&&partition| self.sources.fell_behind(partition)).count();
-                if fell_behind > 0 {
-                    // A marker speaks of what was read: that is to be out before it.
-                    self.release(outputs)?;
-                    self.sources.hurry();
-                    self.markers(outputs)?;
-                }
+                partitions.iter().for_each(|&partition| self.sources.fell_behind(partition));
             }
             Input::Topology { outputs, .. } => {
                 self.classified_partitions = outputs.get(ClassifyStage::CLASSIFIED).copied().flatten();
@@ -534,6 +539,7 @@ impl Stage for ClassifyStage {
             Input::Revoked(partitions) | Input::Lost(partitions) => {
                 // After a commit nothing is held; without one, nothing of it is to be emitted.
                 self.held.clear();
+                self.canaries.clear();
                 self.samples.clear();
                 if let Some(judge) = &mut self.judge {
                     judge.forget();
@@ -567,6 +573,22 @@ impl ClassifyStage {
     fn schema(&mut self, id: u32, lookup: &SchemaLookup) {
         self.decoder.add_schema(id, lookup);
     }
+}
+
+/// Writes a marker into each partition of the classified topic.
+fn into_every_partition(
+    marker: Progress<'_>,
+    partitions: i32,
+    encoder: &mut Encoder,
+    outputs: &mut Outputs,
+) -> Result<(), Stop> {
+    let mut bytes = Vec::new();
+    let marker = ClassifiedRecord::Progress(marker);
+    encoder.encode(&marker, &mut bytes).map_err(|error| Stop::Invariant(error.to_string()))?;
+    for partition in 0..partitions {
+        outputs.push(ClassifyStage::CLASSIFIED).partition(partition).value(&bytes);
+    }
+    Ok(())
 }
 
 fn pseudonym_of<'a>(

@@ -8,6 +8,7 @@ mod alerts;
 mod aliases;
 mod answers;
 mod auto_replies;
+mod canaries;
 mod changelog;
 mod corrections;
 mod decode;
@@ -37,6 +38,7 @@ use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, Encoder};
 use self::actions::Meant;
 pub use self::actions::check_action;
 use self::auto_replies::AutoReplies;
+use self::canaries::tell_canaries;
 pub use self::corrections::check_correction;
 use self::decode::{Decoded, decode, decode_action, decode_correction, misplaced};
 pub use self::items::Closed;
@@ -55,6 +57,8 @@ pub struct CommunityEncoders {
     pub queue_item: Encoder,
     /// Of the alerts topic.
     pub alert: Encoder,
+    /// Of the canary topic; without it nobody is told of canaries.
+    pub canary: Option<Encoder>,
 }
 
 /// Everything the stage needs to know.
@@ -125,6 +129,8 @@ struct Shared {
     /// Partitions of each input; 0 before that is known.
     partitions: i32,
     live_routing: Live<Routing>,
+    /// There is a topic for canaries.
+    has_canary_topic: bool,
     live_communities: LiveCommunities,
     live_alert_rules: Live<AlertRules>,
     /// As of the last turn of the clock, as are the two below.
@@ -192,7 +198,7 @@ pub struct PartitionStatus {
     pub hottest_per_second: f64,
 }
 
-/// The stage. Inputs: 0 the classified topic, 1 corrections, 2 actions. Outputs: 0 metrics, 1 state of the queues, 2 dead letters, 3 changelog, 4 alerts.
+/// The stage. Inputs: 0 the classified topic, 1 corrections, 2 actions. Outputs: 0 metrics, 1 state of the queues, 2 dead letters, 3 changelog, 4 alerts, 5 canaries.
 #[derive(Debug)]
 pub struct CommunityStage {
     topics: [Arc<str>; CommunityStage::INPUTS],
@@ -224,6 +230,8 @@ impl CommunityStage {
     pub const CHANGELOG: usize = 3;
     /// The place of the alerts among the outputs.
     pub const ALERTS: usize = 4;
+    /// The place of the canaries among the outputs. The topic may be missing.
+    pub const CANARIES: usize = 5;
 
     /// A stage that owns no partition yet.
     pub fn new(settings: CommunitySettings) -> CommunityStage {
@@ -239,6 +247,7 @@ impl CommunityStage {
                 partitions: 0,
                 routing: settings.routing.current(),
                 live_routing: settings.routing,
+                has_canary_topic: false,
                 communities: settings.communities.current(),
                 live_communities: settings.communities,
                 alert_rules: settings.alert_rules.current(),
@@ -326,6 +335,7 @@ impl CommunityStage {
                     Ok(partition.interaction(&interaction, &self.shared))
                 }
                 Decoded::Record(ClassifiedRecord::Progress(progress)) => {
+                    tell_canaries(&progress, record.from.partition, &mut self.shared, outputs)?;
                     Ok(progress_of(partition, &progress, self.shared.now))
                 }
                 Decoded::Refused(reason, detail) => Err((reason, detail)),
@@ -374,6 +384,7 @@ impl CommunityStage {
                 self.topics[0]
             )));
         }
+        self.shared.has_canary_topic = outputs.get(CommunityStage::CANARIES).copied().flatten().is_some();
         let known = std::mem::replace(&mut self.shared.partitions, partitions);
         if known != 0 && known != partitions {
             return Err(Stop::Partitions(changed_partitions(&self.topics[0], known, partitions)));

@@ -7,6 +7,8 @@ use record::{ClassifiedInteraction, EpochMs, Progress, Reason, limits};
 const NAME_BYTES: usize = 249;
 /// Longest pseudonym, in bytes: a version and 32 digits.
 pub(super) const AUTHOR_KEY_BYTES: usize = 64;
+/// Most canaries of a marker; the classify stage puts fewer into one.
+const CANARIES_MAX: usize = 1_000;
 
 /// Checks an interaction; `latest` is the latest event time that may be believed.
 pub(super) fn interaction(interaction: &ClassifiedInteraction<'_>, latest: EpochMs) -> Result<(), (Reason, String)> {
@@ -46,6 +48,17 @@ pub(super) fn progress(progress: &Progress<'_>, latest: EpochMs) -> Result<(), (
                 "a source is no partition of a topic, or its position none".to_owned(),
             ));
         }
+    }
+    if progress.canaries.len() > CANARIES_MAX {
+        let count = progress.canaries.len();
+        return Err((Reason::LimitExceeded, format!("{count} canaries; at most {CANARIES_MAX} are right")));
+    }
+    for canary in &progress.canaries {
+        if canary.topic.len() > NAME_BYTES || canary.id.len() > NAME_BYTES || canary.partition < 0 || canary.offset < 0
+        {
+            return Err((Reason::LimitExceeded, "a canary is of no record of a partition of a topic".to_owned()));
+        }
+        time("sent_at", canary.sent_at, latest)?;
     }
     Ok(())
 }

@@ -330,7 +330,7 @@ mod tests {
             caught_up,
             grown_since: None,
         });
-        Progress { at, sources: sources.collect() }
+        Progress { at, sources: sources.collect(), canaries: Vec::new() }
     }
 
     /// Two sources; a silent one may hold event time for a minute.

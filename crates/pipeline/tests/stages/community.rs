@@ -712,7 +712,7 @@ fn another_producer_cannot_fill_the_state_or_move_event_time() {
             caught_up: true,
             grown_since: None,
         };
-        ClassifiedRecord::Progress(Progress { at: NOW, sources: vec![source] })
+        ClassifiedRecord::Progress(Progress { at: NOW, sources: vec![source], canaries: Vec::new() })
     };
     let mut foreign = vec![
         encoded(&marker(253_370_764_800_000, "posts", 0)),
@@ -775,7 +775,7 @@ fn marker_of_all_idle(at: EpochMs) -> Kept {
             grown_since: None,
         })
     });
-    let record = ClassifiedRecord::Progress(Progress { at, sources: sources.collect() });
+    let record = ClassifiedRecord::Progress(Progress { at, sources: sources.collect(), canaries: Vec::new() });
     let mut value = Vec::new();
     Encoder::single_object(SchemaName::Classified).encode(&record, &mut value).unwrap();
     Kept { partition: None, key: None, value: Some(value), headers: BTreeMap::new() }

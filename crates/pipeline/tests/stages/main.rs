@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod alerts;
+mod canary;
 mod cascade;
 mod classify;
 mod community;

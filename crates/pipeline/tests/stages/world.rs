@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use ::classify::Classifier;
 use pipeline::{
-    Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings, CommunityStage,
-    KeyFormat, Pseudonym,
+    CanarySeal, Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, CommunityEncoders, CommunitySettings,
+    CommunityStage, KeyFormat, Pseudonym,
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
 use record::{Action, Author, Correction, EpochMs, Interaction, Kind, Ledger, Role, partition_for_key};
@@ -81,6 +81,7 @@ pub(crate) fn classify_settings(
         communities: LiveCommunities::default(),
         pseudonym: Pseudonym::new(b"a secret for the tests", 1).unwrap(),
         previous_pseudonym: None,
+        canary_seal: CanarySeal::new(b"a secret for the tests"),
         key_format,
         future_ms_max: 300_000,
         dead_letter_value_bytes_max: RAW_BYTES_MAX,
@@ -101,6 +102,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, state_version:
             metrics: Encoder::single_object(SchemaName::CommunityMetrics),
             queue_item: Encoder::single_object(SchemaName::QueueItem),
             alert: Encoder::single_object(SchemaName::Alert),
+            canary: Some(Encoder::single_object(SchemaName::Canary)),
         },
         windows,
         routing: Live::new(routing()),
@@ -173,7 +175,7 @@ pub(crate) fn decoded(name: SchemaName, value: &[u8]) -> Value {
 
 /// A replica of the classify stage and the raw partitions that it owns.
 pub(crate) struct ClassifySide {
-    stage: ClassifyStage,
+    pub(crate) stage: ClassifyStage,
     /// The next offset of each.
     pub(crate) positions: BTreeMap<InputPartition, i64>,
 }
@@ -199,18 +201,38 @@ impl ClassifySide {
 
     /// The next record of a partition.
     pub(crate) fn raw(&mut self, from: InputPartition, value: &[u8], now: EpochMs) -> Vec<(usize, Kept)> {
+        self.keyed(from, None, value, None, now)
+    }
+
+    /// The same with a key, and what a canary's header says.
+    pub(crate) fn keyed(
+        &mut self,
+        from: InputPartition,
+        key: Option<&[u8]>,
+        value: &[u8],
+        canary: Option<&str>,
+        now: EpochMs,
+    ) -> Vec<(usize, Kept)> {
         let offset = self.positions[&from];
         self.positions.insert(from, offset + 1);
-        let record = InputRecord {
-            from,
-            offset,
-            timestamp: Some(now),
-            key: None,
-            value: Some(value),
-            headers: InputHeaders::default(),
+        let show = |see: &mut dyn FnMut(&str, &[u8])| {
+            see("traceparent", b"00");
+            canary.iter().for_each(|canary| see(record::header::CANARY, canary.as_bytes()));
         };
+        let headers = InputHeaders::read_by(&show);
+        let record = InputRecord { from, offset, timestamp: Some(now), key, value: Some(value), headers };
         self.step(Input::Clock(now));
         self.step(Input::Record(record))
+    }
+
+    /// What became of everything read.
+    pub(crate) fn ledger(&self) -> Ledger {
+        let mut sum = Ledger::default();
+        self.stage.ledgers(&mut |_, ledger| {
+            assert!(ledger.is_balanced(), "{ledger:?}");
+            sum.add(ledger);
+        });
+        sum
     }
 
     /// The end of every partition is reached, and a commit follows.
@@ -242,9 +264,16 @@ pub(crate) struct Left {
     pub(crate) alert_states: Vec<(String, String)>,
     pub(crate) dead_letters: usize,
     pub(crate) emitted: usize,
+    /// Canaries that came through, by key.
+    pub(crate) canaries: Vec<(String, Value)>,
 }
 
 impl Left {
+    pub(crate) fn forget_changelog(&mut self) {
+        self.changelog.clear();
+        self.written = 0;
+    }
+
     fn take(&mut self, outputs: &[(usize, Kept)]) {
         for (output, kept) in outputs {
             let key = || String::from_utf8(kept.key.clone().unwrap()).unwrap();
@@ -269,6 +298,9 @@ impl Left {
                     }
                 },
                 CommunityStage::DEAD_LETTERS => self.dead_letters += 1,
+                CommunityStage::CANARIES => {
+                    self.canaries.push((key(), decoded(SchemaName::Canary, kept.value.as_ref().unwrap())));
+                }
                 CommunityStage::ALERTS => {
                     let Some(value) = &kept.value else {
                         self.alerts.remove(&key());
@@ -312,6 +344,7 @@ pub(crate) struct CommunitySide {
     uncommitted: Vec<(usize, Kept)>,
     pub(crate) left: Left,
     pub(crate) now: EpochMs,
+    has_canary_topic: bool,
 }
 
 impl CommunitySide {
@@ -340,6 +373,7 @@ impl CommunitySide {
             uncommitted: Vec::new(),
             left: Left::default(),
             now: NOW,
+            has_canary_topic: true,
         };
         side.assign();
         side
@@ -413,6 +447,12 @@ impl CommunitySide {
         self.step(Input::Sources(&self.sources.clone()));
     }
 
+    /// There is no topic for canaries any more.
+    pub(crate) fn lose_canary_topic(&mut self) {
+        self.has_canary_topic = false;
+        self.step(Input::Topology { inputs: &[self.partitions; CommunityStage::INPUTS], outputs: &[None; 6] });
+    }
+
     /// Flushes and commits.
     pub(crate) fn commit(&mut self) {
         while self.step(Input::Flush) == Step::More {}
@@ -464,7 +504,8 @@ impl CommunitySide {
         self.positions = self.committed.clone();
         self.clock(self.now);
         let partitions = self.partitions;
-        self.step(Input::Topology { inputs: &[partitions; CommunityStage::INPUTS], outputs: &[] });
+        let outputs = [None, None, None, None, None, self.has_canary_topic.then_some(1)];
+        self.step(Input::Topology { inputs: &[partitions; CommunityStage::INPUTS], outputs: &outputs });
         self.step(Input::Sources(&self.sources.clone()));
         let positions: Vec<_> = self.committed.iter().map(|(&at, &position)| (at, position)).collect();
         self.step(Input::Assigned(&positions));

@@ -12,6 +12,7 @@
 //! | dead letters | their share of what was consumed is `dead_letter_share` or more |
 //! | abstention | the share of classified interactions that nobody was sure of is `abstained_share` or more |
 //! | degraded classifier | of the texts for the deep tier it answered `deep_answered_share` or fewer, or nobody asked it |
+//! | canary | no canary came through a partition for `canary_late_ms` though one was sent: see `canary.rs` |
 //! | silent source | a raw topic, or a partition, is silent for far longer than it usually is: see [`silence`](self::Settings) |
 //!
 //! Shares are over `share_window_ms`, and not told of fewer than `records_min` records. A condition begins once it has held for
@@ -28,6 +29,7 @@
 //! No source is told of before `silent_ms`; where less than three days are known of an hour, after `silent_unlearned_ms`. One of which
 //! nothing has come for [`RETIRED_MS`] is retired: that is no silence any more.
 
+mod canary;
 mod event_time;
 mod hysteresis;
 mod lag;
@@ -43,6 +45,7 @@ use std::sync::Arc;
 
 use record::{EpochMs, Position, StageName};
 
+use canary::Canaries;
 use event_time::EventTime;
 use hysteresis::Hysteresis;
 use lag::CatchUp;
@@ -84,6 +87,8 @@ pub struct Settings {
     pub hold_ms_max: i64,
     /// Event time that moves and is further behind the clock than this is history: nobody is to be told of it as of now.
     pub history_ms: i64,
+    /// How long a canary may take through both stages.
+    pub canary_late_ms: i64,
     /// Where observations are further apart than this, the judge was blind itself: it begins to watch for what is behind anew.
     pub gap_ms_max: i64,
 }
@@ -105,11 +110,15 @@ pub enum Kind {
     DegradedClassifier,
     /// Nothing comes of a source that usually speaks.
     SilentSource,
+    /// A partition does not flow: no canary comes through it.
+    Canary,
+    /// Nobody sees how the pipeline stands. That is never judged here: it is what an observer says who has nothing to judge.
+    Unobserved,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Lag,
         Kind::HeldWatermark,
         Kind::Late,
@@ -117,6 +126,19 @@ impl Kind {
         Kind::Abstention,
         Kind::DegradedClassifier,
         Kind::SilentSource,
+        Kind::Canary,
+        Kind::Unobserved,
+    ];
+    /// Those that a judge tells of.
+    const JUDGED: [Kind; 8] = [
+        Kind::Lag,
+        Kind::HeldWatermark,
+        Kind::Late,
+        Kind::DeadLetters,
+        Kind::Abstention,
+        Kind::DegradedClassifier,
+        Kind::SilentSource,
+        Kind::Canary,
     ];
 
     /// The name in metrics and alerts.
@@ -129,6 +151,8 @@ impl Kind {
             Kind::Abstention => "abstention",
             Kind::DegradedClassifier => "degraded_classifier",
             Kind::SilentSource => "silent_source",
+            Kind::Canary => "canary",
+            Kind::Unobserved => "unobserved",
         }
     }
 }
@@ -195,6 +219,17 @@ pub struct Counts {
     pub late: f64,
 }
 
+/// What is new of canaries since the observation before.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CanaryNews {
+    /// When rounds were sent, a canary into each raw partition.
+    pub rounds: Vec<EpochMs>,
+    /// A canary of a raw partition came through this partition of the classified topic; with the time at which its round was sent.
+    pub came: Vec<((At, i32), EpochMs)>,
+    /// The partitions of the classified topic; none where canaries are not looked at.
+    pub partitions: Vec<i32>,
+}
+
 /// How the pipeline stands at one moment, as brokers tell. What a stage reads is seen before what it writes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observation {
@@ -208,6 +243,10 @@ pub struct Observation {
     pub said: BTreeMap<At, Said>,
     /// What was counted.
     pub counts: Counts,
+    /// By raw partition a number that grows when something comes in that is no canary; where there is none the end of its log.
+    pub spoken: BTreeMap<At, Position>,
+    /// What is new of canaries.
+    pub canaries: CanaryNews,
 }
 
 /// A condition that holds.
@@ -258,7 +297,8 @@ struct Finding {
 /// use rules::blindness::{Judge, Observation, Settings};
 /// # let settings = Settings { begin_ms: 30_000, end_ms: 60_000, lag_ms: 60_000, held_ms: 60_000, silent_ms: 900_000,
 /// #     silent_factor: 4.0, silent_unlearned_ms: 21_600_000, share_window_ms: 600_000, records_min: 100, late_share: 0.1,
-/// #     dead_letter_share: 0.05, abstained_share: 0.5, deep_answered_share: 0.1, hold_ms_max: 300_000, history_ms: 86_400_000, gap_ms_max: 30_000 };
+/// #     dead_letter_share: 0.05, abstained_share: 0.5, deep_answered_share: 0.1, hold_ms_max: 300_000, history_ms: 86_400_000,
+/// #     canary_late_ms: 120_000, gap_ms_max: 30_000 };
 /// let mut judge = Judge::new(settings);
 /// let verdict = judge.observe(&Observation { now: 1_767_571_200_000, ..Observation::default() });
 /// assert!(verdict.behind.is_none() && verdict.blind.is_empty());
@@ -270,7 +310,8 @@ pub struct Judge {
     event_time: EventTime,
     shares: Shares,
     silences: Silences,
-    told: [Hysteresis; Kind::ALL.len()],
+    canaries: Canaries,
+    told: [Hysteresis; Kind::JUDGED.len()],
     first_at: Option<EpochMs>,
     last_at: Option<EpochMs>,
     has_learned: bool,
@@ -285,6 +326,7 @@ impl Judge {
             event_time: EventTime::default(),
             shares: Shares::default(),
             silences: Silences::default(),
+            canaries: Canaries::default(),
             told: Default::default(),
             first_at: None,
             last_at: None,
@@ -301,6 +343,11 @@ impl Judge {
     /// learned of all its partitions together: `None` for the partition.
     pub fn learn(&mut self, topic: &Arc<str>, partition: Option<i32>, arrivals: &[EpochMs]) {
         self.silences.learn(topic, partition, arrivals);
+    }
+
+    /// What was learned of when a topic speaks is not to be believed.
+    pub fn unlearn(&mut self, topic: &Arc<str>) {
+        self.silences.unlearn(topic);
     }
 
     /// All that could be learned of the time before was learned.
@@ -326,6 +373,7 @@ impl Judge {
         let settled = self.has_learned && now - begins >= settings.begin_ms;
         self.shares.observe(now, seen.counts, settings.share_window_ms);
         let silent = self.silences.observe(seen, settings, was_blind);
+        let canary = self.canaries.observe(seen, settings);
         let found = [
             lag,
             held,
@@ -334,9 +382,10 @@ impl Judge {
             self.shares.abstention(now, settings),
             self.shares.degraded(now, settings),
             silent,
+            canary,
         ];
         let mut blind = Vec::new();
-        for ((kind, told), found) in Kind::ALL.into_iter().zip(&mut self.told).zip(found) {
+        for ((kind, told), found) in Kind::JUDGED.into_iter().zip(&mut self.told).zip(found) {
             if let Some(Finding { since, en, id }) = told.update(now, found, settings) {
                 blind.push(Condition { kind, since, detail_en: en, detail_id: id });
             }

@@ -107,6 +107,12 @@ impl Silences {
         rhythm.last_arrival = rhythm.last_arrival.max(arrivals.last().copied());
     }
 
+    /// Forgets when a topic speaks; not when it last spoke.
+    pub(super) fn unlearn(&mut self, topic: &Arc<str>) {
+        let of_partitions = self.partitions.iter_mut().filter(|(at, _)| at.topic == *topic).map(|(_, rhythm)| rhythm);
+        of_partitions.chain(self.topics.get_mut(topic)).for_each(|rhythm| rhythm.longest.clear());
+    }
+
     pub(super) fn last_arrival(&self, topic: &Arc<str>, partition: Option<i32>) -> Option<EpochMs> {
         match partition {
             None => self.topics.get(topic)?.last_arrival,
@@ -118,8 +124,10 @@ impl Silences {
         let now = seen.now;
         let mut ends: BTreeMap<Arc<str>, Position> = BTreeMap::new();
         for input in &seen.classify {
-            *ends.entry(Arc::clone(&input.at.topic)).or_default() += input.end;
-            self.partitions.entry(input.at.clone()).or_default().observe(now, input.end, was_blind);
+            // A canary is nobody's word.
+            let spoken = seen.spoken.get(&input.at).copied().unwrap_or(input.end);
+            *ends.entry(Arc::clone(&input.at.topic)).or_default() += spoken;
+            self.partitions.entry(input.at.clone()).or_default().observe(now, spoken, was_blind);
         }
         for (topic, end) in ends {
             self.topics.entry(topic).or_default().observe(now, end, was_blind);

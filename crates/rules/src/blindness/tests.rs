@@ -26,6 +26,7 @@ pub(super) fn settings() -> Settings {
         deep_answered_share: 0.1,
         hold_ms_max: 5 * MINUTE,
         history_ms: DAY,
+        canary_late_ms: 120 * SECOND,
         gap_ms_max: 30 * SECOND,
     }
 }
@@ -291,6 +292,34 @@ fn shares_of_the_classifier_and_of_late_interactions() {
     assert!(count(Counts { deep: 0, deep_skipped: 0, never_asked: 0, ..sampled }).is_empty(), "there is no deep tier");
     assert_eq!(count(Counts { late: 1.0, ..sampled }), ["late"]);
     assert!(count(Counts { sampled: 0, abstained: 0, in_rows: 0.1, late: 0.1, ..sampled }).is_empty(), "too few");
+}
+
+#[test]
+fn a_silent_source_stays_silent_though_its_log_grows_by_canaries() {
+    let mut world = World::new();
+    world.judge = Judge::new(Settings { silent_ms: MINUTE, silent_unlearned_ms: MINUTE, ..settings() });
+    let mut spoken = 0;
+    let everybody = |world: &mut World, spoken: i64| {
+        all_well(world);
+        world.seen.spoken = world.seen.classify.iter().map(|input| (input.at.clone(), spoken)).collect();
+    };
+    let verdict = world.go(10 * MINUTE, |world| {
+        spoken += 1;
+        everybody(world, spoken);
+    });
+    check(&verdict, &[], false);
+    // Canaries go on, everywhere, and posts do.
+    let posts = |world: &mut World| {
+        everybody(world, spoken);
+        let more = world.seen.spoken.get_mut(&at("posts", 0)).unwrap();
+        *more += world.seen.now / (5 * SECOND);
+    };
+    let verdict = world.go(3 * MINUTE, posts);
+    check(&verdict, &["silent_source"], false);
+    assert!(verdict.blind[0].detail_en.contains("into comments for 3 min"), "{verdict:#?}");
+    // What was learned of its days is not believed any more; that it is silent is.
+    world.judge.unlearn(&"comments".into());
+    check(&world.go(MINUTE, posts), &["silent_source"], false);
 }
 
 /// When something comes, of a source that is at work from six in the morning to midnight, every two minutes and at random.

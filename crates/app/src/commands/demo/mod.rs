@@ -192,6 +192,7 @@ fn topics(config: &Config) -> Vec<(String, i32)> {
         &names.metrics,
         &names.dead_letters,
         &names.changelog,
+        &names.canary,
     ]
     .into_iter()
     .map(|name| (name.clone(), PARTITIONS))

@@ -95,11 +95,15 @@ fn line(at: i64, standing: Option<&Standing>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roles::notify::standing::{Blindness, BlindnessKind};
+    use crate::roles::notify::standing::Blindness;
 
     fn standing(behind: Option<&str>, since: i64, detail: &str) -> Option<Standing> {
-        let blindness =
-            Blindness { kind: BlindnessKind::Lag, since, detail_en: detail.to_owned(), detail_id: String::new() };
+        let blindness = Blindness {
+            kind: rules::blindness::Kind::Lag,
+            since,
+            detail_en: detail.to_owned(),
+            detail_id: String::new(),
+        };
         Some(Standing { behind: behind.map(str::to_owned), blind: vec![blindness], ..Standing::default() })
     }
 

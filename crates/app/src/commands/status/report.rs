@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::commands::state_notes::{about_rotation, about_versions};
 use crate::commands::times::length;
 use crate::config::Config;
-use crate::roles::notify::observer::{InputLag, Look, standing_of};
+use crate::roles::notify::observer::{Came, InputLag, Look, standing_of};
 use crate::roles::notify::standing::{Blindness, Standing};
 
 /// Everything that is told.
@@ -36,6 +36,16 @@ pub(super) struct Report {
     state_versions: Option<BTreeSet<u8>>,
     /// While the secret is rotated: whether the previous one is needed still.
     rotation: Option<String>,
+    /// `None`: there is no topic of them, or it cannot be read.
+    canaries: Option<CanariesSeen>,
+}
+
+/// How canaries fare.
+#[derive(Debug, Clone, Default)]
+struct CanariesSeen {
+    last_round: Option<EpochMs>,
+    /// The last one that came from a raw partition through a partition of the classified topic.
+    came: BTreeMap<(At, i32), Came>,
 }
 
 /// How far event time is, by what was last said of the sources.
@@ -72,6 +82,9 @@ impl Report {
             letters,
             more_letters,
             unread: look.unread().map(str::to_owned),
+            canaries: look
+                .canaries()
+                .map(|seen| CanariesSeen { last_round: seen.last_round(), came: seen.came().clone() }),
             state: String::new(),
             state_versions: None,
             rotation: None,
@@ -131,6 +144,17 @@ impl Report {
             "dead_letters": self.letters.as_ref().map(|letters| json!({
                 "last_hour": letters.values().sum::<u64>(), "by_reason": letters, "more": self.more_letters,
             })),
+            "canaries": self.canaries.as_ref().map(|seen| json!({
+                "last_round": seen.last_round,
+                "came": seen.came.iter().map(|((at, to), came)| json!({
+                    "topic": &*at.topic,
+                    "partition": at.partition,
+                    "classified_partition": to,
+                    "sent_at": came.sent_at,
+                    "classified_ms": came.classified_ms,
+                    "counted_ms": came.counted_ms,
+                })).collect::<Vec<_>>(),
+            })),
         })
     }
 
@@ -155,6 +179,7 @@ impl Report {
         parts.push(format!("\nstate: {}", self.state));
         parts.extend(self.rotation.iter().map(|rotation| format!("rotation of the secret: {rotation}")));
         parts.push(format!("\ndead letters in the last hour: {}", self.letter_words()));
+        parts.push(format!("canaries: {}", self.canary_words()));
         parts.join("\n")
     }
 
@@ -233,6 +258,24 @@ impl Report {
         }
     }
 
+    fn canary_words(&self) -> String {
+        let Some(CanariesSeen { last_round, came }) = &self.canaries else {
+            return "there is no topic of them, or it cannot be read".to_owned();
+        };
+        let Some(last_round) = last_round else { return "none was sent lately".to_owned() };
+        let round = format!("a round was last sent {} ago", length((self.now - last_round).max(0)));
+        let newest = came.values().filter(|came| came.sent_at >= *last_round).count();
+        let slowest = came.values().map(|came| (came.counted_ms, came.classified_ms)).max();
+        match slowest {
+            None => format!("{round}; none came through"),
+            Some((counted, classified)) => format!(
+                "{round}; {newest} of {} ways had it; the last through each took at most {counted} ms, {classified} of them to the \
+                 classified topic",
+                came.len()
+            ),
+        }
+    }
+
     fn letter_words(&self) -> String {
         let Some(letters) = &self.letters else { return "they cannot be read".to_owned() };
         let sum: u64 = letters.values().sum();
@@ -284,7 +327,6 @@ pub(super) fn time(at: EpochMs) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roles::notify::standing::BlindnessKind;
 
     fn report() -> Report {
         let at = At { topic: "posts".into(), partition: 0 };
@@ -304,6 +346,7 @@ mod tests {
             letters: Some(BTreeMap::from([("malformed".to_owned(), 3), ("null_value".to_owned(), 1)])),
             more_letters: false,
             unread: None,
+            canaries: None,
         }
     }
 
@@ -317,9 +360,15 @@ mod tests {
         assert!(text.contains("dead letters in the last hour: 4 (malformed 3, null_value 1)"), "{text}");
         let row: Vec<&str> = text.lines().find(|line| line.contains("posts:0")).unwrap().split_whitespace().collect();
         assert_eq!(row[..7], ["posts:0", "1", "min", "ago", "5", "s", "ago"], "{text}");
+        let way = |to| (At { topic: "posts".into(), partition: 0 }, to);
+        let came = |sent_at| Came { sent_at, classified_ms: 200, counted_ms: 700 };
+        let came = BTreeMap::from([(way(0), came(95_000)), (way(1), came(65_000))]);
+        report.canaries = Some(CanariesSeen { last_round: Some(95_000), came });
+        let text = report.text();
+        assert!(text.contains("canaries: a round was last sent 5 s ago; 1 of 2 ways had it; the last"), "{text}");
         report.standing.behind = Some("by 2".to_owned());
         report.standing.blind.push(Blindness {
-            kind: BlindnessKind::Lag,
+            kind: rules::blindness::Kind::Lag,
             since: 0,
             detail_en: "too slow".to_owned(),
             detail_id: "lambat".to_owned(),
@@ -336,7 +385,7 @@ mod tests {
         assert_eq!(json["event_time"], json!({"watermark": 80_000, "idle": false, "delay_ms": 20_000}));
         assert_eq!(json["sources"][0]["last_arrival"], 40_000);
         assert_eq!(json["dead_letters"]["by_reason"]["malformed"], 3);
-        assert_eq!((&json["behind"], &json["blind"]), (&Value::Null, &json!([])));
+        assert_eq!((&json["behind"], &json["blind"], &json["canaries"]), (&Value::Null, &json!([]), &Value::Null));
     }
 
     #[test]

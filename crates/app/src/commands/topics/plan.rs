@@ -144,6 +144,7 @@ pub(super) fn desired(config: &Config) -> Vec<Desired> {
         topic(&topics.alerts, Role::Compacted, &alerts),
         topic(&topics.notify_state, Role::Compacted, &compact),
         topic(&topics.dead_letters, Role::Appended, &dead_letters),
+        topic(&topics.canary, Role::Appended, &delete(CANARY_RETENTION_MS)),
     ];
     all.extend(config.communities_topic.iter().map(|name| topic(name, Role::Compacted, &compact)));
     for queue in config.routing.queues() {
@@ -157,6 +158,9 @@ const COMPACTED_WITHIN_MS: i64 = 86_400_000;
 
 /// For how long every row of an alert is kept, in milliseconds: the longest `notify.behind_ms`.
 const NOTIFIABLE_MS: i64 = 3_600_000;
+
+/// What canaries told is of no use to anybody after the longest time in which they are waited for, in milliseconds: some hours.
+const CANARY_RETENTION_MS: i64 = 6 * 3_600_000;
 
 /// The largest batch of a topic, by Kafka's name.
 const RECORD_BYTES: &str = "max.message.bytes";
@@ -258,7 +262,7 @@ mod tests {
         {
             assert_eq!((find(name).spec.partitions, find(name).role), (7, Role::ReadTogether), "{name}");
         }
-        assert_eq!(all.len(), 16);
+        assert_eq!(all.len(), 17);
         let all_with = desired(&config("[communities]\ntopic = \"social.communities\"\n"));
         let registry = all_with.iter().find(|desired| desired.spec.name == "social.communities").unwrap();
         assert_eq!((registry.role, registry.spec.config["cleanup.policy"].as_str()), (Role::Compacted, "compact"));

@@ -3,6 +3,7 @@
 mod acknowledge;
 mod alertmanager;
 mod board;
+mod canary;
 mod circuit;
 mod http;
 mod metrics;
@@ -15,6 +16,7 @@ pub(crate) mod standing;
 mod webhook;
 mod worker;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ use wire::SchemaName;
 pub(crate) use acknowledge::Door;
 
 use self::acknowledge::Acknowledger;
+use self::canary::start_canaries;
 use self::http::Client;
 pub(crate) use self::metrics::NotifyMetrics;
 use self::observer::start_observer;
@@ -68,8 +71,14 @@ pub(crate) fn run_notify(
         let (worker, pulse) = Worker::new(&surroundings, target, metrics.clone(), Arc::clone(&observed))?;
         workers.push((target.name.clone(), worker, pulse));
     }
+    // The first of those who are told of alerts: one of all replicas has the first partition for it.
+    let speaks = Arc::new(AtomicBool::new(false));
+    let first = targets.iter().position(|target| target.alerts.is_some());
+    if let Some((_, worker, _)) = first.and_then(|first| workers.get_mut(first)) {
+        worker.tell_who_speaks(Arc::clone(&speaks));
+    }
     let patience = Duration::from_millis(*timeout_ms) + TURN_EXTRA;
-    Ok(move || attend(&surroundings, workers, patience, &observed))
+    Ok(move || attend(&surroundings, workers, patience, &observed, speaks))
 }
 
 /// Whether a target answers, in words.
@@ -86,11 +95,14 @@ fn attend(
     workers: Vec<(String, Worker, Arc<Mutex<Pulse>>)>,
     patience: Duration,
     observed: &Observed,
+    speaks: Arc<AtomicBool>,
 ) -> RoleResult<()> {
     let shutdown = &surroundings.shutdown;
     let watches = !workers.is_empty() && !is_pretended();
     let observer = watches.then(|| start_observer(surroundings.clone(), Arc::clone(observed))).transpose();
     let observer = observer.map_err(|error| OwnerError::Fatal(format!("no thread for the observer: {error}")))?;
+    let canaries = watches.then(|| start_canaries(surroundings.clone(), speaks)).transpose();
+    let canaries = canaries.map_err(|error| OwnerError::Fatal(format!("no thread for canaries: {error}")))?.flatten();
     let mut threads = Vec::new();
     for (name, worker, pulse) in workers {
         let thread = std::thread::Builder::new()
@@ -122,6 +134,10 @@ fn attend(
         let outcome =
             thread.join().unwrap_or_else(|_| Err(OwnerError::Fatal(format!("the worker of target {name} panicked"))));
         result = result.and(outcome);
+    }
+    // They are of use, and nobody depends on them.
+    if canaries.is_some_and(|canaries| canaries.join().is_err()) {
+        tracing::error!("the thread for canaries panicked; its message stands above");
     }
     match observer.map(std::thread::JoinHandle::join) {
         Some(Err(_)) if unasked => result.and(Err(OwnerError::Fatal("the observer panicked".to_owned()))),

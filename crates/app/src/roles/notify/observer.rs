@@ -2,6 +2,8 @@
 //!
 //! What it says is taken back when it is old: while no broker answers, nobody is told that all is well, nor that it is not.
 
+mod arrivals;
+mod canaries;
 mod groups;
 mod history;
 mod letters;
@@ -15,10 +17,11 @@ use std::time::{Duration, Instant};
 
 use rules::blindness::{Kind, Verdict};
 
-use super::standing::{Blindness, BlindnessKind, Standing};
+use super::standing::{Blindness, Standing};
 use crate::roles::Surroundings;
 use crate::telemetry::Metrics;
 
+pub(crate) use canaries::Came;
 pub(crate) use groups::InputLag;
 pub(crate) use history::History;
 pub(crate) use look::{Look, LookError};
@@ -80,6 +83,8 @@ impl Observer {
                     self.say(Some(standing_of(&verdict)));
                     // What is known is said first: history takes its time.
                     if let Some((look, history)) = &mut watching {
+                        let (fresh, seen) = look.take_canaries();
+                        self.surroundings.metrics.canaries(&fresh, &seen);
                         look.learn(history, HISTORY_ASKS_PER_LOOK, HISTORY_TIME_PER_LOOK);
                     }
                 }
@@ -150,7 +155,7 @@ fn tell_changes(before: Option<&Standing>, now: &Standing) {
 /// A verdict as the notifier reads it.
 pub(crate) fn standing_of(verdict: &Verdict) -> Standing {
     let blindness = verdict.blind.iter().map(|condition| Blindness {
-        kind: kind_of(condition.kind),
+        kind: condition.kind,
         since: condition.since,
         detail_en: condition.detail_en.clone(),
         detail_id: condition.detail_id.clone(),
@@ -166,7 +171,7 @@ pub(crate) fn standing_of(verdict: &Verdict) -> Standing {
 /// Nothing was seen since then: what else there is nobody knows, and nothing of it is over.
 fn unobserved(since: record::EpochMs, why: &LookError) -> Standing {
     let blindness = Blindness {
-        kind: BlindnessKind::Unobserved,
+        kind: Kind::Unobserved,
         since,
         detail_en: format!("Nobody sees how the pipeline stands: {why}. Do brokers answer, and is every topic there?"),
         detail_id: format!(
@@ -177,27 +182,24 @@ fn unobserved(since: record::EpochMs, why: &LookError) -> Standing {
     Standing { behind: Some(behind), lags: false, settled: false, blind: vec![blindness] }
 }
 
-const fn kind_of(kind: Kind) -> BlindnessKind {
-    match kind {
-        Kind::Lag => BlindnessKind::Lag,
-        Kind::HeldWatermark => BlindnessKind::HeldWatermark,
-        Kind::Late => BlindnessKind::Late,
-        Kind::DeadLetters => BlindnessKind::DeadLetters,
-        Kind::Abstention => BlindnessKind::Abstention,
-        Kind::DegradedClassifier => BlindnessKind::DegradedClassifier,
-        Kind::SilentSource => BlindnessKind::SilentSource,
-    }
-}
-
 impl Metrics {
+    /// Shows how long canaries took, and when the last round was sent that came through everywhere.
+    fn canaries(&self, fresh: &[Came], seen: &std::collections::BTreeMap<rules::blindness::At, record::EpochMs>) {
+        for came in fresh {
+            self.canary_took(record::StageName::Classify, came.classified_ms);
+            self.canary_took(record::StageName::Community, came.counted_ms);
+        }
+        self.canaries_seen(seen.iter().map(|(at, sent_at)| (&*at.topic, at.partition, *sent_at)));
+    }
+
     /// Shows how the pipeline stands; what is not known counts as behind.
     fn standing(&self, standing: Option<&Standing>) {
         let is_seen = standing.is_some_and(|standing| !standing.is_unobserved());
         let holds = |kind| {
             let holds = standing.map(|standing| standing.blind.iter().any(|blindness| blindness.kind == kind));
-            holds.filter(|_| is_seen || kind == BlindnessKind::Unobserved)
+            holds.filter(|_| is_seen || kind == Kind::Unobserved)
         };
-        let blind = BlindnessKind::ALL.map(|kind| (kind.as_str(), holds(kind)));
+        let blind = Kind::ALL.map(|kind| (kind.as_str(), holds(kind)));
         self.observed(standing.is_none_or(|standing| standing.behind.is_some()), &blind);
     }
 }
@@ -231,18 +233,6 @@ mod tests {
     }
 
     #[test]
-    fn kinds_have_one_name() {
-        for kind in Kind::ALL {
-            assert_eq!(kind_of(kind).as_str(), kind.as_str());
-        }
-        // One more is the observer's own.
-        assert_eq!(
-            BlindnessKind::ALL[..7].iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
-            Kind::ALL.map(Kind::as_str)
-        );
-    }
-
-    #[test]
     fn what_it_said_does_not_outlast_it_and_is_shown() {
         let observer = observer();
         let (standing, metrics) = (Arc::clone(&observer.standing), observer.surroundings.metrics.clone());
@@ -255,7 +245,7 @@ mod tests {
         let verdict = Verdict { blind: vec![condition], ..Verdict::default() };
         observer.say(Some(standing_of(&verdict)));
         let said = standing.lock().unwrap().clone().unwrap();
-        assert_eq!((said.behind, said.blind[0].kind, said.blind[0].since), (None, BlindnessKind::Lag, 7));
+        assert_eq!((said.behind, said.blind[0].kind, said.blind[0].since), (None, Kind::Lag, 7));
         let text = metrics.text();
         assert!(
             text.contains("sinyal_blind{kind=\"lag\"} 1") && text.contains("sinyal_blind{kind=\"late\"} 0"),
@@ -275,7 +265,7 @@ mod tests {
         observer.say(Some(unobserved(7, &error)));
         let said = observer.standing.lock().unwrap().clone().unwrap();
         assert!(said.behind.as_ref().unwrap().contains("topic raw is missing") && !said.settled && !said.lags);
-        assert_eq!((said.blind[0].kind, said.blind[0].since), (BlindnessKind::Unobserved, 7));
+        assert_eq!((said.blind[0].kind, said.blind[0].since), (Kind::Unobserved, 7));
         let text = observer.surroundings.metrics.text();
         assert!(text.contains("sinyal_blind{kind=\"unobserved\"} 1"), "{text}");
         assert!(!text.contains("sinyal_blind{kind=\"lag\"}"), "of the others nothing is known: {text}");

@@ -4,7 +4,7 @@ use record::EpochMs;
 use serde::Deserialize;
 
 use super::Observed;
-use super::standing::{Blindness, BlindnessKind, Standing};
+use super::standing::{Blindness, Standing};
 
 #[derive(Deserialize)]
 struct Pretended {
@@ -19,7 +19,7 @@ pub(super) fn look(observed: &Observed) {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let pretended: Option<Pretended> = serde_json::from_str(&text).ok();
     let blindness = |(name, since): (String, EpochMs)| {
-        let kind = BlindnessKind::ALL.into_iter().find(|kind| kind.as_str() == name)?;
+        let kind = rules::blindness::Kind::ALL.into_iter().find(|kind| kind.as_str() == name)?;
         Some(Blindness { kind, since, detail_en: format!("blind: {name}"), detail_id: format!("buta: {name}") })
     };
     let standing = pretended.map(|Pretended { behind, blind }| Standing {

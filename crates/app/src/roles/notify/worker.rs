@@ -6,6 +6,7 @@ mod telling;
 mod traced;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -87,6 +88,8 @@ pub(super) struct Worker {
     committed_at: Instant,
     swept_at: Instant,
     complained_at: Option<Instant>,
+    /// Whoever is to know whether this replica speaks for the system.
+    speaks: Option<Arc<AtomicBool>>,
     /// What stops the process.
     stopped: Option<OwnerError>,
     /// The end was asked for while something could not be taken in, or not be given up: nothing after it counts as done.
@@ -134,6 +137,7 @@ impl Worker {
             committed_at: now,
             swept_at: now,
             complained_at: None,
+            speaks: None,
             stopped: None,
             abandoned: false,
             surroundings: surroundings.clone(),
@@ -143,6 +147,11 @@ impl Worker {
             pulse: Arc::clone(&pulse),
         };
         Ok((worker, pulse))
+    }
+
+    /// Has it tell whether it has the first partition of the alerts, by which one replica of all speaks for the system.
+    pub(super) fn tell_who_speaks(&mut self, speaks: Arc<AtomicBool>) {
+        self.speaks = Some(speaks);
     }
 
     /// Works until the shutdown.

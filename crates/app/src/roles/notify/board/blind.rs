@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use record::EpochMs;
 
 use super::super::row::{BLIND, Row, SILENCE, State};
-use super::super::standing::{Blindness, BlindnessKind};
+use super::super::standing::Blindness;
 
 /// Why an alert is not to be believed.
 pub(super) fn inhibited_by(row: &Row, blind: &[Blindness]) -> Option<String> {
@@ -24,7 +24,7 @@ pub(super) fn blind_id(blindness: &Blindness) -> String {
 }
 
 /// Whether an id is of the system's own alerts of a kind.
-pub(super) fn is_of_kind(id: &str, kind: BlindnessKind) -> bool {
+pub(super) fn is_of_kind(id: &str, kind: rules::blindness::Kind) -> bool {
     let rest = id.strip_prefix(BLIND).and_then(|rest| rest.strip_prefix('|'));
     rest.and_then(|rest| rest.split('|').next()) == Some(kind.as_str())
 }

@@ -6,7 +6,6 @@ use kafka_io::subscription::Place;
 
 use super::*;
 use crate::roles::notify::row::Origin;
-use crate::roles::notify::standing::BlindnessKind;
 
 const BEHIND_MS: i64 = 600_000;
 const NOW: EpochMs = 1_800_000_000_000;
@@ -112,7 +111,7 @@ fn id(start: &str, transition: i32) -> String {
 }
 
 fn lag(since: EpochMs) -> Blindness {
-    Blindness { kind: BlindnessKind::Lag, since, detail_en: "behind".into(), detail_id: "tertinggal".into() }
+    Blindness { kind: rules::blindness::Kind::Lag, since, detail_en: "behind".into(), detail_id: "tertinggal".into() }
 }
 
 #[test]

@@ -8,9 +8,12 @@ use kafka_io::Connection;
 use kafka_io::admin::AdminError;
 use kafka_io::offsets::Partition;
 use kafka_io::reader::ReadError;
+use pipeline::CanarySeal;
 use record::{EpochMs, Position, StageName};
-use rules::blindness::{At, Counts, Judge, Observation, Said, Settings, Verdict};
+use rules::blindness::{At, CanaryNews, Counts, Judge, Observation, Said, Settings, Verdict};
 
+use super::arrivals::Arrivals;
+use super::canaries::{Came, Canaries};
 use super::groups::{Group, InputLag, at, seen};
 use super::history::{History, last_arrivals};
 use super::letters::Letters;
@@ -64,6 +67,8 @@ pub(crate) struct Look {
     letters: Option<Letters>,
     /// Why they cannot be read, once that was told.
     complained: Option<String>,
+    canaries: Option<Canaries>,
+    arrivals: Arrivals,
     config: Arc<Config>,
     connection: Connection,
     judge: Judge,
@@ -133,6 +138,9 @@ impl Look {
         let end = ends.get(&(Arc::clone(&classified), 0)).copied().unwrap_or(0);
         let since = now - settings.share_window_ms;
         let interactions = Interactions::open(config, connection, offsets, end, since)?;
+        let seal = config.pseudonym_secret.as_ref().and_then(|secret| CanarySeal::new(secret.bytes()));
+        let mut arrivals = Arrivals::new(connection, seal, config.canary.interval_ms);
+        arrivals.observe(now, &raw_ends);
         let mut look = Look {
             bootstrap,
             raw,
@@ -145,6 +153,8 @@ impl Look {
             rows: None,
             letters: None,
             complained: None,
+            canaries: None,
+            arrivals,
             config: Arc::new(config.clone()),
             connection: connection.clone(),
             judge,
@@ -171,9 +181,11 @@ impl Look {
     /// No longer than so long; what nobody answers is not learned.
     pub(crate) fn learn(&mut self, history: &mut History, questions: usize, time: Duration) {
         if !history.is_done() {
-            let raw = self.partitions.raw.iter().filter(|partition| !self.silent.contains(*partition));
-            let raw: Vec<Partition> = raw.cloned().collect();
-            history.ask(&self.classify.offsets, &raw, &self.ends, &mut self.judge, questions, time);
+            let stamped = self.arrivals.stamped();
+            let is_asked =
+                |partition: &&Partition| !self.silent.contains(*partition) && !stamped.contains(&partition.0);
+            let raw: Vec<Partition> = self.partitions.raw.iter().filter(is_asked).cloned().collect();
+            history.ask(&self.classify.offsets, &raw, &mut self.judge, questions, time);
         }
     }
 
@@ -203,6 +215,56 @@ impl Look {
         self.complained.as_deref()
     }
 
+    /// How canaries fare; `None`: there is no such topic, or it cannot be read.
+    pub(crate) fn canaries(&self) -> Option<&Canaries> {
+        self.canaries.as_ref()
+    }
+
+    /// Canaries that came through since this was asked last, and by raw partition when a round was sent that came through everywhere.
+    pub(super) fn take_canaries(&mut self) -> (Vec<Came>, BTreeMap<At, EpochMs>) {
+        let classified = self.classified_partitions();
+        let Some(canaries) = &mut self.canaries else { return Default::default() };
+        let fresh = canaries.take_fresh();
+        (fresh, canaries.last_seen(&classified).into_iter().map(|(at, seen)| (at.clone(), seen)).collect())
+    }
+
+    fn classified_partitions(&self) -> Vec<i32> {
+        let of_topic = self.partitions.community.iter().filter(|(topic, _)| *topic == self.classified);
+        of_topic.map(|(_, number)| *number).collect()
+    }
+
+    /// What is new of canaries; nothing where they cannot be looked at.
+    fn look_at_canaries(&mut self) -> CanaryNews {
+        let mut news = CanaryNews { partitions: self.classified_partitions(), ..CanaryNews::default() };
+        let raw: BTreeSet<At> = self.partitions.raw.iter().map(at).collect();
+        let Some(canaries) = &mut self.canaries else { return CanaryNews::default() };
+        canaries.keep(&raw, &news.partitions);
+        match canaries.follow(&self.classify.offsets, &mut news) {
+            Ok(()) => news,
+            Err(error) => {
+                self.complain(&error);
+                // It is opened again, and all is read again that may still matter.
+                self.canaries = None;
+                CanaryNews::default()
+            }
+        }
+    }
+
+    /// What came into the raw partitions that is no canary.
+    fn look_at_arrivals(&mut self, now: EpochMs) -> BTreeMap<At, Position> {
+        let raw_ends = self.partitions.raw.iter().filter_map(|raw| Some((raw.clone(), *self.ends.get(raw)?)));
+        let before = self.arrivals.stamped().len();
+        self.arrivals.observe(now, &raw_ends.collect());
+        if self.arrivals.stamped().len() > before {
+            self.arrivals.stamped().iter().for_each(|topic| self.judge.unlearn(topic));
+            tracing::info!(
+                topics = self.arrivals.stamped().iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", "),
+                "records have the broker's time: when these topics usually speak is learned from now on, not from their logs"
+            );
+        }
+        self.arrivals.spoken().map(|(partition, spoken)| (at(partition), spoken)).collect()
+    }
+
     /// Opens what of rows and dead letters is not open.
     fn open_what_else_there_is(&mut self, now: EpochMs, since: EpochMs) {
         let (config, connection, offsets) = (&self.config, &self.connection, &self.classify.offsets);
@@ -210,6 +272,13 @@ impl Look {
         if self.rows.is_none() {
             let opened = Rows::open(config, connection, offsets, since);
             self.rows = opened.map_err(|error| trouble = Some(error)).ok();
+        }
+        let topic: Arc<str> = config.topics.canary.as_str().into();
+        let grown =
+            |canaries: &Canaries| offsets.partitions(&topic).is_ok_and(|now| now.len() != canaries.partitions());
+        if self.canaries.as_ref().is_none_or(grown) {
+            let opened = Canaries::open(config, connection, offsets, now);
+            self.canaries = opened.map_err(|error| trouble = Some(error)).unwrap_or_default();
         }
         if self.letters.is_none() {
             let opened = Letters::open(&config.topics.dead_letters, connection, offsets, now);
@@ -275,10 +344,12 @@ impl Look {
         let first = |partition: &Partition| known.get(partition).copied().unwrap_or(0);
         let classify = self.classify.inputs(&self.partitions.raw, &ends, &classify_committed, first)?;
         let community = self.community.inputs(&read, &ends, &community_committed, first)?;
-        let mut counts = Counts { consumed: self.consumed(&classify_committed), ..Counts::default() };
+        let mut counts = Counts::default();
         let since = now - self.settings.share_window_ms;
         let end = ends.get(&(Arc::clone(&self.classified), 0)).copied().unwrap_or(0);
         self.interactions.follow(end, since, &mut counts)?;
+        // What was committed is on the classified topic by now, and so are the canaries among it.
+        counts.consumed = self.consumed(&classify_committed);
         self.count_what_else_there_is(now, since, &mut counts);
         let observation = Observation {
             now,
@@ -286,19 +357,22 @@ impl Look {
             community: community.iter().map(seen).collect(),
             said: self.interactions.said().clone(),
             counts,
+            spoken: self.look_at_arrivals(now),
+            canaries: self.look_at_canaries(),
         };
         self.inputs = classify;
         self.inputs.extend(community);
         Ok(observation)
     }
 
-    /// Raw records that were consumed since the look before; positions that were set back count nothing.
+    /// Raw records, canaries left out, that were consumed since the look before; positions that were set back count nothing.
     fn consumed(&mut self, committed: &BTreeMap<Partition, Option<Position>>) -> u64 {
         let mut consumed = 0;
         for (partition, committed) in committed {
             let Some(committed) = *committed else { continue };
-            let before = self.consumed_to.insert(partition.clone(), committed);
-            consumed += before.map_or(0, |before| u64::try_from(committed - before).unwrap_or(0));
+            let before = self.consumed_to.insert(partition.clone(), committed).unwrap_or(committed);
+            let canaries = self.interactions.take_canaries(&at(partition), before, committed);
+            consumed += u64::try_from(committed - before).unwrap_or(0).saturating_sub(canaries);
         }
         consumed
     }

@@ -1,7 +1,7 @@
 //! The ends of the classified and of the metrics topic: one partition of each tells enough. Every partition of the classified topic
 //! has the progress markers of all replicas; of records a sample is looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ const ROWS_MAX: usize = 1_000;
 /// So often in a row nothing comes before it is believed that there is nothing more: the end of a log is a marker of a transaction.
 const PATIENCE: u32 = 3;
 const TURN: Duration = Duration::from_millis(100);
+/// Most canaries of a raw partition that are remembered until it is seen that they were consumed.
+const CANARIES_MAX: usize = 4_096;
 /// Raw partitions beyond this number are none of ours, whoever speaks of them.
 const PARTITIONS_MAX: i32 = 10_000;
 
@@ -43,18 +45,18 @@ fn begin(offsets: &Offsets, topic: &Arc<str>, end: Position, since: EpochMs) -> 
 }
 
 /// Decodes by the registry's schemas, as far as it answers.
-struct Decoding<T> {
+pub(super) struct Decoding<T> {
     decoder: Decoder<T>,
     registry: Option<Registry>,
 }
 
 impl<T: Decodable> Decoding<T> {
-    fn new(config: &Config, decoder: Decoder<T>) -> Decoding<T> {
+    pub(super) fn new(config: &Config, decoder: Decoder<T>) -> Decoding<T> {
         Decoding { decoder, registry: config.registry.as_ref().map(Registry::new) }
     }
 
     /// `None` where it cannot be decoded: the stages tell of that.
-    fn decode<'a>(&mut self, value: &'a [u8]) -> Option<T::Of<'a>> {
+    pub(super) fn decode<'a>(&mut self, value: &'a [u8]) -> Option<T::Of<'a>> {
         if let Err(DecodeError::NeedsSchema(id)) = self.decoder.decode(value) {
             match self.registry.as_ref()?.schema_by_id(id) {
                 Ok(lookup) => self.decoder.add_schema(id, &lookup),
@@ -74,6 +76,8 @@ pub(super) struct Interactions {
     decoding: Decoding<wire::OfClassified>,
     raw: [Arc<str>; 2],
     said: BTreeMap<At, Said>,
+    /// Offsets of canaries that were classified, of which nobody took note yet.
+    canaries: BTreeMap<At, BTreeSet<Position>>,
     /// Below this confidence the deep tier is to be asked; `None` where there is none.
     ask_below: Option<f32>,
 }
@@ -92,11 +96,20 @@ impl Interactions {
         let raw = [&config.topics.posts_raw, &config.topics.comments_raw].map(|topic| Arc::from(topic.as_str()));
         let decoding = Decoding::new(config, ClassifiedDecoder::new(config.framing()));
         let ask_below = config.deep.as_ref().map(|deep| deep.ask_below);
-        Ok(Interactions { reader, decoding, raw, said: BTreeMap::new(), ask_below })
+        Ok(Interactions { reader, decoding, raw, said: BTreeMap::new(), canaries: BTreeMap::new(), ask_below })
     }
 
     pub(super) fn said(&self) -> &BTreeMap<At, Said> {
         &self.said
+    }
+
+    /// How many canaries lie between these positions of a raw partition; those before the second are forgotten.
+    pub(super) fn take_canaries(&mut self, at: &At, from: Position, to: Position) -> u64 {
+        let Some(offsets) = self.canaries.get_mut(at) else { return 0 };
+        let later = offsets.split_off(&to);
+        let between = offsets.range(from..).count();
+        *offsets = later;
+        between as u64
     }
 
     /// Reads what there is up to `end`; what was classified since then is counted.
@@ -133,6 +146,17 @@ impl Interactions {
                         caught_up: source.caught_up,
                     };
                     hear(&mut self.said, &self.raw, &source.topic, source.partition, said);
+                }
+                for canary in &progress.canaries {
+                    let Some(topic) = self.raw.iter().find(|raw| raw.as_ref() == canary.topic) else { continue };
+                    let at = At { topic: Arc::clone(topic), partition: canary.partition };
+                    if self.said.contains_key(&at) {
+                        let offsets = self.canaries.entry(at).or_default();
+                        offsets.insert(canary.offset);
+                        if offsets.len() > CANARIES_MAX {
+                            offsets.pop_first();
+                        }
+                    }
                 }
             }
             Some(ClassifiedRecord::ClassifiedInteraction(interaction)) => {

@@ -1,6 +1,7 @@
 //! Takes partitions, rows of alerts and queue items in.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kafka_io::admin::{Admin, TopicInfo};
@@ -31,6 +32,9 @@ impl Worker {
     /// Begins anew with these partitions of the alerts.
     pub(super) fn hold(&mut self, partitions: BTreeSet<i32>, tells_blindness: bool) {
         self.board.assigned(partitions, tells_blindness);
+        if let Some(speaks) = &self.speaks {
+            speaks.store(tells_blindness, Ordering::Relaxed);
+        }
         self.items.clear();
         self.items_paused = false;
         self.alert_slots.clear();
