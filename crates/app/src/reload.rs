@@ -71,8 +71,8 @@ impl Reloader {
 
     fn take(&mut self, next: Config) -> Look {
         let replaced: Vec<String> =
-            next.typed.differing(&self.current.typed).into_iter().filter(|key| is_rule(key)).collect();
-        let waiting = next.typed.differing(&self.started.typed).into_iter().filter(|key| !is_rule(key)).collect();
+            next.source.differing(&self.current.source).into_iter().filter(|key| is_rule(key)).collect();
+        let waiting = next.source.differing(&self.started.source).into_iter().filter(|key| !is_rule(key)).collect();
         if replaced.iter().any(|key| !key.starts_with("alerts.")) {
             self.rules.routing.replace(next.routing.clone());
         }
@@ -109,7 +109,7 @@ fn same_queues(started: &Config, next: Config) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// If the signal or the thread cannot be had.
 pub(crate) fn watch(config: &Config, rules: &LiveRules, metrics: &Metrics, shutdown: &Shutdown) -> Result<()> {
-    let Some(file) = &config.typed.file else { return Ok(()) };
+    let Some(file) = &config.source.file else { return Ok(()) };
     let (started, current) = (config.clone(), config.clone());
     let mut reloader = Reloader { file: Watched::new(file), started, current, rules: rules.clone() };
     let metrics = metrics.clone();

@@ -64,30 +64,30 @@ impl fmt::Debug for Secret {
 
 /// What was typed, by key, and in which file: to tell what is another one after a change. It may hold what must not be shown.
 #[derive(Clone, Default)]
-pub(crate) struct Typed {
+pub(crate) struct Source {
     pub(crate) file: Option<PathBuf>,
     keys: toml::Table,
 }
 
-impl Typed {
+impl Source {
     /// The keys whose values are not those of `other`, sorted; of lists their own.
-    pub(crate) fn differing(&self, other: &Typed) -> Vec<String> {
+    pub(crate) fn differing(&self, other: &Source) -> Vec<String> {
         let mut differing = Vec::new();
         layers::differing(&self.keys, &other.keys, "", &mut differing);
         differing
     }
 }
 
-impl fmt::Debug for Typed {
+impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Typed").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("Source").field("file", &self.file).finish_non_exhaustive()
     }
 }
 
 /// Everything that is configured, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    pub(crate) typed: Typed,
+    pub(crate) source: Source,
     pub(crate) kafka: Kafka,
     /// The instance's name; a random one if none is set.
     pub(crate) instance_id: String,
@@ -269,7 +269,7 @@ impl Config {
         let name = file.map_or_else(String::new, |path| path.display().to_string());
         let keys = layers::merge(text.as_deref(), &name, environment)?;
         let mut config = validate::validate(&keys)?;
-        config.typed = Typed { file: file.map(Path::to_owned), keys };
+        config.source = Source { file: file.map(Path::to_owned), keys };
         Ok(config)
     }
 

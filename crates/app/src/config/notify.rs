@@ -259,16 +259,6 @@ fn url(reader: &mut Reader<'_>, table: &Table, item: &str) -> String {
     url
 }
 
-/// Of HTTP, and nobody's name and password in it: they would be shown with it.
-fn is_address(url: &str) -> bool {
-    let parsed: Option<ureq::http::Uri> = url.parse().ok();
-    parsed.is_some_and(|parsed| {
-        let has_host = parsed.host().is_some_and(|host| !host.is_empty());
-        let has_user = parsed.authority().is_some_and(|authority| authority.as_str().contains('@'));
-        matches!(parsed.scheme_str(), Some("http" | "https")) && has_host && !has_user
-    })
-}
-
 /// A webhook's secret, decoded.
 fn secret(reader: &mut Reader<'_>, table: &Table, item: &str, is_webhook: bool) -> Option<SecretFile> {
     let key = format!("{item}.secret_file");

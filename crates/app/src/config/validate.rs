@@ -23,7 +23,7 @@ use super::routing::routing;
 use super::sink::sink;
 use super::state::state_version;
 use super::traces::traces;
-use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Topics, Typed};
+use super::{Classify, Community, Config, ConfigErrors, Deep, Items, Kafka, RegistrySettings, Secret, Source, Topics};
 
 /// Collects mistakes while values are taken.
 pub(super) struct Reader<'a> {
@@ -122,7 +122,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
     let instance_id = if instance_lasts { instance } else { random_name() };
     match (reader.errors.is_empty(), windows, routing, communities) {
         (true, Some(windows), Some(routing), Some((communities, communities_file))) => cross_checks(Config {
-            typed: Typed::default(),
+            source: Source::default(),
             kafka,
             instance_id,
             instance_lasts,

@@ -77,7 +77,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         let missing: Vec<String> = missing.into_iter().cloned().collect();
         self.hidden(&missing)?;
         let may_be_missing = |name: &String| self.config.optional_outputs.contains(name);
-        let (optional, missing): (Vec<String>, Vec<String>) = missing.into_iter().cloned().partition(may_be_missing);
+        let (optional, missing): (Vec<String>, Vec<String>) = missing.into_iter().partition(may_be_missing);
         if missing.is_empty() {
             let sources = self.config.source_topics.iter().cloned().zip(sources.into_iter().flatten()).collect();
             let is_news = self.topology.outputs != outputs;
