@@ -8,6 +8,7 @@ use pipeline::{ClassifySettings, KeyFormat, Pseudonym};
 use proptest::prelude::*;
 use record::stage::{Input, InputPartition};
 use record::{Author, EpochMs, Interaction, Kind, Role};
+use serde_json::Value;
 use window::{WindowSet, WindowSpec};
 use wire::{Encoder, Framing, RawFormat, SchemaName};
 
@@ -208,6 +209,12 @@ fn run(all: &[Said], rotates: bool, ids_max: usize) -> (World, Oracle) {
     (world, oracle)
 }
 
+/// What each row says of members.
+fn member_figures(world: &World) -> BTreeMap<&String, [&Value; 4]> {
+    let fields = ["interactions", "distinct_members", "new_members", "members_approximate"];
+    world.side.left.rows.iter().map(|(key, row)| (key, fields.map(|field| &row[field]))).collect()
+}
+
 /// Nobody is known under two names in one community.
 fn check_names(world: &World, last: &Said) {
     let keys: Vec<String> =
@@ -246,13 +253,13 @@ proptest! {
         prop_assert_eq!(with.links(), 0, "everything is let go of after a horizon");
     }
 
-    /// The same where identities leave early and members are estimated.
+    /// Nor an estimate, where identities leave early. What else follows from an identity that left, as whether a complaint is open, depends
+    /// after a crash on which segments are there still, and names that change have segments written anew.
     #[test]
     fn a_rotation_changes_no_estimate(all in prop::collection::vec(said(), 40..120)) {
         let (with, _) = run(&all, true, 12);
         let (without, _) = run(&all, false, 12);
-        prop_assert_eq!(&with.side.left.rows, &without.side.left.rows);
-        prop_assert_eq!(&with.side.left.queue_states, &without.side.left.queue_states);
+        prop_assert_eq!(member_figures(&with), member_figures(&without));
     }
 }
 
