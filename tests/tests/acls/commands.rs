@@ -28,7 +28,10 @@ pub(crate) fn commands(world: &World, role: &str) -> Vec<Output> {
             vec![output]
         }
         "dlq" => {
-            vec![run(&["dlq", "list"]), run(&["dlq", "redrive", "--disposition", "redrive,fix,inspect", "--execute", "--again"])]
+            vec![
+                run(&["dlq", "list"]),
+                run(&["dlq", "redrive", "--disposition", "redrive,fix,inspect", "--execute", "--again"]),
+            ]
         }
         "analyst" => {
             let metrics = world.topic("social.community.metrics");
