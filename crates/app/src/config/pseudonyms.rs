@@ -84,8 +84,6 @@ impl Config {
     }
 
     /// Every key that an author may be known under: `v<version>:` and 32 hexadecimal digits. None without a secret.
-    // Erasure asks for it.
-    #[allow(dead_code)]
     pub(crate) fn author_keys(&self, author_id: &str) -> Vec<String> {
         let key = |pseudonym: &Pseudonym| {
             let mut key = String::new();

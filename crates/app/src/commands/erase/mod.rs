@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use pipeline::Pseudonym;
+use anyhow::Result;
 use record::{Action, EpochMs, encode_key, limits};
 
 use self::found::{Found, Person};
@@ -68,8 +67,11 @@ pub(crate) fn run(args: &EraseArgs, config: &Config) -> Result<u8> {
         }
         id => id.to_owned(),
     };
-    let person = Person { keys: author_keys(config, &id)? };
+    let person = Person { keys: config.author_keys(&id) };
     drop(id);
+    if person.keys.is_empty() {
+        return Err(ConfigErrors(vec![format!("pseudonym.secret_file names no file; {MAKE_SECRET}")]).into());
+    }
     wait_for_topic(config, &config.topics.actions)?;
     let before = Found::look(config, &person)?;
     let at = now_ms();
@@ -103,17 +105,6 @@ pub(crate) fn run(args: &EraseArgs, config: &Config) -> Result<u8> {
         return Ok(FAILURE);
     }
     Ok(OK)
-}
-
-/// The keys that an author has or had, by each secret that is in use.
-fn author_keys(config: &Config, id: &str) -> Result<Vec<String>> {
-    let no_secret = || ConfigErrors(vec![format!("pseudonym.secret_file names no file; {MAKE_SECRET}")]);
-    let secret = config.pseudonym_secret.as_ref().ok_or_else(no_secret)?;
-    let pseudonym =
-        Pseudonym::new(secret.bytes(), config.pseudonym_version).context("pseudonym.secret_file: too short")?;
-    let mut key = String::new();
-    pseudonym.write(id, &mut key);
-    Ok(vec![key])
 }
 
 /// What is to be told the community stage: to forget the person where something of theirs is kept or may come again, and the rows
