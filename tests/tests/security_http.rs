@@ -8,7 +8,7 @@ use std::time::Duration;
 use kafka_io::Connection;
 use kafka_io::feed::Feed;
 use serde_json::json;
-use sinyal_tests::checks::{kafka, sinyal};
+use sinyal_tests::checks::kafka;
 use sinyal_tests::{Alertmanager, Authority, Guard, Proxy, Receiver, Registry, Sinyal, wait_for};
 
 const LONG: Duration = Duration::from_secs(120);
@@ -118,8 +118,9 @@ fn alertmanager_behind_tls_and_a_password() {
         )
     };
     let ca_file = format!("ca_file = \"{}\"\n", authority.certificate().display());
-    let sinyal = sinyal("pager", &target(&ca_file)).unwrap();
+    let sinyal = Sinyal::new(&kafka().bootstrap(), "pager", &target(&ca_file)).unwrap();
     std::fs::write(sinyal.file("password"), PASSWORD).unwrap();
+    sinyal.succeed(&["topics", "apply"]).unwrap();
     let check = said(&sinyal.output(&["check"]).unwrap());
     assert!(check.contains("ok    target pager: Alertmanager answers"), "{check}");
     std::fs::write(sinyal.file("password"), "rahasia-yang-lain").unwrap();

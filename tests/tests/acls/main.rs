@@ -13,6 +13,9 @@ use self::sufficient::sufficient;
 use self::topics::topics;
 use self::world::World;
 
+/// Takes rights away; gives those of which nothing tells.
+type Part = fn(&World) -> Vec<String>;
+
 #[test]
 fn everything_works_with_the_plan_and_nothing_of_it_can_be_left_out() {
     let world = World::new();
@@ -20,7 +23,7 @@ fn everything_works_with_the_plan_and_nothing_of_it_can_be_left_out() {
     sufficient(&world);
     // Each role has its own user: what is taken from one is nothing to the others.
     std::thread::scope(|scope| {
-        let parts: [(&str, fn(&World) -> Vec<String>); 4] = [
+        let parts: [(&str, Part); 4] = [
             ("services", |world| {
                 let mut missing = services(world, "classify");
                 missing.extend(services(world, "community"));

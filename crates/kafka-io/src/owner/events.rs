@@ -296,6 +296,7 @@ mod tests {
             assignor: Assignor::Range,
             inputs: vec!["raw".to_owned()],
             outputs: Vec::new(),
+            optional_outputs: Vec::new(),
             changelog: None,
             source_topics: Vec::new(),
             delivery: Delivery::AtLeastOnce,

@@ -14,8 +14,10 @@ use rdkafka::statistics::Statistics;
 use record::stage::OutputRecord;
 
 use super::faults::fault_point;
-use super::{Delivery, OwnerConfig, OwnerError};
+use super::{ASK_TIMEOUT, Delivery, OwnerConfig, OwnerError};
+use crate::Connection;
 use crate::acl::{Operation, Resource, missing};
+use crate::admin::Admin;
 use crate::client::{Context, is_unauthorized};
 use crate::statistics::ClientStatistics;
 
@@ -71,6 +73,7 @@ pub(super) struct StageProducer {
     begun_at: Instant,
     patience: Duration,
     topics: Vec<String>,
+    connection: Connection,
     group_id: String,
     /// Empty where there are no transactions.
     transactional_id: String,
@@ -99,6 +102,7 @@ impl StageProducer {
             begun_at: Instant::now(),
             patience,
             topics: config.outputs.clone(),
+            connection: config.connection.clone(),
             group_id: config.group_id.clone(),
             transactional_id: match &config.delivery {
                 Delivery::ExactlyOnce { transactional_id, .. } => transactional_id.clone(),
@@ -170,7 +174,7 @@ impl StageProducer {
             self.producer.poll(Duration::from_millis(1));
         }
         match self.producer.context().first_failure.lock().ok().and_then(|first| first.clone()) {
-            Some((error, topic)) => Err(self.judge_of(&error, Some(topic))),
+            Some((error, topic)) => Err(self.judge_of(&self.cause(error), Some(topic))),
             None => Ok(()),
         }
     }
@@ -242,6 +246,29 @@ impl StageProducer {
         }
     }
 
+    /// Why a delivery failed: where brokers refuse a partition to the transaction, what was sent is given up, and says no more than
+    /// that. A transaction that failed answers every call by its reason, also this one, which else does nothing in it.
+    fn cause(&self, error: KafkaError) -> KafkaError {
+        if !self.in_transaction {
+            return error;
+        }
+        match self.producer.begin_transaction() {
+            Err(KafkaError::Transaction(reason)) if is_unauthorized(reason.code()) => KafkaError::Transaction(reason),
+            _ => error,
+        }
+    }
+
+    /// A topic that this user may not write to, as brokers tell.
+    fn not_writable(&self) -> Option<String> {
+        let admin = Admin::new(&self.connection, ASK_TIMEOUT).ok()?;
+        let topics: Vec<Resource> = self.topics.iter().map(|topic| Resource::Topic(topic.clone())).collect();
+        let permitted = admin.permitted(&topics).ok()?;
+        let refused = |resource: &&Resource| {
+            permitted.get(*resource).is_some_and(|permitted| permitted.allows(Operation::Write) == Some(false))
+        };
+        topics.iter().find(refused).map(|resource| resource.name().to_owned())
+    }
+
     fn judge(&self, error: &KafkaError) -> ProducerError {
         self.judge_of(error, None)
     }
@@ -274,10 +301,10 @@ impl StageProducer {
                     )));
                 }
                 code if is_unauthorized(code) => {
-                    // Where a transaction is refused the first delivery that failed says for which topic.
-                    let first =
-                        || self.producer.context().first_failure.lock().ok()?.as_ref().map(|(_, topic)| topic.clone());
-                    let refusal = match (code, topic.or_else(first)) {
+                    // What was given up with it may have been for another topic than the one that is refused.
+                    let of_topic = code == RDKafkaErrorCode::TopicAuthorizationFailed;
+                    let topic = of_topic.then(|| self.not_writable().or(topic)).flatten();
+                    let refusal = match (code, topic) {
                         (RDKafkaErrorCode::TransactionalIdAuthorizationFailed, _) => {
                             missing(Operation::Write, &Resource::TransactionalId(self.transactional_id.clone()))
                         }

@@ -275,6 +275,21 @@ impl Partition {
         }
     }
 
+    /// The changelog is read: what had left the index before names were turned, and is in a segment still, has the old ones.
+    pub(super) fn restore_names(&mut self) {
+        if self.aliases.is_empty() {
+            return;
+        }
+        let named = self.index.iter().filter_map(|(slot, known)| {
+            let author = known.entry.author?;
+            Some((slot, self.aliases.resolve(author))).filter(|(_, name)| *name != author)
+        });
+        let named: Vec<_> = named.collect();
+        for (slot, name) in named {
+            self.index.slot_mut(slot).entry.author = Some(name);
+        }
+    }
+
     /// How long the previous secret is needed, in milliseconds of event time: 0 when it is not any more, `None` where none is seen.
     pub(super) fn previous_needed_ms(&self, shared: &Shared) -> Option<i64> {
         previous_needed_ms(self.linked_since, self.watermark.value(), shared.windows.horizon_ms())

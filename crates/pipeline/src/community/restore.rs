@@ -156,6 +156,7 @@ impl Partition {
                 self.members += community.members;
             }
         }
+        self.restore_names();
         self.recall(shared);
         self.restore_items(shared);
         for number in 0..self.communities.len() {
@@ -174,5 +175,6 @@ fn shown(key: &[u8]) -> String {
     let key = String::from_utf8_lossy(key);
     let kind = key.split('|').next().unwrap_or_default();
     let may_be_told = matches!(kind, "meta" | "ids" | "slice" | "pane" | "alert");
-    (if may_be_told { &*key } else { kind }).chars().take(200).collect()
+    let shown = if may_be_told { &key } else { kind };
+    shown.chars().take(200).collect()
 }

@@ -26,11 +26,14 @@ use crate::world::{MIXED, NOW, post};
 /// Identities that a partition may know: so few that some leave, and their members go into sketches.
 pub(crate) const IDS_MAX: usize = 40;
 
-/// What is read between two commits, and when: the input, the partition, the key and the value of each record.
+/// A record: the input, the partition, the key and the value.
+pub(crate) type Record = (usize, i32, Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// What is read between two commits, and when.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Batch {
     pub(crate) now: EpochMs,
-    pub(crate) records: Vec<(usize, i32, Option<Vec<u8>>, Option<Vec<u8>>)>,
+    pub(crate) records: Vec<Record>,
 }
 
 /// The state after `before`, as compaction leaves it, each partition in the order in which it was written.

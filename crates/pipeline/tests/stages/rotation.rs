@@ -8,6 +8,7 @@ use pipeline::{ClassifySettings, KeyFormat, Pseudonym};
 use proptest::prelude::*;
 use record::stage::{Input, InputPartition};
 use record::{Author, EpochMs, Interaction, Kind, Role};
+use serde_json::Value;
 use window::{WindowSet, WindowSpec};
 use wire::{Encoder, Framing, RawFormat, SchemaName};
 
@@ -87,8 +88,10 @@ impl World {
 
     /// A raw record, classified by a replica so configured.
     fn raw(&mut self, configured: Configured, interaction: &Interaction<'_>) {
-        let at =
-            InputPartition { input: interaction.kind as usize, partition: i32::from(interaction.id.len() % 2 == 0) };
+        let at = InputPartition {
+            input: interaction.kind as usize,
+            partition: i32::from(interaction.id.len().is_multiple_of(2)),
+        };
         let (position, now) = (self.positions[&at], self.now);
         let replica = self.replica(configured);
         replica.own(at, position);
@@ -130,7 +133,7 @@ fn say(id: usize, community: usize, member: usize, created_at: EpochMs, text: us
         // A comment in somebody's thread: of the same person, another, or the brand.
         interaction.kind = Kind::Comment;
         interaction.post_id = Some(format!("{:03}", id.saturating_sub(4 + id % 3)).into());
-        if id % 2 == 0 {
+        if id.is_multiple_of(2) {
             interaction.author = author("brand".to_owned(), Role::Brand);
         }
     }
@@ -192,6 +195,7 @@ fn run(all: &[Said], rotates: bool, ids_max: usize) -> (World, Oracle) {
         oracle.ingest(&line_of(&interaction), decision.label.as_str(), decision.abstained).unwrap();
         if said.settle {
             world.settle();
+            check_names(&world, said);
         }
         if said.crash {
             world.side.read();
@@ -203,6 +207,25 @@ fn run(all: &[Said], rotates: bool, ids_max: usize) -> (World, Oracle) {
         world.settle();
     }
     (world, oracle)
+}
+
+/// What each row says of members.
+fn member_figures(world: &World) -> BTreeMap<&String, [&Value; 4]> {
+    let fields = ["interactions", "distinct_members", "new_members", "members_approximate"];
+    world.side.left.rows.iter().map(|(key, row)| (key, fields.map(|field| &row[field]))).collect()
+}
+
+/// Nobody is known under two names in one community.
+fn check_names(world: &World, last: &Said) {
+    let keys: Vec<String> =
+        world.side.left.changelog.keys().map(|(_, key)| String::from_utf8_lossy(key).into_owned()).collect();
+    for member in 0..5 {
+        let names = [1, 2].map(|version| pseudonym_of(version, &format!("u-{member}")));
+        for community in 0..3 {
+            let is_there = |name: &String| keys.contains(&format!("member|warga%20{community}|{name}"));
+            assert!(!names.iter().all(is_there), "member {member} of {community} after {last:?}");
+        }
+    }
 }
 
 fn check_oracle(what: &str, world: &World, oracle: &Oracle) {
@@ -230,13 +253,13 @@ proptest! {
         prop_assert_eq!(with.links(), 0, "everything is let go of after a horizon");
     }
 
-    /// The same where identities leave early and members are estimated.
+    /// Nor an estimate, where identities leave early. What else follows from an identity that left, as whether a complaint is open, depends
+    /// after a crash on which segments are there still, and names that change have segments written anew.
     #[test]
     fn a_rotation_changes_no_estimate(all in prop::collection::vec(said(), 40..120)) {
         let (with, _) = run(&all, true, 12);
         let (without, _) = run(&all, false, 12);
-        prop_assert_eq!(&with.side.left.rows, &without.side.left.rows);
-        prop_assert_eq!(&with.side.left.queue_states, &without.side.left.queue_states);
+        prop_assert_eq!(member_figures(&with), member_figures(&without));
     }
 }
 

@@ -67,11 +67,8 @@ pub(crate) fn run(args: &EraseArgs, config: &Config) -> Result<u8> {
         }
         id => id.to_owned(),
     };
-    let person = Person { keys: config.author_keys(&id) };
+    let person = Person { keys: author_keys(config, &id)? };
     drop(id);
-    if person.keys.is_empty() {
-        return Err(ConfigErrors(vec![format!("pseudonym.secret_file names no file; {MAKE_SECRET}")]).into());
-    }
     wait_for_topic(config, &config.topics.actions)?;
     let before = Found::look(config, &person)?;
     let at = now_ms();
@@ -105,6 +102,15 @@ pub(crate) fn run(args: &EraseArgs, config: &Config) -> Result<u8> {
         return Ok(FAILURE);
     }
     Ok(OK)
+}
+
+/// The keys that an author has or had, by each secret that is in use.
+fn author_keys(config: &Config, id: &str) -> Result<Vec<String>> {
+    let keys = config.author_keys(id);
+    if keys.is_empty() {
+        return Err(ConfigErrors(vec![format!("pseudonym.secret_file names no file; {MAKE_SECRET}")]).into());
+    }
+    Ok(keys)
 }
 
 /// What is to be told the community stage: to forget the person where something of theirs is kept or may come again, and the rows

@@ -31,6 +31,8 @@ pub(crate) enum Duty {
     Status,
     /// `dlq`.
     Dlq,
+    /// `erase`.
+    Erase,
     /// `communities list|put`, where the registry is a topic.
     Communities,
     /// `reprocess --generation`.
@@ -38,7 +40,7 @@ pub(crate) enum Duty {
 }
 
 impl Duty {
-    pub(crate) const ALL: [Duty; 12] = [
+    pub(crate) const ALL: [Duty; 13] = [
         Duty::Classify,
         Duty::Community,
         Duty::Notify,
@@ -49,6 +51,7 @@ impl Duty {
         Duty::Topics,
         Duty::Status,
         Duty::Dlq,
+        Duty::Erase,
         Duty::Communities,
         Duty::Reprocess,
     ];
@@ -66,6 +69,7 @@ impl Duty {
             Duty::Topics => "topics",
             Duty::Status => "status",
             Duty::Dlq => "dlq",
+            Duty::Erase => "erase",
             Duty::Communities => "communities",
             Duty::Reprocess => "reprocess",
         }
@@ -163,9 +167,15 @@ pub(crate) fn rights(duty: Duty, config: &Config, next: Option<&Config>) -> Vec<
                     }
                 }
             }
+            // `check` tells the version of the state.
+            rights.read(&topics.changelog);
             registry(config, &mut rights);
         }
-        Duty::Status => observer(config, &mut rights),
+        Duty::Status => {
+            observer(config, &mut rights);
+            // It tells the version of the state.
+            rights.read(&topics.changelog);
+        }
         Duty::Dlq => {
             rights.read(&topics.dead_letters);
             // What was redriven has a receipt there.
@@ -173,6 +183,17 @@ pub(crate) fn rights(duty: Duty, config: &Config, next: Option<&Config>) -> Vec<
             let inputs =
                 [&topics.posts_raw, &topics.comments_raw, &topics.classified, &topics.corrections, &topics.actions];
             inputs.into_iter().for_each(|topic| rights.write(topic));
+        }
+        Duty::Erase => {
+            let read =
+                [&topics.classified, &topics.queue_state, &topics.changelog, &topics.alerts, &topics.corrections];
+            read.into_iter().chain([&topics.actions]).for_each(|topic| rights.read(topic));
+            queue_topics(config).iter().for_each(|topic| rights.read(topic));
+            rights.write(&topics.actions);
+            // Its report tells how long each topic is kept.
+            let told = [&topics.posts_raw, &topics.comments_raw, &topics.dead_letters].into_iter().chain(read);
+            told.chain([&topics.actions]).for_each(|topic| rights.topic(topic, Operation::DescribeConfigs));
+            queue_topics(config).iter().for_each(|topic| rights.topic(topic, Operation::DescribeConfigs));
         }
         Duty::Communities => {
             registry(config, &mut rights);
@@ -199,7 +220,8 @@ fn community(config: &Config, rights: &mut Rights) {
     let topics = &config.topics;
     let read = [&topics.classified, &topics.corrections, &topics.actions, &topics.changelog];
     read.into_iter().for_each(|topic| rights.read(topic));
-    let written = [&topics.changelog, &topics.metrics, &topics.queue_state, &topics.alerts, &topics.dead_letters];
+    let written =
+        [&topics.changelog, &topics.metrics, &topics.queue_state, &topics.alerts, &topics.dead_letters, &topics.canary];
     written.into_iter().for_each(|topic| rights.write(topic));
     // Their partitions are the sources of event time.
     for topic in [&topics.posts_raw, &topics.comments_raw] {
@@ -224,6 +246,9 @@ fn notify(config: &Config, rights: &mut Rights) {
         rights.write(&topics.notify_state);
         rights.write(&topics.dead_letters);
         observer(config, rights);
+        if config.canary.interval_ms.is_some() && config.pseudonym_secret.is_some() {
+            [&topics.posts_raw, &topics.comments_raw].into_iter().for_each(|topic| rights.write(topic));
+        }
     }
     if notify.acknowledge_token.is_some() {
         rights.write(&topics.actions);
@@ -243,6 +268,7 @@ fn observer(config: &Config, rights: &mut Rights) {
         &topics.actions,
         &topics.metrics,
         &topics.dead_letters,
+        &topics.canary,
     ];
     read.into_iter().for_each(|topic| rights.read(topic));
     [&config.classify.group_id, &config.community.group_id]
@@ -278,8 +304,12 @@ fn queue_topics(config: &Config) -> Vec<String> {
 
 /// The consumer group of the sink.
 fn sink_group(config: &Config) -> String {
-    let dot = if config.generation.is_empty() { "" } else { "." };
-    format!("sinyal-sink{dot}{}", config.generation)
+    match &config.sink {
+        Some(sink) => sink.group_id.clone(),
+        // Where there is no database yet: the default.
+        None if config.generation.is_empty() => "sinyal-sink".to_owned(),
+        None => format!("sinyal-sink.{}", config.generation),
+    }
 }
 
 #[cfg(test)]

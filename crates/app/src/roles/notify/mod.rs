@@ -135,8 +135,8 @@ fn attend(
             thread.join().unwrap_or_else(|_| Err(OwnerError::Fatal(format!("the worker of target {name} panicked"))));
         result = result.and(outcome);
     }
-    // They are of use, and nobody depends on them.
-    if canaries.is_some_and(|canaries| canaries.join().is_err()) {
+    // Nobody depends on them, nor waits for brokers that do not answer them.
+    if canaries.is_some_and(|canaries| canaries.is_finished() && canaries.join().is_err()) {
         tracing::error!("the thread for canaries panicked; its message stands above");
     }
     match observer.map(std::thread::JoinHandle::join) {

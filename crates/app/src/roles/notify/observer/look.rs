@@ -223,7 +223,10 @@ impl Look {
     /// Canaries that came through since this was asked last, and by raw partition when a round was sent that came through everywhere.
     pub(super) fn take_canaries(&mut self) -> (Vec<Came>, BTreeMap<At, EpochMs>) {
         let classified = self.classified_partitions();
-        let Some(canaries) = &mut self.canaries else { return Default::default() };
+        // Where none are sent any more, when the last one came is no news of how it is now.
+        let Some(canaries) = self.canaries.as_mut().filter(|_| self.config.canary.interval_ms.is_some()) else {
+            return Default::default();
+        };
         let fresh = canaries.take_fresh();
         (fresh, canaries.last_seen(&classified).into_iter().map(|(at, seen)| (at.clone(), seen)).collect())
     }
@@ -311,7 +314,7 @@ impl Look {
 
     fn complain(&mut self, error: &LookError) {
         if self.complained.replace(error.to_string()).is_none() {
-            tracing::warn!(%error, "rows of metrics or dead letters cannot be looked at; all else is judged still");
+            tracing::warn!(%error, "rows of metrics, dead letters or canaries cannot be looked at; all else is judged still");
         }
     }
 
