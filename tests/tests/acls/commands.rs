@@ -27,7 +27,12 @@ pub(crate) fn commands(world: &World, role: &str) -> Vec<Output> {
             assert!(matches!(code, Some(0 | 3 | 5)), "{}", said(&output));
             vec![output]
         }
-        "dlq" => vec![run(&["dlq", "list"]), run(&["dlq", "redrive", "--reason", "malformed", "--execute", "--again"])],
+        "dlq" => {
+            vec![
+                run(&["dlq", "list"]),
+                run(&["dlq", "redrive", "--disposition", "redrive,fix,inspect", "--execute", "--again"]),
+            ]
+        }
         "analyst" => {
             let metrics = world.topic("social.community.metrics");
             vec![

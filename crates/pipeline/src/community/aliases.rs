@@ -71,6 +71,25 @@ impl Aliases {
         found
     }
 
+    /// Every name that a person is known by, as far as links tell.
+    pub(super) fn names_of(&self, key: MemberKey) -> Vec<MemberKey> {
+        let stands = self.resolve(key);
+        let linked = self.by_key.keys().copied().filter(|&other| self.resolve(other) == stands);
+        let mut names: Vec<MemberKey> = linked.chain([key, stands]).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Forgets the links of these names.
+    pub(super) fn forget(&mut self, names: &[MemberKey]) {
+        for &name in names {
+            if self.by_key.contains_key(&name) {
+                self.set(name, None);
+            }
+        }
+    }
+
     /// The same of somebody of whom a record came at `at`.
     fn meet(&mut self, key: MemberKey, at: EpochMs) -> MemberKey {
         self.touch(key, at);

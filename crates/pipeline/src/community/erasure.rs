@@ -63,8 +63,8 @@ impl Erasures {
         if self.latest <= Some(interaction.created_at) || interaction.author_role == Role::Brand {
             return false;
         }
-        let author = interaction.author_key.as_deref().map(member_of);
-        author.is_some_and(|author| self.is_before(&interaction.community_id, author, interaction.created_at))
+        let keys = [&interaction.author_key, &interaction.previous_author_key].into_iter().flatten();
+        keys.into_iter().any(|key| self.is_before(&interaction.community_id, member_of(key), interaction.created_at))
     }
 
     fn is_before(&self, community_id: &str, member: MemberKey, at: EpochMs) -> bool {
@@ -147,7 +147,8 @@ impl Partition {
         at: EpochMs,
         shared: &Shared,
     ) -> Result<Outcome, (Reason, String)> {
-        let names = [member_of(author_key)];
+        // While the secret is rotated: by whichever name the person is known.
+        let names = self.aliases.names_of(member_of(author_key));
         let mut is_new = false;
         for &name in &names {
             is_new |= self.erasures.remember(key_of(community_id, name), at, shared.parked_max)?;
@@ -181,10 +182,25 @@ impl Partition {
             }
             self.touch(number, shared);
         }
+        self.unlink(&names);
         if shared.changelog {
             self.scrub_below = self.next_segment;
         }
         Ok(Outcome::Acted)
+    }
+
+    /// Links between the names of a person go with what is known of them, in all communities of the partition.
+    fn unlink(&mut self, names: &[MemberKey]) {
+        if names.len() < 2 {
+            return;
+        }
+        let mut communities = self.communities.iter().flatten();
+        let is_member =
+            communities.any(|community| names.iter().any(|&name| community.windows.first_seen(name).is_some()));
+        let wrote = |entry: &Entry| entry.author.is_some_and(|author| names.contains(&author));
+        if !is_member && !self.index.iter().any(|(_, slot)| wrote(&slot.entry)) {
+            self.aliases.forget(names);
+        }
     }
 
     /// An alert that is over named what somebody wrote who is to be forgotten: its row goes.

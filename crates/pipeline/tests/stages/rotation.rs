@@ -412,3 +412,54 @@ fn without_a_rotation_a_record_is_what_it_was_before() {
     assert_eq!(both["previous_author_key"], plain["author_key"]);
     assert_ne!(both["author_key"], plain["author_key"]);
 }
+
+/// Who asks to be forgotten while the secret is rotated is known by two names: by either of them all of it goes, also the link.
+#[test]
+fn an_erasure_by_one_name_is_one_of_the_person() {
+    for by in [1, 2] {
+        let mut world = World::open_for(LONG_MS, 1_000_000, Some(6));
+        let said = |world: &World, id, member| say(id, 0, member, world.now, 0);
+        for (id, member, configured) in [(0, 1, BEFORE), (1, 2, BEFORE), (2, 1, ROTATING), (3, 2, ROTATING)] {
+            world.raw(configured, &said(&world, id, member));
+            world.now += MINUTE_MS;
+            world.settle();
+        }
+        let left = |world: &World| {
+            let keys = [1, 2].map(|version| {
+                let mut key = String::new();
+                pseudonym(version).write("u-1", &mut key);
+                key
+            });
+            let of = |key: &&String| {
+                let changelog = &world.side.left.changelog;
+                changelog
+                    .iter()
+                    .filter(|((_, entry), (_, value))| pipeline::mentions(key, entry, value).is_some())
+                    .count()
+            };
+            keys.iter().map(|key| of(&key)).sum::<usize>()
+        };
+        assert!(left(&world) > 2 && world.links() == 2);
+        let mut key = String::new();
+        pseudonym(by).write("u-1", &mut key);
+        world.side.act(&record::Action {
+            kind: "erase".into(),
+            target: record::encode_key(&["warga 0", &key]).into(),
+            by: "dpo".into(),
+            at: world.now,
+            until: None,
+            reason: None,
+        });
+        // Segments are rewritten by the commits that follow.
+        (0..3).for_each(|_| world.settle());
+        assert_eq!((left(&world), world.links()), (0, 1), "by the name of secret {by}");
+        assert_eq!(world.side.left.queue_states.len(), 2);
+        for configured in [BEFORE, ROTATING, AFTER] {
+            let old = say(2, 0, 1, NOW + 2 * MINUTE_MS, 0);
+            world.raw(configured, &old);
+        }
+        world.side.crash();
+        (0..3).for_each(|_| world.settle());
+        assert_eq!((left(&world), world.side.left.queue_states.len()), (0, 2), "it stays out");
+    }
+}
