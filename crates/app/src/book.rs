@@ -107,7 +107,7 @@ fn commands_that_are_printed_are_understood() {
         }
         for quoted in text.split('`').skip(1).step_by(2).filter(|quoted| quoted.starts_with("sinyal ")) {
             // A choice or the rest of a sentence stands for several.
-            if quoted.contains(['|', '…', '\n', '[']) {
+            if quoted.contains(['|', '…', '[']) {
                 continue;
             }
             for call in calls(quoted) {

@@ -3,10 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
-
-use crate::cli::Cli;
-
 const RULES: &str = include_str!("../../../../deploy/prometheus/rules.yaml");
 
 fn workspace(path: &str) -> PathBuf {
@@ -90,57 +86,4 @@ fn each_rule_is_tested_by_promtool() {
             "no test of {record}"
         );
     }
-}
-
-/// What a runbook tells somebody to type has to be what the program takes.
-#[test]
-fn commands_in_runbooks_are_commands() {
-    let mut tried = 0;
-    for path in files("docs/src/runbooks", ".md") {
-        let page = read(&path);
-        // In blocks each line is one; in sentences they stand between backticks, and may be broken over lines.
-        let (mut commands, mut sentences, mut in_block) = (Vec::new(), String::new(), false);
-        for line in page.lines() {
-            if line.starts_with("```") {
-                in_block = !in_block;
-            } else if in_block {
-                commands.push(line.to_owned());
-            } else {
-                sentences += line.trim();
-                sentences.push(' ');
-            }
-        }
-        commands.extend(sentences.split('`').skip(1).step_by(2).map(str::to_owned));
-        for command in commands.iter().filter(|command| command.starts_with("sinyal ")) {
-            let words = words(command);
-            // Of a command without what it needs, as it is named in a sentence, nothing can be said but that it is there.
-            if let Err(error) = Cli::try_parse_from(&words) {
-                let harmless = matches!(
-                    error.kind(),
-                    clap::error::ErrorKind::DisplayVersion
-                        | clap::error::ErrorKind::MissingSubcommand
-                        | clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-                );
-                assert!(harmless, "{}: {command}: {error}", path.display());
-            }
-            tried += 1;
-        }
-    }
-    assert!(tried > 60, "{tried}");
-}
-
-/// As a shell would split them, as far as runbooks go.
-fn words(command: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut quoted = false;
-    for letter in command.chars() {
-        match letter {
-            '\'' => quoted = !quoted,
-            ' ' if !quoted => words.push(String::new()),
-            '|' | '>' if !quoted => break,
-            letter => words.last_mut().unwrap().push(letter),
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
 }
