@@ -15,6 +15,10 @@ use crate::Connection;
 use crate::acl::{Operation, Resource, missing};
 use crate::client::{Context, is_unauthorized, why_not_let_in};
 
+/// How often to look whether a configuration is set, and how long to wait between: brokers hear of it from each other.
+const SET_LOOKS: u32 = 20;
+const SET_PAUSE: Duration = Duration::from_millis(250);
+
 /// A topic as the brokers know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicInfo {
@@ -171,6 +175,10 @@ impl Admin {
         let mut config = BTreeMap::new();
         for resource in resources {
             let resource = resource.map_err(|code| refused(topic, code, Operation::DescribeConfigs))?;
+            // Every topic has a configuration. rdkafka 0.39 does not pass on that a broker refuses it (`DescribeConfigsFuture`).
+            if resource.entries.is_empty() {
+                return Err(refused(topic, RDKafkaErrorCode::TopicAuthorizationFailed, Operation::DescribeConfigs));
+            }
             for entry in resource.entries.into_iter().filter(|entry| wanted(&entry.source)) {
                 if let Some(value) = entry.value {
                     config.insert(entry.name, value);
@@ -212,6 +220,12 @@ impl Admin {
         // is set on the topic is named too.
         let mut whole = self.config_where(topic, |source| matches!(source, ConfigSource::DynamicTopic))?;
         whole.extend(config.clone());
+        // Nor does rdkafka pass on that a broker refuses this.
+        let resource = Resource::Topic(topic.to_owned());
+        let permitted = self.permitted([&resource])?;
+        if permitted.get(&resource).and_then(|permitted| permitted.allows(Operation::AlterConfigs)) == Some(false) {
+            return Err(AdminError::Unauthorized(missing(Operation::AlterConfigs, &resource)));
+        }
         let mut alter = AlterConfig::new(ResourceSpecifier::Topic(topic));
         for (name, value) in &whole {
             alter = alter.set(name, value);
@@ -221,7 +235,17 @@ impl Admin {
         for result in results {
             result.map_err(|(_, code)| refused(topic, code, Operation::AlterConfigs))?;
         }
-        Ok(())
+        // What was refused for another reason, such as a policy of theirs, shows in what is set.
+        for _ in 0..SET_LOOKS {
+            let now = self.config(topic)?;
+            if config.iter().all(|(name, value)| now.get(name) == Some(value)) {
+                return Ok(());
+            }
+            std::thread::sleep(SET_PAUSE);
+        }
+        let names: Vec<&str> = config.keys().map(String::as_str).collect();
+        let detail = format!("the brokers did not set {}", names.join(", "));
+        Err(AdminError::Refused { topic: topic.to_owned(), detail })
     }
 
     fn options(&self) -> AdminOptions {

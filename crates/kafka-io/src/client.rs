@@ -108,6 +108,8 @@ pub(crate) struct Context {
     /// True of a client that has a group's name only because the library wants one, and looks for its coordinator in vain where
     /// users may not know of every group.
     joins_none: bool,
+    /// True once brokers did not tell of the group's coordinator because this user may not know of the group.
+    kept_from_group: AtomicBool,
 }
 
 const SAY_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -124,6 +126,7 @@ impl Context {
             broken: Mutex::default(),
             group: None,
             joins_none: false,
+            kept_from_group: AtomicBool::new(false),
         }
     }
 
@@ -140,6 +143,11 @@ impl Context {
     /// The same of a client that joins a group.
     pub(crate) fn of_group(self, group: &str) -> Context {
         Context { group: Some(group.to_owned()), ..self }
+    }
+
+    /// Whether this user may not know of the group.
+    pub(crate) fn is_kept_from_group(&self) -> bool {
+        self.kept_from_group.load(Ordering::Acquire)
     }
 
     /// What to say of a refusal: what is not allowed, where the client's words tell.
@@ -223,6 +231,9 @@ impl ClientContext for Context {
         let code = error.rdkafka_error_code();
         if self.joins_none && code == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
             return;
+        }
+        if code == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
+            self.kept_from_group.store(true, Ordering::Release);
         }
         let lacks_token = code.is_some_and(|code| lacks_token(code, reason));
         if code.is_some_and(is_unauthorized)

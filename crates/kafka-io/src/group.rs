@@ -118,12 +118,15 @@ impl Group {
     }
 
     fn failed(&self, error: &KafkaError) -> AdminError {
-        if error.rdkafka_error_code().is_some_and(is_unauthorized) {
+        let not_let_in = why_not_let_in(&self.consumer);
+        // A coordinator that is not told of is looked for until the time is over.
+        let kept = self.consumer.context().is_kept_from_group();
+        if kept || error.rdkafka_error_code().is_some_and(is_unauthorized) {
             // To look at it Describe is enough; a mark is a commit, which wants Read.
             return AdminError::Unauthorized(missing(Operation::Read, &Resource::Group(self.id.clone())));
         }
         let bootstrap = self.bootstrap.clone();
-        match why_not_let_in(&self.consumer) {
+        match not_let_in {
             Some(detail) => AdminError::NotLetIn { bootstrap, detail },
             None => AdminError::Unreachable { bootstrap, detail: self.consumer.context().explained(error) },
         }

@@ -188,11 +188,14 @@ impl Offsets {
 
     fn unreachable(&self, error: &KafkaError) -> AdminError {
         let bootstrap = self.connection.bootstrap.clone();
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
+        let not_let_in = why_not_let_in(&self.consumer);
+        // A coordinator that is not told of is looked for until the time is over.
+        let refused = error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed);
+        if refused || self.consumer.context().is_kept_from_group() {
             let group = Resource::Group(self.group.clone());
             return AdminError::Unauthorized(missing(Operation::Describe, &group));
         }
-        match why_not_let_in(&self.consumer) {
+        match not_let_in {
             Some(detail) => AdminError::NotLetIn { bootstrap, detail },
             None => AdminError::Unreachable { bootstrap, detail: self.consumer.context().explained(error) },
         }

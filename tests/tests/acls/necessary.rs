@@ -27,10 +27,12 @@ pub(crate) fn service_tells(sinyal: &Sinyal, role: &str, acl: &Acl) -> Result<()
     let mut running = sinyal.start(&["run", "--role", role]).unwrap();
     let began = Instant::now();
     let mut found = false;
-    while began.elapsed() < Duration::from_secs(60) && !found {
+    // Alerts are told once history is read, which takes about a minute.
+    while began.elapsed() < Duration::from_secs(180) && !found {
         std::thread::sleep(Duration::from_millis(100));
+        let runs = running.is_running();
         found = tells(&running.log(), acl);
-        if !found && !running.is_running() {
+        if !runs {
             break;
         }
     }
@@ -45,8 +47,8 @@ pub(crate) fn service_tells(sinyal: &Sinyal, role: &str, acl: &Acl) -> Result<()
     }
 }
 
-/// The makings among rights, in the order in which topics are made: those before one are there by its turn.
-pub(crate) fn creates(acls: &[Acl]) -> Vec<Acl> {
+/// Those of an operation, in the order in which topics are made and changed: those before one are done by its turn.
+pub(crate) fn in_order(acls: &[Acl], operation: &str) -> Vec<Acl> {
     const ORDER: [&str; 17] = [
         "posts.raw",
         "comments.raw",
@@ -66,10 +68,10 @@ pub(crate) fn creates(acls: &[Acl]) -> Vec<Acl> {
         "queue.praise",
         "queue.review",
     ];
-    let mut creates: Vec<Acl> = acls.iter().filter(|acl| acl.operation == "Create").cloned().collect();
+    let mut ordered: Vec<Acl> = acls.iter().filter(|acl| acl.operation == operation).cloned().collect();
     let place = |acl: &Acl| ORDER.iter().position(|name| acl.name.ends_with(&format!("social.{name}"))).unwrap();
-    creates.sort_by_key(place);
-    creates
+    ordered.sort_by_key(place);
+    ordered
 }
 
 /// Takes each right away in turn, and gives it back; those of which nothing tells are given.

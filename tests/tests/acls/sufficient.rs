@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sinyal_tests::{Reader, wait_for};
 
 use super::commands::{acknowledge, commands, item, sink_reads};
-use super::necessary::{creates, tells};
+use super::necessary::{in_order, tells};
 use super::world::{GENERATION, LONG, ROLES, World, said, start};
 
 pub(crate) fn sufficient(world: &World) {
@@ -75,7 +75,13 @@ pub(crate) fn sufficient(world: &World) {
     step("the pipeline is seen");
     // Transactions of other producers, whose ends are markers: what lies before the end of a log is read to tell them apart.
     let reader = Reader::new(&world.secured.kafka.bootstrap()).unwrap();
-    for topic in ["social.posts.raw", "social.comments.raw", "social.corrections", "social.actions"] {
+    for topic in [
+        "social.interactions.classified",
+        "social.posts.raw",
+        "social.comments.raw",
+        "social.corrections",
+        "social.actions",
+    ] {
         reader.write(&world.topic(topic), &[("key".to_owned(), b"no record".to_vec())], true).unwrap();
     }
     wait_for("all to be consumed", LONG, || {
@@ -86,7 +92,7 @@ pub(crate) fn sufficient(world: &World) {
     .unwrap();
     step("all is consumed");
     // The making of the topics of another generation is what only the first rebuild does.
-    for acl in &creates(&world.plan["reprocess"]) {
+    for acl in &in_order(&world.plan["reprocess"], "Create") {
         world.acls.remove(acl).unwrap();
         let output = world.of["reprocess"].output(&["reprocess", "--generation", "g2"]).unwrap();
         assert_eq!(output.status.code(), Some(3), "{}", said(&output));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use kafka_io::admin::Admin;
 use sinyal_tests::{Acl, wait_for};
 
-use super::necessary::{creates, tells};
+use super::necessary::{in_order, tells};
 use super::world::{LONG, World, configured, planned, said};
 
 /// The making and changing of topics, where nobody works.
@@ -29,7 +29,7 @@ pub(crate) fn topics(world: &World) -> Vec<String> {
         weaker.iter().for_each(|acl| world.acls.remove(acl).unwrap());
         world.acls.add(std::slice::from_ref(acl)).unwrap();
     };
-    for acl in &creates(&plan) {
+    for acl in &in_order(&plan, "Create") {
         without(acl, None, &[]);
     }
     sinyal.succeed(&["topics", "apply"]).unwrap();
@@ -46,13 +46,11 @@ pub(crate) fn topics(world: &World) -> Vec<String> {
     }
     // Knowing of it is not enough to change it.
     let changed = [("SINYAL__TOPICS__OTHER_PARTITIONS", "4"), ("SINYAL__TOPICS__RETENTION_MS", "86400000")];
-    for acl in plan.iter().filter(|acl| acl.operation == "Alter") {
+    for acl in &in_order(&plan, "Alter") {
         without(acl, Some("Describe"), &changed[..1]);
     }
-    for acl in plan
-        .iter()
-        .filter(|acl| acl.operation == "AlterConfigs" && acl.name.contains(".queue.") && !acl.name.ends_with("state"))
-    {
+    let is_queue = |acl: &&Acl| acl.name.contains(".queue.") && !acl.name.ends_with("state");
+    for acl in in_order(&plan, "AlterConfigs").iter().filter(is_queue) {
         without(acl, Some("DescribeConfigs"), &changed[1..]);
     }
     eprintln!("topics: {} rights taken away, one by one, in {} s", plan.len(), began.elapsed().as_secs());

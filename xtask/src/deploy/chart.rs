@@ -17,6 +17,7 @@ const MISTAKES: &[(&[&str], &str)] = &[
     (&["kafka.bootstrap="], "kafka.bootstrap: the brokers are right, host:port"),
     (&["kafka.bootstrap=kafka"], "at '/kafka/bootstrap': 'kafka' does not match pattern"),
     (&["pseudonym.existingSecret="], "pseudonym.existingSecret: the name of a Secret is right"),
+    (&["pseudonym.previous.existingSecret=old"], "pseudonym.previous.version: the version that the secret before had"),
     (&["classify.replicas=three"], "at '/classify/replicas': got string, want integer"),
     (&["classify.replica=3"], "at '/classify': additional properties 'replica' not allowed"),
     (&["image.digest=sha256:12"], "at '/image/digest'"),
@@ -38,6 +39,7 @@ const MISTAKES: &[(&[&str], &str)] = &[
     (&["community.resources.limits.memory=2Gi"], "2Gi is 2048 MiB, and a pod may come to hold 5491 MiB"),
     (&["community.resources.limits.memory=lots"], "at '/community/resources/limits/memory'"),
     (&["strimzi.topics.enabled=true"], "at '/strimzi/cluster'"),
+    (&["sink.enabled=true"], "config.sink.url: the database is right"),
     (&["env.SINYAL__CANARY=1"], "at '/env/SINYAL__CANARY': got number, want string"),
     (&["http.port=80"], "at '/http/port'"),
 ];
@@ -240,7 +242,7 @@ impl Chart<'_> {
             (&["config.routes[0].sla_minutes=30"], 0),
             (&["config.alerts.complaint_spike.threshold=20"], 0),
             (&["communities.registry=x = 1"], 0),
-            (&["config.classify.threshold=0.6"], 3),
+            (&["config.classify.threshold=0"], 3),
             // Only the notifier knows targets.
             (&["config.notify.targets[0].url=http://other:9093"], 1),
             (&["config.queues[0].name=all", "config.queues[0].takes=other", "config.queues[0].department=d"], 3),

@@ -399,6 +399,10 @@ fn copy_said(now: &Config, next: &Config, topics: &[(String, String)], ending: &
         }
     }
     feed.flush(Duration::from_secs(60))?;
+    if feed.is_unauthorized() {
+        let why = feed.first_failure().unwrap_or_default();
+        return Err(OutsideError(format!("not authorised: {why}")).into());
+    }
     if feed.failed() > 0 {
         bail!("not all was taken by the brokers: {}", feed.first_failure().unwrap_or_default());
     }

@@ -206,7 +206,9 @@ impl StageProducer {
         if !self.in_transaction {
             self.begin()?;
         }
-        self.producer.send_offsets_to_transaction(positions, group, left()).map_err(|error| self.judge(&error))?;
+        self.producer
+            .send_offsets_to_transaction(positions, group, left())
+            .map_err(|error| self.judge_positions(&error, positions))?;
         fault_point!("commit.offsets-sent");
         self.producer.commit_transaction(left()).map_err(|error| self.judge(&error))?;
         self.in_transaction = false;
@@ -267,6 +269,23 @@ impl StageProducer {
             permitted.get(*resource).is_some_and(|permitted| permitted.allows(Operation::Write) == Some(false))
         };
         topics.iter().find(refused).map(|resource| resource.name().to_owned())
+    }
+
+    /// The same of positions, for which a user must be allowed to read their topics.
+    fn judge_positions(&self, error: &KafkaError, positions: &TopicPartitionList) -> ProducerError {
+        let text = error.to_string();
+        let is_of_topic = matches!(error, KafkaError::Transaction(reason)
+            if reason.code() == RDKafkaErrorCode::TopicAuthorizationFailed);
+        // The client names it in its words, and nowhere else.
+        let elements = positions.elements();
+        let named = elements.iter().map(|element| element.topic()).find(|topic| text.contains(topic));
+        match named.filter(|_| is_of_topic) {
+            Some(topic) => {
+                let refusal = missing(Operation::Read, &Resource::Topic(topic.to_owned()));
+                ProducerError::Stop(OwnerError::Unauthorized(refusal))
+            }
+            None => self.judge(error),
+        }
     }
 
     fn judge(&self, error: &KafkaError) -> ProducerError {

@@ -17,7 +17,8 @@ kafka.properties: kafka.properties
 kafka.property_files: kafka.propertyFiles
 instance.id: community, whose pods have lasting names
 pseudonym.secret_file: pseudonym.existingSecret
-pseudonym.previous_secret_file: pseudonym.previous
+pseudonym.previous_secret_file: pseudonym.previous.existingSecret
+pseudonym.previous_version: pseudonym.previous.version
 communities.file: communities.registry or communities.existingConfigMap
 http.listen: http.port
 {{- end }}
@@ -27,6 +28,12 @@ http.listen: http.port
 {{- if not .Values.kafka.bootstrap -}}{{- fail "kafka.bootstrap: the brokers are right, host:port, several by commas" -}}{{- end -}}
 {{- if and .Values.classify.enabled (not .Values.pseudonym.existingSecret) -}}
 {{- fail "pseudonym.existingSecret: the name of a Secret is right; classify makes pseudonyms by it, and values.yaml says how to make one" -}}
+{{- end -}}
+{{- if and .Values.pseudonym.previous.existingSecret (not .Values.pseudonym.previous.version) -}}
+{{- fail "pseudonym.previous.version: the version that the secret before had is right, such as 1" -}}
+{{- end -}}
+{{- if and .Values.sink.enabled (not (.Values.config.sink | default dict).url) -}}
+{{- fail "config.sink.url: the database is right, such as postgresql://sinyal_sink@db.example:5432/dashboards; the sink writes to it" -}}
 {{- end -}}
 {{- range $name, $file := .Values.secretFiles -}}
   {{- if not (regexMatch "^[A-Za-z0-9._-]+$" $name) -}}
@@ -181,11 +188,12 @@ queues there are. Takes a dict of root and role.
 {{- printf "%s %v" (include "sinyal.configFile" (dict "root" $root "role" .role)) $names | sha256sum -}}
 {{- end }}
 
-{{/* The roles that are on, as a YAML list. */}}
+{{/* The roles that are on, as a YAML list. A notifier that has nobody to tell would not start. */}}
 {{- define "sinyal.roles" -}}
 {{- $values := .Values -}}
+{{- $told := $values.config.notify | default dict -}}
 {{- range list "classify" "community" "notify" "sink" -}}
-{{- if (get $values .).enabled }}
+{{- if and (get $values .).enabled (or (ne . "notify") $told.targets $told.acknowledge_token_file) }}
 - {{ . }}
 {{- end -}}
 {{- end -}}

@@ -116,7 +116,10 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* Only the classify role makes pseudonyms, only the community role has lasting names. Takes a dict of root and role. */}}
+{{/*
+Only classify makes pseudonyms, and the notifier seals canaries by the same secret; only the community role has lasting names. Takes a dict
+of root and role.
+*/}}
 {{- define "sinyal.env" -}}
 {{- $values := .root.Values -}}
 - name: SINYAL_CONFIG
@@ -129,12 +132,14 @@ seccompProfile:
     fieldRef:
       fieldPath: metadata.name
 {{- end }}
-{{- if and (has .role (list "classify" "test")) $values.pseudonym.existingSecret }}
+{{- if and (has .role (list "classify" "notify" "test")) $values.pseudonym.existingSecret }}
 - name: SINYAL__PSEUDONYM__SECRET_FILE
   value: /etc/sinyal/pseudonym/secret
 {{- if $values.pseudonym.previous.existingSecret }}
 - name: SINYAL__PSEUDONYM__PREVIOUS_SECRET_FILE
   value: /etc/sinyal/pseudonym/previous
+- name: SINYAL__PSEUDONYM__PREVIOUS_VERSION
+  value: {{ $values.pseudonym.previous.version | quote }}
 {{- end }}
 {{- end }}
 {{- range $name, $value := $values.env }}
@@ -148,7 +153,7 @@ seccompProfile:
 - name: config
   mountPath: /etc/sinyal/config
   readOnly: true
-{{- if and (has .role (list "classify" "test")) $values.pseudonym.existingSecret }}
+{{- if and (has .role (list "classify" "notify" "test")) $values.pseudonym.existingSecret }}
 - name: pseudonym
   mountPath: /etc/sinyal/pseudonym
   readOnly: true
@@ -172,7 +177,7 @@ seccompProfile:
     name: {{ .configMap | default (include "sinyal.fullname" .root) }}
     items:
       - { key: {{ .role }}.toml, path: {{ .role }}.toml }
-{{- if and (has .role (list "classify" "test")) $values.pseudonym.existingSecret }}
+{{- if and (has .role (list "classify" "notify" "test")) $values.pseudonym.existingSecret }}
 - name: pseudonym
   projected:
     defaultMode: 0440

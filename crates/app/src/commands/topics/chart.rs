@@ -13,6 +13,8 @@ use crate::config::Config;
 
 /// Where the chart mounts configurations and secrets.
 const MOUNTED: &str = "/etc/sinyal/";
+/// Long enough for every secret, and of the form of a webhook's.
+const SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 /// What the service does, without jobs.
 const SERVICE: [Duty; 3] = [Duty::Classify, Duty::Community, Duty::Notify];
 
@@ -29,11 +31,14 @@ fn config() -> Config {
     for path in text.split('"').filter_map(|text| text.strip_prefix(&here)) {
         let file = folder.path().join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, "a secret of some length").unwrap();
+        std::fs::write(file, SECRET).unwrap();
     }
     let file = folder.path().join("sinyal.toml");
     std::fs::write(&file, text).unwrap();
-    Config::load(Some(&file), []).unwrap()
+    let secret = folder.path().join("pseudonym");
+    std::fs::write(&secret, SECRET).unwrap();
+    let secret = ("SINYAL__PSEUDONYM__SECRET_FILE".to_owned(), secret.display().to_string());
+    Config::load(Some(&file), [secret]).unwrap()
 }
 
 #[test]
