@@ -29,7 +29,7 @@ struct Person {
     communities: BTreeSet<String>,
     /// Keys of what they wrote.
     identities: BTreeSet<String>,
-    /// What they wrote and nobody else did.
+    /// What they wrote and nobody else did, not even as a part of something longer.
     texts: BTreeSet<String>,
 }
 
@@ -56,7 +56,7 @@ fn busiest(sinyal: &Sinyal) -> Person {
     Person {
         communities: theirs().map(|line| field(line, "community_id")).collect(),
         identities: theirs().map(key).collect(),
-        texts: theirs().map(text).filter(|text| text.len() > 20 && !others.contains(text)).collect(),
+        texts: theirs().map(text).filter(|text| text.len() > 20 && !others.iter().any(|other| other.contains(text.as_str()))).collect(),
         id,
     }
 }
