@@ -56,7 +56,10 @@ fn busiest(sinyal: &Sinyal) -> Person {
     Person {
         communities: theirs().map(|line| field(line, "community_id")).collect(),
         identities: theirs().map(key).collect(),
-        texts: theirs().map(text).filter(|text| text.len() > 20 && !others.iter().any(|other| other.contains(text.as_str()))).collect(),
+        texts: theirs()
+            .map(text)
+            .filter(|text| text.len() > 20 && !others.iter().any(|other| other.contains(text.as_str())))
+            .collect(),
         id,
     }
 }

@@ -113,7 +113,6 @@ pub(crate) fn watch(config: &Config, rules: &LiveRules, metrics: &Metrics, shutd
     let (started, current) = (config.clone(), config.clone());
     let mut reloader = Reloader { file: Watched::new(file), started, current, rules: rules.clone() };
     let metrics = metrics.clone();
-    metrics.rules_watched();
     keep_looking("configuration", shutdown, move |first, asked| {
         let look = reloader.look(asked);
         tell(&look, &reloader, first, &metrics);
@@ -127,7 +126,7 @@ fn tell(look: &Look, reloader: &Reloader, first: bool, metrics: &Metrics) {
         // It was read a moment ago.
         Look::Taken { replaced, waiting } if first && replaced.is_empty() && waiting.is_empty() => {}
         Look::Taken { replaced, waiting } => {
-            metrics.rules_reloaded(true);
+            metrics.reloads().rules(true);
             tracing::info!(%file, keys = shown(replaced), "the rules were read anew");
             if !waiting.is_empty() {
                 tracing::warn!(
@@ -137,7 +136,7 @@ fn tell(look: &Look, reloader: &Reloader, first: bool, metrics: &Metrics) {
             }
         }
         Look::Refused(mistakes) => {
-            metrics.rules_reloaded(false);
+            metrics.reloads().rules(false);
             for mistake in mistakes.iter().take(LOGGED_MAX) {
                 tracing::error!(mistake, "in the configuration");
             }

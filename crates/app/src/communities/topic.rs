@@ -184,7 +184,7 @@ impl Following {
             match read {
                 Ok(None) => return Ok(None),
                 Ok(Some((topic, registry))) => {
-                    self.metrics.communities_listed(registry.len());
+                    self.metrics.reloads().communities_listed(registry.len());
                     refused.iter().for_each(|refused| self.tell(refused));
                     tracing::info!(topic = self.name, communities = registry.len(), "the community registry was read");
                     self.live.replace(registry);
@@ -243,20 +243,20 @@ impl Following {
     fn put_in_use(&self, topic: &Topic) {
         match topic.registry() {
             Ok(registry) => {
-                self.metrics.communities_listed(registry.len());
-                self.metrics.communities_reloaded(true);
+                self.metrics.reloads().communities_listed(registry.len());
+                self.metrics.reloads().communities(true);
                 tracing::info!(topic = self.name, communities = registry.len(), "the community registry has changed");
                 self.live.replace(registry);
             }
             Err(error) => {
-                self.metrics.communities_reloaded(false);
+                self.metrics.reloads().communities(false);
                 tracing::error!(topic = self.name, %error, "the community registry was not taken in; the one before stays");
             }
         }
     }
 
     fn tell(&self, refused: &Refused) {
-        self.metrics.communities_reloaded(false);
+        self.metrics.reloads().communities(false);
         let Refused { key, partition, offset, mistakes } = refused;
         let more = mistakes.len().saturating_sub(LOGGED_MISTAKES);
         let mut told = mistakes[..mistakes.len() - more].join("; ");

@@ -51,7 +51,7 @@ impl Watcher {
 pub(crate) fn watch(file: &Path, live: &LiveCommunities, metrics: &Metrics, shutdown: &Shutdown) -> Result<()> {
     let mut watcher = Watcher { file: Watched::new(file), live: live.clone() };
     let metrics = metrics.clone();
-    metrics.communities_listed(live.current().len());
+    metrics.reloads().communities_listed(live.current().len());
     keep_looking("communities", shutdown, move |first, asked| {
         let look = watcher.look(asked);
         tell(&look, watcher.file.path(), first, &metrics);
@@ -63,14 +63,14 @@ fn tell(look: &Look, file: &Path, first: bool, metrics: &Metrics) {
     match look {
         Look::Unchanged => {}
         Look::Taken { communities } => {
-            metrics.communities_listed(*communities);
+            metrics.reloads().communities_listed(*communities);
             if !first {
-                metrics.communities_reloaded(true);
+                metrics.reloads().communities(true);
                 tracing::info!(%file, communities, "the community registry was read anew");
             }
         }
         Look::Refused(mistakes) => {
-            metrics.communities_reloaded(false);
+            metrics.reloads().communities(false);
             for mistake in mistakes.iter().take(LOGGED_MISTAKES) {
                 tracing::error!(mistake, "in the community registry");
             }

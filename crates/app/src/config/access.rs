@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Secret;
-use super::validate::Reader;
+use super::reader::Reader;
 
 /// Most bytes of a file of certificates: all authorities of a system take about 200 KiB.
 const CERTIFICATES_BYTES_MAX: u64 = 4 * 1_048_576;

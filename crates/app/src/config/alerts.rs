@@ -2,7 +2,7 @@
 
 use rules::alerts::{AlertRules, CountRule, OverdueRule, SilenceRule};
 
-use super::validate::Reader;
+use super::reader::Reader;
 
 const MINUTE_MS: i64 = 60_000;
 

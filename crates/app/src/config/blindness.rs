@@ -3,7 +3,7 @@
 use rules::blindness::Settings;
 
 use super::Blindness;
-use super::validate::Reader;
+use super::reader::Reader;
 
 /// Observations further apart than this many intervals, and than [`GAP_MS_MIN`], leave a time in which nobody looked.
 const GAP_INTERVALS: i64 = 3;

@@ -1,6 +1,6 @@
 //! `[canary]`: the records of our own that show that each partition flows.
 
-use super::validate::Reader;
+use super::reader::Reader;
 
 /// How often canaries are sent, if at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod layers;
 mod notify;
 mod properties;
 mod pseudonyms;
+mod reader;
 mod redact;
 mod routing;
 mod schema;

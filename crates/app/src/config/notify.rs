@@ -8,7 +8,8 @@ use toml::{Table, Value};
 
 use super::Secret;
 use super::access::{Access, SecretFile, Typed, access, file, is_address};
-use super::validate::{Reader, group, shown};
+use super::reader::{Reader, shown};
+use super::validate::group;
 
 /// What an item of `notify.targets` may hold.
 pub(super) const TARGET_FIELDS: &[&str] = &[

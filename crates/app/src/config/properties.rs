@@ -4,7 +4,7 @@ use kafka_io::Connection;
 use kafka_io::feed::{PropertyError, check_properties};
 use toml::{Table, Value};
 
-use super::validate::Reader;
+use super::reader::Reader;
 
 /// Properties that stand in the configuration.
 const TYPED: &str = "kafka.properties";

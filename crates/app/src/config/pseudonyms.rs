@@ -2,7 +2,7 @@
 
 use pipeline::{CanarySeal, Pseudonym};
 
-use super::validate::Reader;
+use super::reader::Reader;
 use super::{Config, Secret};
 
 /// The first state version in which the community stage can link the pseudonyms of two secrets.

@@ -2,7 +2,7 @@
 
 use pipeline::Personal;
 
-use super::validate::Reader;
+use super::reader::Reader;
 
 const KEY: &str = "classify.redact";
 

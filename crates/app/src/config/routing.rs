@@ -5,7 +5,7 @@ use rules::{Conditions, QueueSpec, Routing, RuleSpec, Sla, SlaClock, Takes};
 use serde_json::json;
 use toml::{Table, Value};
 
-use super::validate::{Reader, shown};
+use super::reader::{Reader, shown};
 
 /// What an item of `queues` holds.
 pub(super) const QUEUE: &[&str] = &["name", "takes", "department", "sla_minutes", "sla_clock"];

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use toml_edit::{Document, Item, RawString, Table};
 
 use super::layers::{FREE, LISTS};
-use super::validate::{Shape, shapes};
+use super::reader::Shape;
+use super::validate::shapes;
 use super::{DEFAULT, notify, routing};
 
 /// The schema (draft-07).

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use tokio_postgres::config::{Host, SslMode as Negotiated};
 
-use super::validate::{Reader, group};
+use super::reader::Reader;
+use super::validate::group;
 
 /// What PostgreSQL takes for a name, in bytes.
 const NAME_BYTES_MAX: usize = 63;

@@ -2,7 +2,7 @@
 
 use pipeline::{STATE_VERSION_MAX, STATE_VERSION_MIN};
 
-use super::validate::Reader;
+use super::reader::Reader;
 
 /// The version to raise the state to; `None` keeps the one that it has.
 pub(super) fn state_version(reader: &mut Reader<'_>) -> Option<u8> {

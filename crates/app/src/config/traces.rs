@@ -1,6 +1,6 @@
 //! `[telemetry.traces]`: which records are followed, and who is told.
 
-use super::validate::Reader;
+use super::reader::Reader;
 
 /// Checked settings of traces.
 #[derive(Debug, Clone, PartialEq)]

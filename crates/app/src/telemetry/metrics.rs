@@ -11,6 +11,7 @@ use record::{Ledger, Outcome, Reason, StageName};
 
 use super::Registry;
 use super::clients::ClientMetrics;
+use super::reload_metrics::ReloadMetrics;
 use super::state_metrics::StateMetrics;
 use super::traces::TraceMetrics;
 
@@ -69,11 +70,7 @@ pub(crate) struct Metrics {
     parked_expired: IntCounterVec,
     panes: IntCounterVec,
     hottest_per_second: GaugeVec,
-    communities_listed: IntGaugeVec,
-    communities_reloads: IntCounterVec,
-    communities_reload_failed: IntCounterVec,
-    rules_reloads: IntCounterVec,
-    rules_reload_failed: IntCounterVec,
+    reloads: ReloadMetrics,
     canary_delay_seconds: HistogramVec,
     canary_seen_seconds: GaugeVec,
     false_canaries: IntCounterVec,
@@ -253,27 +250,7 @@ impl Metrics {
                 "Records of the partition's busiest community, a second, over 10 seconds; one thread works on a community.",
                 &["partition"],
             ),
-            rules_reloads: counter(
-                "rules_reloads_total",
-                "Times that the rules of the configuration file were read anew and taken.",
-                &[],
-            ),
-            rules_reload_failed: counter(
-                "rules_reload_failed_total",
-                "Times that they were refused for a mistake in the file; those before stay.",
-                &[],
-            ),
-            communities_listed: gauge("communities_listed", "Communities that the registry lists.", &[]),
-            communities_reloads: counter(
-                "communities_reloads_total",
-                "Times that the community registry was read anew and taken.",
-                &[],
-            ),
-            communities_reload_failed: counter(
-                "communities_reload_failed_total",
-                "Times that it was refused for a mistake; the one before stays.",
-                &[],
-            ),
+            reloads: ReloadMetrics::new(&registry),
             panes: counter("panes_total", "Panes emitted.", &["partition"]),
             stage_state: gauge(
                 "stage_state",
@@ -451,32 +428,9 @@ impl Metrics {
         }
     }
 
-    /// The community registry lists so many.
-    pub(crate) fn communities_listed(&self, communities: usize) {
-        let none: &[&str] = &[];
-        self.communities_listed.with_label_values(none).set(i64::try_from(communities).unwrap_or(i64::MAX));
-        // Shown from the beginning, so that the first failure is a growth.
-        self.communities_reloads.with_label_values(none).inc_by(0);
-        self.communities_reload_failed.with_label_values(none).inc_by(0);
-    }
-
-    /// The community registry was read anew, or could not be.
-    pub(crate) fn communities_reloaded(&self, taken: bool) {
-        let counter = if taken { &self.communities_reloads } else { &self.communities_reload_failed };
-        counter.with_label_values(&[] as &[&str]).inc();
-    }
-
-    /// The configuration file is watched for other rules.
-    pub(crate) fn rules_watched(&self) {
-        // Shown from the beginning, so that the first failure is a growth.
-        self.rules_reloads.with_label_values(&[] as &[&str]).inc_by(0);
-        self.rules_reload_failed.with_label_values(&[] as &[&str]).inc_by(0);
-    }
-
-    /// The rules were read anew, or could not be.
-    pub(crate) fn rules_reloaded(&self, taken: bool) {
-        let counter = if taken { &self.rules_reloads } else { &self.rules_reload_failed };
-        counter.with_label_values(&[] as &[&str]).inc();
+    /// What is counted of files that are read anew.
+    pub(crate) fn reloads(&self) -> &ReloadMetrics {
+        &self.reloads
     }
 
     /// Takes in how many fields of raw JSON records no schema names.

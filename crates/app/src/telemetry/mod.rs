@@ -5,6 +5,7 @@ mod health;
 mod http;
 mod metrics;
 mod registry;
+mod reload_metrics;
 #[cfg(test)]
 mod runbooks;
 mod state_metrics;
