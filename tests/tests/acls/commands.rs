@@ -1,13 +1,10 @@
-//! What each role does from outside: its commands, the door of the notifier, and whoever reads as the sink.
+//! What each role does from outside: its commands, and the door of the notifier.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::process::Output;
-use std::time::{Duration, Instant};
 
-use kafka_io::Connection;
-use kafka_io::subscription::{Heard, Subscription, SubscriptionSettings};
 use serde_json::{Value, json};
-use sinyal_tests::{Ran, Reader, Secured};
+use sinyal_tests::{Ran, Reader};
 
 use super::world::{TOKEN, World, now, said};
 
@@ -31,6 +28,10 @@ pub(crate) fn commands(world: &World, role: &str) -> Vec<Output> {
             let code = output.status.code();
             assert!(matches!(code, Some(0 | 3 | 5)), "{}", said(&output));
             vec![output]
+        }
+        "erase" => {
+            let author = std::fs::read_to_string(sinyal.file("author")).unwrap();
+            vec![run(&["erase", "--author", &author, "--by", "dpo", "--execute", "--wait=2m", "--json"])]
         }
         "dlq" => {
             vec![
@@ -69,17 +70,14 @@ pub(crate) fn commands(world: &World, role: &str) -> Vec<Output> {
     }
 }
 
-/// Some item that waits, by the responder's own list.
+/// Some item that waits, by the topic of the responder's own list; those of whom nothing is left are not among them.
 pub(crate) fn item(world: &World) -> String {
     let reader = Reader::new(&world.secured.kafka.bootstrap()).unwrap();
     let rows = reader.read(&world.topic("social.queue.state"), Some("QueueItem")).unwrap();
-    let row = &rows.first().unwrap()["value"];
-    format!(
-        "{}|{}|{}",
-        row["community_id"].as_str().unwrap(),
-        row["kind"].as_str().unwrap(),
-        row["id"].as_str().unwrap()
-    )
+    let newest: BTreeMap<String, &Value> = rows.iter().map(|row| (row["key"].to_string(), &row["value"])).collect();
+    let row = newest.values().find(|row| !row.is_null()).unwrap();
+    let part = |name: &str| row[name].as_str().unwrap();
+    format!("{}|{}|{}", part("community_id"), part("kind"), part("id"))
 }
 
 /// Where a classified interaction stands.
@@ -108,50 +106,4 @@ pub(crate) fn acknowledge(running: &Ran, identity: &str) -> anyhow::Result<(u16,
         .send(json!({ "id": identity, "by": "sari" }).to_string())?;
     let text = answer.body_mut().read_to_string()?;
     Ok((answer.status().as_u16(), text))
-}
-
-/// The sink is read as by anybody who has its rights.
-pub(crate) fn sink_reads(world: &World) -> Result<(), String> {
-    let sinyal = &world.of["sink"];
-    let properties = [
-        ("security.protocol", "SASL_SSL".to_owned()),
-        ("sasl.mechanism", "SCRAM-SHA-512".to_owned()),
-        ("sasl.username", "sinyal-sink".to_owned()),
-        ("sasl.password", Secured::password("sinyal-sink")),
-        ("ssl.ca.location", world.secured.authority.certificate().display().to_string()),
-    ];
-    let mut subscription = Subscription::open(&SubscriptionSettings {
-        connection: Connection {
-            bootstrap: sinyal.bootstrap().to_owned(),
-            client_id: "sink".to_owned(),
-            properties: properties.map(|(name, value)| (name.to_owned(), value)).into(),
-        },
-        group_id: "sinyal-sink".to_owned(),
-        group_instance_id: None,
-        topics: ["social.community.metrics", "social.alerts", "social.queue.state"]
-            .map(|name| world.topic(name))
-            .into(),
-        session_timeout_ms: 10_000,
-        prefetch_bytes: 1_048_576,
-    })
-    .map_err(|error| error.to_string())?;
-    let began = Instant::now();
-    let mut topics = BTreeSet::new();
-    while topics.len() < 3 {
-        if began.elapsed() > Duration::from_secs(30) {
-            return Err(format!("only {topics:?} can be read"));
-        }
-        match subscription.poll(Duration::from_millis(200)).map_err(|error| error.to_string())? {
-            Some(Heard::Assigned(places)) => {
-                let from: Vec<_> = places.into_iter().map(|place| (place, 0)).collect();
-                subscription.read_from(&from)?;
-            }
-            Some(Heard::Record(received)) => {
-                topics.insert(received.place.topic);
-            }
-            _ => {}
-        }
-    }
-    subscription.close();
-    Ok(())
 }

@@ -10,7 +10,7 @@ mod world;
 
 use self::necessary::{each_is_missed, notify, services, sink};
 use self::sufficient::sufficient;
-use self::topics::topics;
+use self::topics::{checked, topics};
 use self::world::World;
 
 /// Takes rights away; gives those of which nothing tells.
@@ -23,7 +23,7 @@ fn everything_works_with_the_plan_and_nothing_of_it_can_be_left_out() {
     sufficient(&world);
     // Each role has its own user: what is taken from one is nothing to the others.
     std::thread::scope(|scope| {
-        let parts: [(&str, Part); 4] = [
+        let parts: [(&str, Part); 5] = [
             ("services", |world| {
                 let mut missing = services(world, "classify");
                 missing.extend(services(world, "community"));
@@ -35,9 +35,11 @@ fn everything_works_with_the_plan_and_nothing_of_it_can_be_left_out() {
                     .into_iter()
                     .flat_map(|role| each_is_missed(world, role))
                     .chain(sink(world))
+                    .chain(checked(world))
                     .chain(topics(world))
                     .collect()
             }),
+            ("erase", |world| each_is_missed(world, "erase")),
             ("reprocess", |world| each_is_missed(world, "reprocess")),
         ];
         let threads = parts.map(|(name, part)| {

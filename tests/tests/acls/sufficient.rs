@@ -5,9 +5,9 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use sinyal_tests::{Reader, wait_for};
 
-use super::commands::{acknowledge, commands, item, sink_reads};
+use super::commands::{acknowledge, commands, item};
 use super::necessary::{in_order, tells};
-use super::world::{GENERATION, LONG, ROLES, World, said, start};
+use super::world::{GENERATION, LONG, RAW_PARTITIONS, ROLES, World, said, start};
 
 pub(crate) fn sufficient(world: &World) {
     let began = Instant::now();
@@ -18,8 +18,9 @@ pub(crate) fn sufficient(world: &World) {
     std::fs::write(communities.file("communities.toml"), "[[communities]]\nid = \"warga\"\n").unwrap();
     communities.succeed(&["communities", "put", "communities.toml"]).unwrap();
     let (classify, community, notify) = (start(world, "classify"), start(world, "community"), start(world, "notify"));
-    let mut running = [("classify", classify), ("community", community), ("notify", notify)];
-    for (role, running) in &mut running {
+    let sink = start(world, "sink");
+    let mut running = [("classify", classify), ("community", community), ("notify", notify), ("sink", sink)];
+    for (role, running) in running.iter_mut().filter(|(role, _)| *role != "sink") {
         wait_for(&format!("partitions of {role}"), LONG, || {
             assert!(running.is_running(), "{}", running.end_of_log());
             Ok(running.log().contains("partitions assigned"))
@@ -28,6 +29,7 @@ pub(crate) fn sufficient(world: &World) {
     }
     step("the roles run");
     world.more_input(1);
+    world.erase_next(1);
     // What cannot be read becomes a dead letter, which can be redriven.
     world.put("social.posts.raw", b"key", b"no record");
     wait_for("an item to be told", LONG, || {
@@ -53,15 +55,26 @@ pub(crate) fn sufficient(world: &World) {
     // The door of the notifier.
     let answer = acknowledge(&running[2].1, &identity).unwrap();
     assert_eq!(answer.0, 202, "{answer:?}");
-    for role in ["ingest", "responder", "analyst", "status", "dlq", "communities", "topics"] {
+    let dry = std::fs::read_to_string(world.of["erase"].file("author")).unwrap();
+    world.of["erase"].succeed(&["erase", "--author", &dry]).unwrap();
+    for role in ["ingest", "responder", "analyst", "status", "dlq", "communities", "topics", "erase"] {
         for output in commands(world, role) {
             assert!(output.status.success() || role == "status", "{role}: {}", said(&output));
             assert!(!said(&output).contains("not allowed"), "{role}: {}", said(&output));
+            assert!(role != "status" || !said(&output).contains("\"unread\":\""), "{}", said(&output));
         }
     }
     step("the commands work");
+    // Somebody who is there still when rights are taken away.
+    world.erase_next(2);
     world.put_alert("warga");
-    sink_reads(world).unwrap();
+    for table in ["panes", "alerts", "queue_items"] {
+        wait_for(&format!("rows of {table} in the database"), LONG, || {
+            Ok(world.postgres.value(&format!("SELECT count(*) AS n FROM sinyal.{table}"))?.as_i64() > Some(0))
+        })
+        .unwrap();
+    }
+    step("the sink writes");
     wait_for("the alert to be told", LONG, || {
         Ok(world.desk.taken().iter().any(|id| id.starts_with("complaint_spike|warga")))
     })
@@ -70,6 +83,15 @@ pub(crate) fn sufficient(world: &World) {
         let log = running[2].1.log();
         assert!(!log.contains("not allowed"), "{log}");
         Ok(running[2].1.metrics().is_ok_and(|metrics| metrics.contains("sinyal_blind{kind=\"unobserved\"} 0")))
+    })
+    .unwrap();
+    wait_for("canaries to come through everywhere", LONG, || {
+        let log = running[2].1.log();
+        assert!(!log.contains("canaries are not sent"), "{log}");
+        let seen = running[2].1.metrics()?;
+        let seen = seen.lines().filter(|line| line.starts_with("sinyal_canary_last_seen_timestamp_seconds{"));
+        let seen: Vec<f64> = seen.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+        Ok(seen.len() == RAW_PARTITIONS && seen.iter().all(|at| *at > 0.0))
     })
     .unwrap();
     step("the pipeline is seen");
@@ -115,7 +137,8 @@ pub(crate) fn sufficient(world: &World) {
     for (role, running) in running {
         let log = running.log();
         assert_eq!(running.terminate().unwrap(), Some(0), "{role}: {log}");
-        assert!(!log.contains("not allowed"), "{role}: {log}");
+        let troubles = ["not allowed", "cannot be looked at", "canaries are not sent", "nothing is written there"];
+        assert!(!troubles.iter().any(|trouble| log.contains(trouble)), "{role}: {log}");
     }
     eprintln!("sufficient, shown in {} s", began.elapsed().as_secs());
 }

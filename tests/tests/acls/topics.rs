@@ -8,6 +8,24 @@ use sinyal_tests::{Acl, wait_for};
 use super::necessary::{in_order, tells};
 use super::world::{LONG, World, configured, planned, said};
 
+/// What `check` reads, where there is something to read: to know of the topic is not enough.
+pub(crate) fn checked(world: &World) -> Vec<String> {
+    let mut unmissed = Vec::new();
+    for acl in world.plan["topics"].iter().filter(|acl| acl.operation == "Read") {
+        let weaker = Acl { operation: "Describe".to_owned(), ..acl.clone() };
+        world.acls.remove(acl).unwrap();
+        world.acls.add(std::slice::from_ref(&weaker)).unwrap();
+        let output = world.of["topics"].output(&["check"]).unwrap();
+        let exact = format!("Read on {} {} is not allowed", acl.resource, acl.name);
+        if !said(&output).contains(&exact) || output.status.code() != Some(3) {
+            unmissed.push(format!("check, {acl:?}: {}", said(&output)));
+        }
+        world.acls.remove(&weaker).unwrap();
+        world.acls.add(std::slice::from_ref(acl)).unwrap();
+    }
+    unmissed
+}
+
 /// The making and changing of topics, where nobody works.
 pub(crate) fn topics(world: &World) -> Vec<String> {
     let began = Instant::now();

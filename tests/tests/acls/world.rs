@@ -8,12 +8,12 @@ use kafka_io::Connection;
 use kafka_io::feed::Feed;
 use record::Alert;
 use serde_json::{Value, json};
-use sinyal_tests::{Acl, Acls, Listener, Ran, Receiver, Secured, Sinyal};
+use sinyal_tests::{Acl, Acls, Listener, Postgres, Ran, Receiver, Secured, Sinyal};
 use wire::{Encoder, SchemaName};
 
 pub(crate) const PREFIX: &str = "acl";
 pub(crate) const LONG: Duration = Duration::from_secs(120);
-pub(crate) const ROLES: [&str; 12] = [
+pub(crate) const ROLES: [&str; 13] = [
     "classify",
     "community",
     "notify",
@@ -24,10 +24,13 @@ pub(crate) const ROLES: [&str; 12] = [
     "topics",
     "status",
     "dlq",
+    "erase",
     "communities",
     "reprocess",
 ];
 pub(crate) const GENERATION: (&str, &str) = ("SINYAL__TOPICS__GENERATION", "g2");
+/// Six of each raw topic, as is the default.
+pub(crate) const RAW_PARTITIONS: usize = 12;
 pub(crate) const TOKEN: &str = "a-token-for-the-door";
 
 /// A broker that lets nobody do anything who is not let, and a configuration for each role.
@@ -35,6 +38,8 @@ pub(crate) struct World {
     pub(crate) secured: Secured,
     pub(crate) acls: Acls,
     pub(crate) desk: Receiver,
+    /// Into which the sink writes.
+    pub(crate) postgres: Postgres,
     /// As which each role works.
     pub(crate) of: BTreeMap<&'static str, Sinyal>,
     /// All that the plan lists, by role.
@@ -48,11 +53,22 @@ impl World {
         let secured = Secured::start(&users, true).unwrap();
         let acls = Acls::of(&secured.kafka).unwrap();
         let desk = Receiver::start().unwrap();
+        let postgres = Postgres::start(false).unwrap();
         let of: BTreeMap<&str, Sinyal> =
             ROLES.into_iter().map(|role| (role, configured(&secured, &desk, role, PREFIX))).collect();
         let plan = planned(&of["topics"], &["--generation", "g2"]);
+        let sink = &of["sink"];
+        let lines = format!(
+            "sink.url = \"{}\"\nsink.password_file = \"password\"\nsink.sslmode = \"disable\"\n",
+            postgres.url("owner")
+        );
+        std::fs::write(sink.file("password"), "owner\n").unwrap();
+        let file = sink.file("sinyal.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(file, lines + &text).unwrap();
+        sink.succeed(&["sink", "apply"]).unwrap();
         assert_eq!(plan.keys().map(String::as_str).collect::<Vec<_>>(), sorted(&ROLES));
-        World { secured, acls, desk, of, plan }
+        World { secured, acls, desk, postgres, of, plan }
     }
 
     /// Everything that is needed, given to everybody.
@@ -113,6 +129,22 @@ impl World {
         self.put("social.alerts", alert.id.as_bytes(), &value);
     }
 
+    /// From now on those who erase do so with the member who wrote the n-th most of the last input.
+    pub(crate) fn erase_next(&self, nth: usize) {
+        let input = std::fs::read_to_string(self.of["ingest"].file("input.jsonl")).unwrap();
+        let mut written: BTreeMap<String, usize> = BTreeMap::new();
+        for line in input.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            if let (Some(id), true) = (line["author"]["id"].as_str(), line["author"]["role"] != "brand") {
+                *written.entry(id.to_owned()).or_default() += 1;
+            }
+        }
+        let mut written: Vec<(usize, String)> = written.into_iter().map(|(id, times)| (times, id)).collect();
+        written.sort_unstable();
+        let (_, id) = &written[written.len() - nth];
+        std::fs::write(self.of["erase"].file("author"), id).unwrap();
+    }
+
     pub(crate) fn more_input(&self, seed: u32) {
         let ingest = &self.of["ingest"];
         let lines = ingest.succeed(&["sim", "--seed", &seed.to_string(), "--interactions", "60"]).unwrap();
@@ -125,7 +157,8 @@ pub(crate) fn configured(secured: &Secured, desk: &Receiver, role: &str, prefix:
     let properties = secured.properties(Listener::Scram, &format!("sinyal-{role}")).unwrap();
     let more = format!(
         "{properties}communities.topic = \"social.communities\"\nnotify.acknowledge_token_file = \"door\"\n\
-         notify.group_id = \"{prefix}-notify\"\nblindness.interval_ms = 500\n[[notify.targets]]\nname = \"desk\"\n\
+         notify.group_id = \"{prefix}-notify\"\nblindness.interval_ms = 500\n\
+         canary.interval_ms = 5000\n[[notify.targets]]\nname = \"desk\"\n\
          kind = \"webhook\"\nurl = \"{}\"\nsecret_file = \"desk\"\nqueues = [\"complaint\"]\n",
         desk.url()
     );

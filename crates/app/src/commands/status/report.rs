@@ -34,6 +34,8 @@ pub(super) struct Report {
     state: String,
     /// The versions that it is in; `None`: they cannot be read.
     state_versions: Option<BTreeSet<u8>>,
+    /// Why it is not known how the state stands.
+    state_unread: Option<String>,
     /// While the secret is rotated: whether the previous one is needed still.
     rotation: Option<String>,
     /// `None`: there is no topic of them, or it cannot be read.
@@ -81,12 +83,13 @@ impl Report {
             sources,
             letters,
             more_letters,
-            unread: look.unread().map(str::to_owned),
+            unread: look.unread(),
             canaries: look
                 .canaries()
                 .map(|seen| CanariesSeen { last_round: seen.last_round(), came: seen.came().clone() }),
             state: String::new(),
             state_versions: None,
+            state_unread: None,
             rotation: None,
         }
     }
@@ -97,6 +100,7 @@ impl Report {
         let rotation = config.previous_pseudonym.as_ref().and(notes.as_ref().ok());
         Report {
             state_versions: notes.as_ref().ok().map(versions),
+            state_unread: notes.as_ref().err().cloned(),
             rotation: rotation.map(|notes| about_rotation(notes, config.windows.horizon_ms())),
             state: match notes.and_then(|notes| about_versions(&notes, config.state_version)) {
                 Ok(what) | Err(what) => what,
@@ -140,7 +144,7 @@ impl Report {
             },
             "sources": sources.collect::<Vec<_>>(),
             "unread": self.unread,
-            "state": { "versions": self.state_versions, "rotation": self.rotation },
+            "state": { "versions": self.state_versions, "rotation": self.rotation, "unread": self.state_unread },
             "dead_letters": self.letters.as_ref().map(|letters| json!({
                 "last_hour": letters.values().sum::<u64>(), "by_reason": letters, "more": self.more_letters,
             })),
@@ -336,6 +340,7 @@ mod tests {
         Report {
             state: "version 6".to_owned(),
             state_versions: Some([6].into()),
+            state_unread: None,
             rotation: None,
             now: 100_000,
             standing: Standing::default(),

@@ -1,5 +1,5 @@
 //! What each role and command may have to be allowed on Kafka, and nothing more: derived from the configuration, proved sufficient
-//! and necessary on a real broker (`tests/tests/acls.rs`).
+//! and necessary on a real broker (`tests/tests/acls`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -246,8 +246,10 @@ fn notify(config: &Config, rights: &mut Rights) {
         rights.write(&topics.notify_state);
         rights.write(&topics.dead_letters);
         observer(config, rights);
-        if config.canary.interval_ms.is_some() && config.pseudonym_secret.is_some() {
-            [&topics.posts_raw, &topics.comments_raw].into_iter().for_each(|topic| rights.write(topic));
+        // The first that is told of alerts sends canaries, where something seals them.
+        let sends = notify.targets.iter().any(|target| target.alerts.is_some());
+        if sends && config.canary.interval_ms.is_some() && config.pseudonym_secret.is_some() {
+            [&topics.posts_raw, &topics.comments_raw, &topics.canary].into_iter().for_each(|topic| rights.write(topic));
         }
     }
     if notify.acknowledge_token.is_some() {
@@ -380,6 +382,46 @@ mod tests {
                 .any(|right| right.resource.name() == "social.dead-letters" && right.operation == Operation::Read)
         });
         assert_eq!(readers.collect::<Vec<_>>(), [Duty::Notify, Duty::Status, Duty::Dlq]);
+    }
+
+    #[test]
+    fn only_who_sends_canaries_may_write_into_the_raw_topics() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "a secret for the tests only").unwrap();
+        let sealed = format!("pseudonym.secret_file = \"{}\"\n", secret.path().display());
+        let target = "[[notify.targets]]\nname = \"desk\"\nkind = \"webhook\"\nurl = \"http://a\"\n";
+        let writes = |text: &str| -> Vec<String> {
+            let rights = shown(&rights(Duty::Notify, &config(text), None));
+            rights.into_iter().filter(|right| right.starts_with("Write") && !right.contains("notify")).collect()
+        };
+        let canaries = [
+            "Write topic social.canary",
+            "Write topic social.comments.raw",
+            "Write topic social.dead-letters",
+            "Write topic social.posts.raw",
+        ];
+        assert_eq!(writes(&format!("{sealed}{target}")), canaries);
+        let without = ["Write topic social.dead-letters"];
+        assert_eq!(writes(target), without, "nothing seals them");
+        assert_eq!(writes(&format!("{sealed}canary.interval_ms = 0\n{target}")), without);
+        let items = "alerts = false\nqueues = [\"complaint\"]\n";
+        assert_eq!(writes(&format!("{sealed}{target}{items}")), without, "nobody is told of alerts");
+    }
+
+    #[test]
+    fn whoever_erases_may_send_actions_and_change_nothing_else() {
+        let rights = rights(Duty::Erase, &config(""), None);
+        let raw = rights.iter().filter(|right| right.resource.name().ends_with(".raw"));
+        assert!(raw.map(|right| right.operation).all(|operation| operation == Operation::DescribeConfigs));
+        let writes: Vec<&str> = rights
+            .iter()
+            .filter(|right| right.operation == Operation::Write)
+            .map(|right| right.resource.name())
+            .collect();
+        assert_eq!(writes, ["social.actions"]);
+        let read =
+            |name: &str| rights.iter().any(|right| right.resource.name() == name && right.operation == Operation::Read);
+        assert!(read("social.queue.complaint") && read("social.community.changelog") && !read("social.dead-letters"));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use kafka_io::admin::Admin;
+use kafka_io::acl::Operation;
+use kafka_io::admin::{Admin, AdminError};
 use kafka_io::subscription::{Heard, Place, Received, Subscription, SubscriptionSettings};
 use kafka_io::{OwnerError, OwnerState, WaitReason};
 use record::{EpochMs, Position};
@@ -453,6 +454,11 @@ impl Worker {
                         self.state = OwnerState::Joining;
                         self.complained_at = None;
                         return Ok(());
+                    }
+                    // Brokers do not show a topic of which a user may not know: waiting does not mend it.
+                    let hidden = missing.iter().find_map(|name| admin.hidden(name, Operation::Read));
+                    if let Some(AdminError::Unauthorized(detail)) = hidden {
+                        return Err(OwnerError::Unauthorized(detail));
                     }
                     self.complain(WaitReason::Topics(missing));
                 }

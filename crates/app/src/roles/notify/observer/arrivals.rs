@@ -67,8 +67,12 @@ impl Arrivals {
         &self.stamped
     }
 
-    /// The logs end here now. What cannot be read is judged at a later look.
-    pub(super) fn observe(&mut self, now: EpochMs, ends: &BTreeMap<Partition, Position>) {
+    /// The logs end here now. What cannot be read is judged at a later look. Gives whether this client may read, where it read.
+    pub(super) fn observe(
+        &mut self,
+        now: EpochMs,
+        ends: &BTreeMap<Partition, Position>,
+    ) -> Option<Result<(), ReadError>> {
         self.partitions.retain(|partition, _| ends.contains_key(partition));
         let mut doubtful: Vec<(Partition, Position, Position)> = Vec::new();
         for (partition, &end) in ends {
@@ -88,15 +92,22 @@ impl Arrivals {
         doubtful.truncate(PARTITIONS_MAX);
         let topics: BTreeSet<Arc<str>> = doubtful.iter().map(|((topic, _), ..)| Arc::clone(topic)).collect();
         let until = Instant::now() + READ_TIME;
+        let mut may_read = None;
         for topic in topics {
             let of_topic = doubtful.iter().filter(|((of, _), ..)| *of == topic);
             let ranges: BTreeMap<i32, (Position, Position)> =
                 of_topic.map(|((_, number), from, to)| (*number, (*from, *to))).collect();
             match self.read(&topic, &ranges, until) {
-                Ok(found) => found.into_iter().for_each(|(number, spoke)| self.judge(now, &topic, number, spoke, ends)),
+                Ok(found) => {
+                    found.into_iter().for_each(|(number, spoke)| self.judge(now, &topic, number, spoke, ends));
+                    may_read.get_or_insert(Ok(()));
+                }
+                // Waiting does not mend it.
+                Err(error @ ReadError::Unauthorized(_)) => may_read = Some(Err(error)),
                 Err(error) => tracing::debug!(%error, "what came into raw partitions is looked at later"),
             }
         }
+        may_read
     }
 
     fn judge(

@@ -25,6 +25,12 @@ pub(super) const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often to ask which partitions there are.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(30);
 
+/// What is not vital: without it less is known, and all else is judged still.
+const ROWS: &str = "rows of metrics";
+const LETTERS: &str = "dead letters";
+const CANARIES: &str = "canaries";
+const RAW: &str = "the newest raw records";
+
 /// Why the pipeline could not be looked at.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LookError {
@@ -64,8 +70,8 @@ pub(crate) struct Look {
     /// `None` while they cannot be read: then less is known, and all else is judged still.
     rows: Option<Rows>,
     letters: Option<Letters>,
-    /// Why they cannot be read, once that was told.
-    complained: Option<String>,
+    /// Why what is not vital cannot be read, by what it is, once that was told.
+    unread: BTreeMap<&'static str, String>,
     canaries: Option<Canaries>,
     arrivals: Arrivals,
     config: Arc<Config>,
@@ -151,7 +157,7 @@ impl Look {
             interactions,
             rows: None,
             letters: None,
-            complained: None,
+            unread: BTreeMap::new(),
             canaries: None,
             arrivals,
             config: Arc::new(config.clone()),
@@ -209,9 +215,10 @@ impl Look {
         self.letters.as_ref().map(Letters::by_reason)
     }
 
-    /// Why rows of metrics or dead letters cannot be looked at, if they cannot.
-    pub(crate) fn unread(&self) -> Option<&str> {
-        self.complained.as_deref()
+    /// Why rows of metrics, dead letters, canaries or the newest raw records cannot be looked at, if they cannot.
+    pub(crate) fn unread(&self) -> Option<String> {
+        let why: BTreeSet<&str> = self.unread.values().map(String::as_str).collect();
+        (!why.is_empty()).then(|| why.into_iter().collect::<Vec<_>>().join("; "))
     }
 
     /// How canaries fare; `None`: there is no such topic, or it cannot be read.
@@ -241,22 +248,23 @@ impl Look {
         let raw: BTreeSet<At> = self.partitions.raw.iter().map(at).collect();
         let Some(canaries) = &mut self.canaries else { return CanaryNews::default() };
         canaries.keep(&raw, &news.partitions);
-        match canaries.follow(&self.classify.offsets, &mut news) {
-            Ok(()) => news,
-            Err(error) => {
-                self.complain(&error);
-                // It is opened again, and all is read again that may still matter.
-                self.canaries = None;
-                CanaryNews::default()
-            }
+        let followed = canaries.follow(&self.classify.offsets, &mut news);
+        if followed.is_err() {
+            // It is opened again, and all is read again that may still matter.
+            self.canaries = None;
+            news = CanaryNews::default();
         }
+        self.tell(CANARIES, followed);
+        news
     }
 
     /// What came into the raw partitions that is no canary.
     fn look_at_arrivals(&mut self, now: EpochMs) -> BTreeMap<At, Position> {
         let raw_ends = self.partitions.raw.iter().filter_map(|raw| Some((raw.clone(), *self.ends.get(raw)?)));
         let before = self.arrivals.stamped().len();
-        self.arrivals.observe(now, &raw_ends.collect());
+        if let Some(read) = self.arrivals.observe(now, &raw_ends.collect()) {
+            self.tell(RAW, read.map_err(LookError::from));
+        }
         if self.arrivals.stamped().len() > before {
             self.arrivals.stamped().iter().for_each(|topic| self.judge.unlearn(topic));
             tracing::info!(
@@ -270,50 +278,52 @@ impl Look {
     /// Opens what of rows and dead letters is not open.
     fn open_what_else_there_is(&mut self, now: EpochMs, since: EpochMs) {
         let (config, connection, offsets) = (&self.config, &self.connection, &self.classify.offsets);
-        let mut trouble = None;
+        let mut troubles = Vec::new();
         if self.rows.is_none() {
             let opened = Rows::open(config, connection, offsets, since);
-            self.rows = opened.map_err(|error| trouble = Some(error)).ok();
+            self.rows = opened.map_err(|error| troubles.push((ROWS, error))).ok();
         }
         let topic: Arc<str> = config.topics.canary.as_str().into();
         let grown =
             |canaries: &Canaries| offsets.partitions(&topic).is_ok_and(|now| now.len() != canaries.partitions());
         if self.canaries.as_ref().is_none_or(grown) {
             let opened = Canaries::open(config, connection, offsets, now);
-            self.canaries = opened.map_err(|error| trouble = Some(error)).unwrap_or_default();
+            // Of what is not there nothing is missed.
+            if matches!(opened, Ok(None)) {
+                self.unread.remove(CANARIES);
+            }
+            self.canaries = opened.map_err(|error| troubles.push((CANARIES, error))).unwrap_or_default();
         }
         if self.letters.is_none() {
             let opened = Letters::open(&config.topics.dead_letters, connection, offsets, now);
-            self.letters = opened.map_err(|error| trouble = Some(error)).ok();
+            self.letters = opened.map_err(|error| troubles.push((LETTERS, error))).ok();
         }
-        if let Some(error) = trouble {
-            self.complain(&error);
-        }
+        troubles.into_iter().for_each(|(what, error)| self.tell(what, Err(error)));
     }
 
     /// Counts late interactions in rows, and dead letters, as far as they can be read.
     fn count_what_else_there_is(&mut self, now: EpochMs, since: EpochMs, counts: &mut Counts) {
-        let rows = self.rows.as_mut().map(|rows| rows.follow(since, counts));
-        let letters = self.letters.as_mut().map(|letters| letters.follow(&self.classify.offsets, now, since));
-        match (rows, letters) {
-            (Some(Ok(())), Some(Ok(letters))) => (counts.dead_letters, self.complained) = (letters, None),
-            (rows, letters) => {
-                let mut trouble = rows.and_then(Result::err);
-                match letters {
-                    Some(Ok(letters)) => counts.dead_letters = letters,
-                    Some(Err(error)) => trouble = Some(error),
-                    None => {}
-                }
-                if let Some(error) = trouble {
-                    self.complain(&error);
-                }
-            }
+        if let Some(rows) = self.rows.as_mut() {
+            let followed = rows.follow(since, counts);
+            self.tell(ROWS, followed);
+        }
+        if let Some(letters) = self.letters.as_mut() {
+            let followed = letters.follow(&self.classify.offsets, now, since);
+            self.tell(LETTERS, followed.map(|letters| counts.dead_letters = letters));
         }
     }
 
-    fn complain(&mut self, error: &LookError) {
-        if self.complained.replace(error.to_string()).is_none() {
-            tracing::warn!(%error, "rows of metrics, dead letters or canaries cannot be looked at; all else is judged still");
+    /// Tells why something is not seen, once for as long as it is so.
+    fn tell(&mut self, what: &'static str, read: Result<(), LookError>) {
+        match read {
+            Ok(()) => {
+                self.unread.remove(what);
+            }
+            Err(error) => {
+                if self.unread.insert(what, error.to_string()).is_none() {
+                    tracing::warn!(%error, "{what} cannot be looked at; all else is judged still");
+                }
+            }
         }
     }
 
