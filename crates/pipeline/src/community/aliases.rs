@@ -71,6 +71,26 @@ impl Aliases {
         found
     }
 
+    /// All names of a person, beginning with this one.
+    pub(super) fn names_of(&self, key: MemberKey) -> Vec<MemberKey> {
+        let stands = self.resolve(key);
+        let mut names = vec![key];
+        names.extend(Some(stands).filter(|stands| *stands != key));
+        names.extend(
+            self.by_key.keys().filter(|other| ![key, stands].contains(other) && self.resolve(**other) == stands),
+        );
+        names
+    }
+
+    /// Lets go of a person's links; these are all their names.
+    pub(super) fn forget(&mut self, names: &[MemberKey]) {
+        for &name in names {
+            if self.by_key.contains_key(&name) {
+                self.set(name, None);
+            }
+        }
+    }
+
     /// The same of somebody of whom a record came at `at`.
     fn meet(&mut self, key: MemberKey, at: EpochMs) -> MemberKey {
         self.touch(key, at);
@@ -376,6 +396,26 @@ mod tests {
         aliases.take_changed(|key, alias| told.push((key, alias.is_some())));
         assert!(told.contains(&(key(1), false)) && told.iter().all(|(_, there)| !there), "{told:?}");
         assert!(!aliases.is_changed());
+    }
+
+    #[test]
+    fn all_names_of_a_person_are_found_by_each_and_let_go_of() {
+        let mut aliases = Aliases::default();
+        aliases.link_unknown(2, 1, 10, 100);
+        aliases.link_unknown(3, 2, 20, 100);
+        aliases.link_unknown(8, 7, 20, 100);
+        for turned in [false, true] {
+            for asked in 1..=3 {
+                let mut names = aliases.names_of(key(asked));
+                assert_eq!(names[0], key(asked));
+                names.sort_unstable();
+                assert_eq!(names, [key(1), key(2), key(3)], "turned: {turned}");
+            }
+            assert_eq!(aliases.names_of(key(5)), [key(5)]);
+            aliases.turn();
+        }
+        aliases.forget(&aliases.names_of(key(2)));
+        assert_eq!((aliases.len(), aliases.resolve(key(7)), aliases.newer), (1, key(8), 0));
     }
 
     #[test]
