@@ -75,17 +75,32 @@ pub struct Sealed<'a> {
 
 /// Makes and checks the seals of canaries.
 #[derive(Clone)]
-pub struct CanarySeal(Hmac<Sha256>);
+pub struct CanarySeal {
+    keyed: Hmac<Sha256>,
+    /// While the secret is rotated, of the one before: whoever sends may have that still.
+    before: Option<Hmac<Sha256>>,
+}
 
 impl CanarySeal {
     /// By the secret of the pseudonyms; `None` if that is too short.
     pub fn new(secret: &[u8]) -> Option<CanarySeal> {
-        if secret.len() < Pseudonym::SECRET_BYTES_MIN {
-            return None;
-        }
-        let mut purpose = Hmac::<Sha256>::new_from_slice(secret).ok()?;
-        purpose.update(PURPOSE);
-        Some(CanarySeal(Hmac::new_from_slice(&purpose.finalize().into_bytes()).ok()?))
+        Some(CanarySeal { keyed: keyed(secret)?, before: None })
+    }
+
+    /// The same, which also takes what is sealed by the secret before, if there is one.
+    ///
+    /// ```
+    /// use pipeline::{CanarySaid, CanarySeal, Sealed};
+    /// let old = CanarySeal::new(b"a secret of some length").unwrap();
+    /// let new = CanarySeal::new(b"another, of the same kind").unwrap();
+    /// let at = Sealed { topic: "posts", partition: 3, key: b"key", value: b"value" };
+    /// let header = old.header("a1", 1_795_482_000_000, at);
+    /// let said = CanarySaid::read(header.as_bytes()).unwrap();
+    /// assert!(!new.is_ours(&said, at));
+    /// assert!(new.or_before(Some(b"a secret of some length")).is_ours(&said, at));
+    /// ```
+    pub fn or_before(self, secret: Option<&[u8]>) -> CanarySeal {
+        CanarySeal { before: secret.and_then(keyed), ..self }
     }
 
     /// The header's value for a canary.
@@ -102,7 +117,7 @@ impl CanarySeal {
     /// ```
     pub fn header(&self, id: &str, sent_at: EpochMs, at: Sealed<'_>) -> String {
         let mut header = format!("{FORM};{id};{sent_at};");
-        push_hex(&self.sealed(id, sent_at, at).finalize().into_bytes(), &mut header);
+        push_hex(&sealed(&self.keyed, id, sent_at, at).finalize().into_bytes(), &mut header);
         header
     }
 
@@ -117,20 +132,31 @@ impl CanarySeal {
             let (Some(high), Some(low)) = (digit(0), digit(1)) else { return false };
             *byte = high * 16 + low;
         }
-        self.sealed(said.id, said.sent_at, at).verify_slice(&seal).is_ok()
+        let is_by = |keyed: &Hmac<Sha256>| sealed(keyed, said.id, said.sent_at, at).verify_slice(&seal).is_ok();
+        is_by(&self.keyed) || self.before.as_ref().is_some_and(is_by)
     }
+}
 
-    fn sealed(&self, id: &str, sent_at: EpochMs, at: Sealed<'_>) -> Hmac<Sha256> {
-        let mut mac = self.0.clone();
-        // Each part with its length: no two records have the same bytes here.
-        for part in
-            [id.as_bytes(), &sent_at.to_be_bytes(), at.topic.as_bytes(), &at.partition.to_be_bytes(), at.key, at.value]
-        {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
-        }
-        mac
+/// What seals by a secret, which is of no other use.
+fn keyed(secret: &[u8]) -> Option<Hmac<Sha256>> {
+    if secret.len() < Pseudonym::SECRET_BYTES_MIN {
+        return None;
     }
+    let mut purpose = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+    purpose.update(PURPOSE);
+    Hmac::new_from_slice(&purpose.finalize().into_bytes()).ok()
+}
+
+fn sealed(keyed: &Hmac<Sha256>, id: &str, sent_at: EpochMs, at: Sealed<'_>) -> Hmac<Sha256> {
+    let mut mac = keyed.clone();
+    // Each part with its length: no two records have the same bytes here.
+    for part in
+        [id.as_bytes(), &sent_at.to_be_bytes(), at.topic.as_bytes(), &at.partition.to_be_bytes(), at.key, at.value]
+    {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
+    }
+    mac
 }
 
 impl fmt::Debug for CanarySeal {

@@ -9,7 +9,7 @@ use kafka_io::subscription::{Heard, Subscription, SubscriptionSettings};
 use serde_json::{Value, json};
 use sinyal_tests::{Ran, Reader, Secured};
 
-use super::world::{TOKEN, World, said};
+use super::world::{TOKEN, World, now, said};
 
 /// The commands of each role, all of which succeed with its rights.
 pub(crate) fn commands(world: &World, role: &str) -> Vec<Output> {
@@ -19,7 +19,12 @@ pub(crate) fn commands(world: &World, role: &str) -> Vec<Output> {
     match role {
         "ingest" => vec![run(&["ingest", "input.jsonl"])],
         "topics" => vec![run(&["topics", "apply"]), run(&["topics", "plan"]), run(&["check"])],
-        "communities" => vec![run(&["communities", "list"]), run(&["communities", "put", "communities.toml"])],
+        "communities" => {
+            // What is there already is not written again.
+            let changed = format!("[[communities]]\nid = \"warga\"\nname = \"Warga {}\"\n", now());
+            std::fs::write(sinyal.file("communities.toml"), changed).unwrap();
+            vec![run(&["communities", "list"]), run(&["communities", "put", "communities.toml"])]
+        }
         "status" => {
             let output = run(&["status", "--json", "--wait", "4"]);
             // Whether it is behind is not asked here.

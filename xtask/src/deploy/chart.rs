@@ -242,7 +242,7 @@ impl Chart<'_> {
             (&["config.routes[0].sla_minutes=30"], 0),
             (&["config.alerts.complaint_spike.threshold=20"], 0),
             (&["communities.registry=x = 1"], 0),
-            (&["config.classify.threshold=0.6"], 3),
+            (&["config.classify.threshold=0"], 3),
             // Only the notifier knows targets.
             (&["config.notify.targets[0].url=http://other:9093"], 1),
             (&["config.queues[0].name=all", "config.queues[0].takes=other", "config.queues[0].department=d"], 3),

@@ -41,6 +41,7 @@ pub(super) fn target_schema() -> serde_json::Value {
         "username": text("As whom to go there, with `password_file`."),
         "password_file": text("A file that holds the password."),
         "token_file": text("A file that holds a bearer token, instead."),
+        "ca_file": text("Certificates (PEM) that may have signed the server's; without it those of the system."),
         "alerts": { "type": "boolean", "description": "False: no alerts." },
         "severities": { "type": "array", "items": { "type": "string", "enum": SEVERITIES }, "description": "Alerts of these alone." },
         "rules": { "type": "array", "items": { "type": "string", "enum": rules }, "description": "Alerts of these alone." },

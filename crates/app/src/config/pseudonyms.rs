@@ -1,6 +1,6 @@
 //! The section `[pseudonym]`: the secret by which authors become pseudonyms, and the one before while it is rotated.
 
-use pipeline::Pseudonym;
+use pipeline::{CanarySeal, Pseudonym};
 
 use super::validate::Reader;
 use super::{Config, Secret};
@@ -81,6 +81,12 @@ impl Config {
         let secret = self.pseudonym_secret.clone();
         let current = secret.map(|secret| PseudonymSecret { secret, version: self.pseudonym_version });
         current.iter().chain(&self.previous_pseudonym).filter_map(PseudonymSecret::pseudonym).collect()
+    }
+
+    /// By which canaries are sealed, and are known; none without a secret.
+    pub(crate) fn canary_seal(&self) -> Option<CanarySeal> {
+        let before = self.previous_pseudonym.as_ref().map(|previous| previous.secret.bytes());
+        Some(CanarySeal::new(self.pseudonym_secret.as_ref()?.bytes())?.or_before(before))
     }
 
     /// Every key that an author may be known under: `v<version>:` and 32 hexadecimal digits. None without a secret.

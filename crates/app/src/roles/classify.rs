@@ -6,7 +6,7 @@ use anyhow::Result;
 use classify::Classifier;
 use kafka_io::{Assignor, Delivery, Hooks, OwnerConfig, Tracer, Turn, run_owner};
 use pipeline::classify::Tallies;
-use pipeline::{CanarySeal, ClassifyEncoders, ClassifySettings, ClassifyStage, Redactor};
+use pipeline::{ClassifyEncoders, ClassifySettings, ClassifyStage, Redactor};
 use record::stage::{SchemaLookup, Stage};
 use record::{Kind, Ledger, Outcome, StageName};
 use wire::{Encoder, RawDecoder, SchemaName};
@@ -136,7 +136,7 @@ pub(crate) fn run_classify(
         communities: surroundings.rules.communities.clone(),
         pseudonym,
         previous_pseudonym,
-        canary_seal: config.pseudonym_secret.as_ref().and_then(|secret| CanarySeal::new(secret.bytes())),
+        canary_seal: config.canary_seal(),
         key_format: config.key_format,
         future_ms_max: config.future_ms_max,
         dead_letter_value_bytes_max: config.raw_record_bytes_max,

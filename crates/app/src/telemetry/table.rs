@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Metrics;
 use super::registry::Described;
 use crate::roles::notify::NotifyMetrics;
+use crate::roles::sink::SinkMetrics;
 
 const TABLE: &str = include_str!("../../../../docs/src/operate/metrics.md");
 const RULES: &str = include_str!("../../../../deploy/prometheus/rules.yaml");
 const DASHBOARD: &str = include_str!("../../../../deploy/grafana/pipeline.json");
 
 /// The roles of which the table may say that they show a metric.
-const ROLES: [&str; 5] = ["all", "classify", "community", "notify", "stages"];
+const ROLES: [&str; 6] = ["all", "classify", "community", "notify", "sink", "stages"];
 
 /// Everything that any role registers.
 fn registered() -> Vec<Described> {
     let metrics = Metrics::new();
     NotifyMetrics::new(metrics.registry(), std::iter::empty());
+    SinkMetrics::new(metrics.registry());
     metrics.registry().described()
 }
 

@@ -5,8 +5,10 @@
 
 mod canaries;
 mod cascade;
+mod content;
 mod digest;
 mod latency;
+mod markers;
 mod pseudonym;
 mod redact;
 mod sources;
@@ -20,8 +22,8 @@ use std::sync::Arc;
 use ::classify::{Classifier, Decision};
 use record::stage::{Input, InputPartition, InputRecord, LatencySample, Outputs, SchemaLookup, Stage, Step, Stop};
 use record::{
-    ClassifiedInteraction, ClassifiedRecord, ContentKind, ContentKinds, EpochMs, Interaction, Kind, Label, Ledger,
-    Outcome, Position, Progress, ReachBand, Reason, Role, StageName, Tier, decode_key, encode_part, limits,
+    ClassifiedInteraction, ClassifiedRecord, EpochMs, Interaction, Kind, Label, Ledger, Outcome, Position, ReachBand,
+    Reason, Role, StageName, Tier, decode_key, encode_part, limits,
 };
 use rules::{Communities, Live, LiveCommunities, Routable, Routed, Routing, direction_of};
 use wire::{DecodeError, Encoder, RawDecoder};
@@ -29,6 +31,7 @@ use wire::{DecodeError, Encoder, RawDecoder};
 use self::canaries::{Canaries, Recognised};
 pub use self::cascade::{Budget, Cascade, Probabilities, SecondOpinion, is_unsure};
 use self::cascade::{Held, Judge};
+use self::content::{content_kinds, text_of};
 pub use self::latency::RECORDS_PER_SAMPLE;
 use self::latency::Samples;
 pub use self::pseudonym::Pseudonym;
@@ -274,7 +277,7 @@ impl ClassifyStage {
         // Before it is known how many partitions there are, they wait.
         let Some(partitions) = self.classified_partitions else { return Ok(()) };
         let Some(progress) = self.canaries.take(self.now, &self.topics) else { return Ok(()) };
-        into_every_partition(progress, partitions, &mut self.encoders.classified, outputs)
+        markers::write(progress, partitions, &mut self.encoders, outputs)
     }
 
     /// Decodes and validates a record.
@@ -499,9 +502,7 @@ impl ClassifyStage {
         let due = if only_urgent { None } else { self.sources.marker(self.now, &self.topics) };
         let due = due.or_else(|| self.sources.urgent_marker(self.now, &self.topics));
         let Some(progress) = due else { return Ok(()) };
-        let ClassifyEncoders { classified, classified_before, .. } = &mut self.encoders;
-        let encoder = classified_before.as_mut().unwrap_or(classified);
-        into_every_partition(progress, partitions, encoder, outputs)
+        markers::write(progress, partitions, &mut self.encoders, outputs)
     }
 }
 
@@ -575,22 +576,6 @@ impl ClassifyStage {
     }
 }
 
-/// Writes a marker into each partition of the classified topic.
-fn into_every_partition(
-    marker: Progress<'_>,
-    partitions: i32,
-    encoder: &mut Encoder,
-    outputs: &mut Outputs,
-) -> Result<(), Stop> {
-    let mut bytes = Vec::new();
-    let marker = ClassifiedRecord::Progress(marker);
-    encoder.encode(&marker, &mut bytes).map_err(|error| Stop::Invariant(error.to_string()))?;
-    for partition in 0..partitions {
-        outputs.push(ClassifyStage::CLASSIFIED).partition(partition).value(&bytes);
-    }
-    Ok(())
-}
-
 fn pseudonym_of<'a>(
     pseudonym: &Pseudonym,
     author: &Option<record::Author<'_>>,
@@ -603,29 +588,4 @@ fn pseudonym_of<'a>(
 
 fn role_of(author: &Option<record::Author<'_>>) -> Role {
     author.as_ref().map_or(Role::Unknown, |author| author.role)
-}
-
-/// The text as it goes downstream, and whether it was cut.
-fn text_of<'a>(
-    interaction: &'a Interaction<'_>,
-    keep_text: bool,
-    redactor: &'a mut Redactor,
-) -> (Option<&'a str>, bool) {
-    if !keep_text || interaction.deleted || interaction.text.is_empty() {
-        return (None, false);
-    }
-    let text = redact::cut(&interaction.text, limits::TEXT_BYTES);
-    // A marker may be longer than what it stands for.
-    let redacted = redact::cut(redactor.redact(text).unwrap_or(text), limits::TEXT_BYTES);
-    (Some(redacted), text.len() < interaction.text.len() || redacted.len() > text.len())
-}
-
-/// The content kinds of an interaction.
-fn content_kinds(interaction: &Interaction<'_>) -> ContentKinds {
-    let mut kinds: ContentKinds =
-        interaction.media.iter().map(|media| media.kind).filter(|&kind| kind != ContentKind::Text).collect();
-    if !interaction.text.trim().is_empty() {
-        kinds.insert(ContentKind::Text);
-    }
-    kinds
 }

@@ -7,7 +7,7 @@ use oracle::{Oracle, Window};
 use pipeline::{ClassifySettings, KeyFormat, Pseudonym};
 use proptest::prelude::*;
 use record::stage::{Input, InputPartition};
-use record::{Action, Author, EpochMs, Interaction, Kind, Role};
+use record::{Action, Author, EpochMs, Interaction, Kind, Role, partition_for_key};
 use serde_json::Value;
 use window::{WindowSet, WindowSpec};
 use wire::{Encoder, Framing, RawFormat, SchemaName};
@@ -116,13 +116,14 @@ impl World {
 
     /// A member asks to be forgotten, and is named by the pseudonym of one secret.
     fn erase(&mut self, version: u32, community: usize, member: usize, at: EpochMs) {
-        let target = record::encode_key(&[&format!("warga {community}"), &key_of(version, member)]).into();
+        let target =
+            record::encode_key(&[&format!("warga {community}"), &author_key(version, &format!("u-{member}"))]).into();
         self.side.act(&Action { kind: "erase".into(), target, by: "dpo".into(), at, until: None, reason: None });
     }
 
     /// How many entries of the changelog say anything of a member, under whichever name.
     fn left_of(&self, member: usize) -> usize {
-        let keys = [1, 2].map(|version| key_of(version, member));
+        let keys = [1, 2].map(|version| author_key(version, &format!("u-{member}")));
         let entries = self.side.left.changelog.iter();
         let says = |(_, entry): &(i32, Vec<u8>), value: &[u8]| {
             keys.iter().any(|key| pipeline::mentions(key, entry, value).is_some())
@@ -335,22 +336,30 @@ proptest! {
     }
 }
 
+/// A community on the partition of the first one.
+fn beside_first() -> usize {
+    let partition =
+        |community: usize| partition_for_key(record::encode_key(&[&format!("warga {community}")]).as_bytes(), 3);
+    (1..).find(|&community| partition(community) == partition(0)).unwrap()
+}
+
 #[test]
 fn who_is_known_under_two_names_is_forgotten_under_both() {
     // Named by either secret's, before and after the newer name took the place of the older, with the end of the program before the
     // commit and after it.
     for (named, turned, crashes) in [(1, false, true), (1, true, false), (2, false, false), (2, true, true)] {
         let case = format!("named by {named}, turned: {turned}, crashes: {crashes}");
-        let mut world = World::new(1_000_000, Some(6));
+        let (mut world, beside) = (World::new(1_000_000, Some(6)), beside_first());
         let made = world.now - 5_000;
         world.posts(BEFORE, 1, 0, made);
-        world.posts(BEFORE, 2, 1, made);
+        world.posts(BEFORE, 2, beside, made);
+        world.raw(BEFORE, &say(500, 0, 1, made, 0));
         world.settle();
         world.posts(ROTATING, 3, 0, made);
         world.settle();
         for _ in 0..if turned { 2 } else { 0 } {
             world.now += 50 * MINUTE_MS;
-            let other = say(500 + world.left_of(1), 0, 1, world.now - 5_000, 3);
+            let other = say(505, 0, 1, world.now - 5_000, 3);
             world.raw(BEFORE, &other);
             world.settle();
         }
@@ -371,17 +380,17 @@ fn who_is_known_under_two_names_is_forgotten_under_both() {
         if crashes {
             world.side.crash();
         }
-        assert!(!world.has_row(1, 0) && !world.has_row(3, 0) && world.has_row(2, 1), "{case}");
+        assert!(!world.has_row(1, 0) && !world.has_row(3, 0) && world.has_row(2, beside), "{case}");
         assert_eq!(world.links(), 1, "elsewhere both are still one person's: {case}");
-        world.erase(named, 1, 0, at);
+        world.erase(named, beside, 0, at);
         for _ in 0..4 {
             world.now += 1_000;
             world.settle();
         }
-        assert_eq!((world.links(), world.left_of(0), world.has_row(2, 1)), (0, 0, false), "{case}");
+        assert_eq!((world.links(), world.left_of(0), world.has_row(2, beside)), (0, 0, false), "{case}");
         // Seen again, by whichever replica, also one that knows but one of the names.
         for configured in [BEFORE, AFTER, ROTATING, TAKEN_BACK, BEFORE, AFTER] {
-            (1..=3).for_each(|id| world.posts(configured, id, usize::from(id == 2), made));
+            (1..=3).for_each(|id| world.posts(configured, id, if id == 2 { beside } else { 0 }, made));
             world.now += 1_000;
             world.settle();
             if crashes {
@@ -389,6 +398,7 @@ fn who_is_known_under_two_names_is_forgotten_under_both() {
             }
             assert_eq!((world.links(), world.left_of(0)), (0, 0), "{case}, seen again by {configured:?}");
         }
+        assert!(world.has_row(100, 0) && world.left_of(1) > 0, "what others wrote is there: {case}");
         world.posts(ROTATING, 4, 0, world.now - 500);
         world.now += 1_000;
         world.settle();
@@ -399,14 +409,14 @@ fn who_is_known_under_two_names_is_forgotten_under_both() {
 #[test]
 fn who_was_forgotten_before_the_other_name_was_heard_of_is_so_under_both() {
     for crashes in [false, true] {
-        let mut world = World::new(1_000_000, Some(6));
+        let (mut world, beside) = (World::new(1_000_000, Some(6)), beside_first());
         let made = world.now - 5_000;
         world.posts(BEFORE, 1, 0, made);
         // A replica that was not told of the previous secret.
         world.posts(AFTER, 2, 0, made);
-        world.posts(AFTER, 3, 1, made);
+        world.posts(AFTER, 3, beside, made);
         world.settle();
-        for community in 0..2 {
+        for community in [0, beside] {
             world.erase(1, community, 0, world.now);
         }
         let settle = |world: &mut World| {
@@ -419,7 +429,7 @@ fn who_was_forgotten_before_the_other_name_was_heard_of_is_so_under_both() {
             }
         };
         settle(&mut world);
-        let rows = |world: &World| [(1, 0), (2, 0), (3, 1)].map(|(id, community)| world.has_row(id, community));
+        let rows = |world: &World| [(1, 0), (2, 0), (3, beside)].map(|(id, community)| world.has_row(id, community));
         assert_eq!(rows(&world), [false, true, true], "nobody can know");
         // What is seen again stays out, and says whose the other name is.
         world.posts(ROTATING, 1, 0, made);
@@ -427,7 +437,7 @@ fn who_was_forgotten_before_the_other_name_was_heard_of_is_so_under_both() {
         assert_eq!((rows(&world), world.links()), ([false; 3], 0), "crashes: {crashes}");
         assert_eq!(world.left_of(0), 0, "crashes: {crashes}");
         for configured in [AFTER, BEFORE] {
-            [(1, 0), (2, 0), (3, 1)].into_iter().for_each(|(id, at)| world.posts(configured, id, at, made));
+            [(1, 0), (2, 0), (3, beside)].into_iter().for_each(|(id, at)| world.posts(configured, id, at, made));
             settle(&mut world);
             assert_eq!((rows(&world), world.left_of(0)), ([false; 3], 0), "{configured:?}, crashes: {crashes}");
         }
@@ -499,10 +509,6 @@ fn author_key(version: u32, author: &str) -> String {
     let mut key = String::new();
     pseudonym(version).write(author, &mut key);
     key
-}
-
-fn key_of(version: u32, member: usize) -> String {
-    author_key(version, &format!("u-{member}"))
 }
 
 #[test]

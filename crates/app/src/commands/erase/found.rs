@@ -150,7 +150,7 @@ impl Found {
             let Some(ClassifiedRecord::ClassifiedInteraction(interaction)) = decoding.decode(value)? else {
                 return Ok(());
             };
-            if person.is(interaction.author_key.as_deref()) {
+            if person.is(interaction.author_key.as_deref()) || person.is(interaction.previous_author_key.as_deref()) {
                 self.see(&interaction.community_id, Some(interaction.created_at));
                 self.remember(interaction.identity().key().into_bytes())?;
                 let origin =

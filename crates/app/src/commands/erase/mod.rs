@@ -34,8 +34,9 @@ pub(crate) struct EraseArgs {
     #[arg(long, conflicts_with = "execute")]
     dry_run: bool,
     /// Who asks for it, as it stands in the action.
-    #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true, value_parser = name)]
-    by: String,
+    #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true, value_parser = name,
+        required_if_eq("execute", "true"))]
+    by: Option<String>,
     /// Wait until nothing is left that can be taken out, up to so long: 2m if nothing is said.
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "2m", require_equals = true,
         requires = "execute", value_parser = |text: &str| duration_up_to(text, "1h"))]
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &EraseArgs, config: &Config) -> Result<u8> {
     wait_for_topic(config, &config.topics.actions)?;
     let before = Found::look(config, &person)?;
     let at = now_ms();
-    let actions = actions(&before, &person, &args.by, at);
+    let actions = actions(&before, &person, args.by.as_deref().unwrap_or_default(), at);
     let mut report = Report::new(config, &before, at)?;
     report.to_send = actions.len();
     if args.execute {

@@ -47,7 +47,7 @@ pub(super) fn start_canaries(
 ) -> std::io::Result<Option<JoinHandle<()>>> {
     let config = &surroundings.config;
     let Some(interval_ms) = config.canary.interval_ms else { return Ok(None) };
-    let Some(seal) = config.pseudonym_secret.as_ref().and_then(|secret| CanarySeal::new(secret.bytes())) else {
+    let Some(seal) = config.canary_seal() else {
         tracing::warn!(
             "canaries are not sent: pseudonym.secret_file names no file, and nothing else seals them; {MAKE_SECRET}. The classify \
              role needs the same. canary.interval_ms = 0 sends none and says nothing"

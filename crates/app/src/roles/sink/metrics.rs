@@ -43,7 +43,7 @@ impl Outcome {
 
 /// Every metric of the role.
 #[derive(Debug, Clone)]
-pub(super) struct SinkMetrics {
+pub(crate) struct SinkMetrics {
     rows: IntCounterVec,
     pub(super) write_seconds: Histogram,
     errors: IntCounterVec,
@@ -55,7 +55,7 @@ pub(super) struct SinkMetrics {
 
 impl SinkMetrics {
     /// With nothing counted.
-    pub(super) fn new(registry: &Registry) -> SinkMetrics {
+    pub(crate) fn new(registry: &Registry) -> SinkMetrics {
         let counter =
             |name: &str, help: &str, labels: &[&str]| registry.add(IntCounterVec::new(Opts::new(name, help), labels));
         let metrics = SinkMetrics {

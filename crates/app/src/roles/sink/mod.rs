@@ -14,6 +14,8 @@ mod write;
 use anyhow::Result;
 
 pub(crate) use self::database::{Database, Trouble};
+#[cfg(test)]
+pub(crate) use self::metrics::SinkMetrics;
 
 use self::worker::Worker;
 use super::{RoleResult, Surroundings};

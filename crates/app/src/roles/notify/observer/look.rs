@@ -8,7 +8,6 @@ use kafka_io::Connection;
 use kafka_io::admin::AdminError;
 use kafka_io::offsets::Partition;
 use kafka_io::reader::ReadError;
-use pipeline::CanarySeal;
 use record::{EpochMs, Position, StageName};
 use rules::blindness::{At, CanaryNews, Counts, Judge, Observation, Said, Settings, Verdict};
 
@@ -138,7 +137,7 @@ impl Look {
         let end = ends.get(&(Arc::clone(&classified), 0)).copied().unwrap_or(0);
         let since = now - settings.share_window_ms;
         let interactions = Interactions::open(config, connection, offsets, end, since)?;
-        let seal = config.pseudonym_secret.as_ref().and_then(|secret| CanarySeal::new(secret.bytes()));
+        let seal = config.canary_seal();
         let mut arrivals = Arrivals::new(connection, seal, config.canary.interval_ms);
         arrivals.observe(now, &raw_ends);
         let mut look = Look {
