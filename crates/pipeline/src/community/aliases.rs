@@ -398,6 +398,23 @@ mod tests {
     }
 
     #[test]
+    fn all_names_of_a_person_are_found_by_each_and_let_go_of() {
+        let mut aliases = Aliases::default();
+        aliases.link_unknown(2, 1, 10, 100);
+        aliases.link_unknown(3, 2, 20, 100);
+        aliases.link_unknown(8, 7, 20, 100);
+        for turned in [false, true] {
+            for asked in 1..=3 {
+                assert_eq!(aliases.names_of(key(asked)), [key(1), key(2), key(3)], "turned: {turned}");
+            }
+            assert_eq!(aliases.names_of(key(5)), [key(5)]);
+            aliases.turn();
+        }
+        aliases.forget(&aliases.names_of(key(2)));
+        assert_eq!((aliases.len(), aliases.resolve(key(7)), aliases.newer), (1, key(8), 0));
+    }
+
+    #[test]
     fn the_previous_secret_is_needed_for_one_horizon() {
         assert_eq!(previous_needed_ms(None, Some(9), 10), None);
         assert_eq!(previous_needed_ms(Some(5), None, 10), Some(10));

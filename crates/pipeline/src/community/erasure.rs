@@ -4,6 +4,9 @@
 //! aggregates as a retraction would, and out of everything that is kept; what comes again of it, by a replay or a crawler, is
 //! dropped. Both follow from times in the records, so that it is the same in whichever order they are read.
 //!
+//! Somebody who is known under the pseudonyms of two secrets (`aliases.rs`) is forgotten under both, whichever is named, and whenever
+//! it is heard that both are theirs; with the last that is known of them here go the links.
+//!
 //! What is remembered for that is a hash of the author and the community, and the time, until everything older is below the low mark,
 //! where nothing is taken in anyhow. In the changelog it stands among what is parked, under a community without a name: earlier
 //! versions of this program read it there, do nothing with it, and let go of it at the same time.
@@ -15,10 +18,12 @@ use record::{ClassifiedInteraction, EpochMs, Identity, Outcome, Reason, Role};
 use sha2::{Digest, Sha256};
 use window::MemberKey;
 
+use super::aliases::Aliases;
 use super::changelog::ChangelogWriter;
 use super::corrections::Kept;
 use super::identity::{Entry, IdentityIndex, SlotId};
-use super::partition::{Partition, member_of};
+use super::partition::{Community, Partition, member_of};
+use super::state_version::WITH_ALIASES;
 use super::{CommunityStage, Shared};
 use crate::dead_letters::hex;
 
@@ -39,36 +44,49 @@ pub(super) struct Erasures {
 }
 
 impl Erasures {
-    /// Remembers an erasure; false if a later one is known.
+    /// Whether there is room for an erasure, or it is known.
     ///
     /// # Errors
-    /// That there is no room for another.
-    fn remember(&mut self, key: ErasureKey, at: EpochMs, most: usize) -> Result<bool, (Reason, String)> {
-        let known = self.at.get(&key).copied();
-        if known.is_none() && self.at.len() >= most {
-            let detail =
-                format!("{most} erasures are remembered already; none more is taken until some are past the horizon");
-            return Err((Reason::LimitExceeded, detail));
+    /// That there is none.
+    fn has_room(&self, key: ErasureKey, most: usize) -> Result<(), (Reason, String)> {
+        if self.at.len() < most || self.at.contains_key(&key) {
+            return Ok(());
         }
-        if known >= Some(at) {
-            return Ok(false);
+        let detail =
+            format!("{most} erasures are remembered already; none more is taken until some are past the horizon");
+        Err((Reason::LimitExceeded, detail))
+    }
+
+    /// Remembers an erasure; false if a later one is known.
+    fn remember(&mut self, key: ErasureKey, at: EpochMs) -> bool {
+        if self.at.get(&key) >= Some(&at) {
+            return false;
         }
         self.restore(key, at);
         self.changed.push(key);
-        Ok(true)
+        true
     }
 
-    /// Whether this is to stay out.
-    pub(super) fn take(&self, interaction: &ClassifiedInteraction<'_>) -> bool {
+    /// Whether this is to stay out: under any of the names that it comes with, or the one that stands for them.
+    pub(super) fn take(&self, interaction: &ClassifiedInteraction<'_>, aliases: &Aliases) -> bool {
         if self.latest <= Some(interaction.created_at) || interaction.author_role == Role::Brand {
             return false;
         }
-        let keys = [&interaction.author_key, &interaction.previous_author_key].into_iter().flatten();
-        keys.into_iter().any(|key| self.is_before(&interaction.community_id, member_of(key), interaction.created_at))
+        let is_out = |name| self.is_before(&interaction.community_id, name, interaction.created_at);
+        let named = [&interaction.author_key, &interaction.previous_author_key];
+        named.into_iter().flatten().map(|name| member_of(name)).any(|name| {
+            let stands = aliases.resolve(name);
+            is_out(name) || (stands != name && is_out(stands))
+        })
     }
 
     fn is_before(&self, community_id: &str, member: MemberKey, at: EpochMs) -> bool {
-        self.at.get(&key_of(community_id, member)).is_some_and(|erased_at| at < *erased_at)
+        self.of(community_id, member).is_some_and(|erased_at| at < erased_at)
+    }
+
+    /// Until when what somebody wrote in a community is to stay out.
+    fn of(&self, community_id: &str, member: MemberKey) -> Option<EpochMs> {
+        self.at.get(&key_of(community_id, member)).copied()
     }
 
     /// Those of the index that are to stay out: after a restore also what segments hold that are not rewritten yet.
@@ -137,7 +155,7 @@ fn key_of(community_id: &str, member: MemberKey) -> ErasureKey {
 }
 
 impl Partition {
-    /// Takes out what an author wrote in a community before a time.
+    /// Takes out what an author wrote in a community before a time, under whichever name.
     ///
     /// # Errors
     /// That it is a dead letter: too many are remembered.
@@ -147,14 +165,57 @@ impl Partition {
         at: EpochMs,
         shared: &Shared,
     ) -> Result<Outcome, (Reason, String)> {
-        // While the secret is rotated: by whichever name the person is known.
-        let names = self.aliases.names_of(member_of(author_key));
+        let name = member_of(author_key);
+        self.erasures.has_room(key_of(community_id, name), shared.parked_max)?;
+        let names = self.aliases.names_of(name);
+        Ok(if self.forget(community_id, &names, at, shared) { Outcome::Acted } else { Outcome::Stale })
+    }
+
+    /// A record says that two names are one person's. Who is to be forgotten under one of them is so under the other: that may have been
+    /// asked for before anybody knew of this. There is always room for that, as much as for what was asked.
+    pub(super) fn share_erasures(&mut self, interaction: &ClassifiedInteraction<'_>, shared: &Shared) {
+        let (Some(newer), Some(previous)) = (&interaction.author_key, &interaction.previous_author_key) else { return };
+        if self.erasures.at.is_empty() || interaction.author_role == Role::Brand {
+            return;
+        }
+        let names = [member_of(newer), member_of(previous)];
+        self.share(&interaction.community_id, names, shared);
+        // By a new link they are one person elsewhere too.
+        let is_linked = self.aliases.resolve(names[0]) == self.aliases.resolve(names[1]);
+        if is_linked || self.version.to_write(shared.state_version) < WITH_ALIASES {
+            return;
+        }
+        let knows = |community: &&Community| {
+            let of = |name| {
+                let stands = self.aliases.resolve(name);
+                [name, stands].into_iter().any(|name| community.windows.first_seen(name).is_some())
+            };
+            names.into_iter().any(of)
+        };
+        let elsewhere = self.communities.iter().flatten().filter(knows).map(|community| community.id.clone());
+        for community_id in elsewhere.collect::<Vec<_>>() {
+            self.share(&community_id, names, shared);
+        }
+    }
+
+    fn share(&mut self, community_id: &str, names: [MemberKey; 2], shared: &Shared) {
+        let [one, other] = names.map(|name| self.erasures.of(community_id, name));
+        if one != other
+            && let Some(at) = one.max(other)
+        {
+            let names = names.map(|name| self.aliases.names_of(name)).concat();
+            self.forget(community_id, &names, at, shared);
+        }
+    }
+
+    /// Takes out what a person of these names wrote in a community before a time; false if that is done already.
+    fn forget(&mut self, community_id: &str, names: &[MemberKey], at: EpochMs, shared: &Shared) -> bool {
         let mut is_new = false;
-        for &name in &names {
-            is_new |= self.erasures.remember(key_of(community_id, name), at, shared.parked_max)?;
+        for &name in names {
+            is_new |= self.erasures.remember(key_of(community_id, name), at);
         }
         if !is_new {
-            return Ok(Outcome::Stale);
+            return false;
         }
         let theirs = self.index.iter().filter(|(_, slot)| {
             slot.entry.author.is_some_and(|author| names.contains(&author))
@@ -174,7 +235,7 @@ impl Partition {
         if let Some(&number) = self.community_ids.get(community_id)
             && let Some(community) = self.communities[number as usize].as_mut()
         {
-            for &name in &names {
+            for &name in names {
                 community.windows.forget_member(&shared.windows, name, watermark);
             }
             if community.alerts.forget_samples(&gone) {
@@ -182,23 +243,19 @@ impl Partition {
             }
             self.touch(number, shared);
         }
-        self.unlink(&names);
         if shared.changelog {
             self.scrub_below = self.next_segment;
         }
-        Ok(Outcome::Acted)
+        self.part(names);
+        true
     }
 
-    /// Links between the names of a person go with what is known of them, in all communities of the partition.
-    fn unlink(&mut self, names: &[MemberKey]) {
-        if names.len() < 2 {
-            return;
-        }
-        let mut communities = self.communities.iter().flatten();
-        let is_member =
-            communities.any(|community| names.iter().any(|&name| community.windows.first_seen(name).is_some()));
-        let wrote = |entry: &Entry| entry.author.is_some_and(|author| names.contains(&author));
-        if !is_member && !self.index.iter().any(|(_, slot)| wrote(&slot.entry)) {
+    /// The names of a person of whom nothing is known here any more are not kept as links either. As long as there is anything, in another
+    /// community or of a later time, it is by them that it stays one person's.
+    fn part(&mut self, names: &[MemberKey]) {
+        let is_member = |community: &Community| names.iter().any(|&name| community.windows.first_seen(name).is_some());
+        let speaks = || self.index.iter().any(|(_, slot)| slot.entry.author.is_some_and(|name| names.contains(&name)));
+        if !self.aliases.is_empty() && !self.communities.iter().flatten().any(is_member) && !speaks() {
             self.aliases.forget(names);
         }
     }

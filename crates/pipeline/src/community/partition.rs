@@ -197,7 +197,8 @@ impl Partition {
         let (partition, offset) = (interaction.origin_partition, interaction.origin_offset);
         let event_time = (!interaction.deleted).then_some(interaction.created_at);
         self.watermark.heard(topic, partition, offset, event_time, interaction.ingested_at);
-        if self.erasures.take(interaction) {
+        self.share_erasures(interaction, shared);
+        if self.erasures.take(interaction, &self.aliases) {
             return Outcome::Dropped;
         }
         let mut key = std::mem::take(&mut self.key);

@@ -244,6 +244,51 @@ fn repeated_contact_raises_a_priority_in_whichever_order_it_is_heard_of() {
     assert_eq!(desk.row("first")["priority"].as_i64(), before);
 }
 
+/// Praise has no messages after it; once it is something else they are its, and nobody else's.
+#[test]
+fn what_is_praise_no_more_takes_the_messages_after_it() {
+    for corrected in [false, true] {
+        let mut desk = Desk::new();
+        desk.says(&comment("first", "m", None, NOW, COMPLAINT));
+        let mut praise = comment("k", "m", None, NOW + 1_000, PRAISE);
+        desk.says(&praise);
+        desk.says(&comment("greeting", "m", None, NOW + 2_000, GREETING));
+        let repeated = |desk: &Desk, id: &str| {
+            desk.row(id)["priority_reasons"].as_array().unwrap().contains(&"repeated_contact".into())
+        };
+        assert!(repeated(&desk, "first"));
+        if corrected {
+            correct_k(&mut desk, Some(Label::Tip), None, NOW + 3_000);
+        } else {
+            (praise.observed_at, praise.edited_at) = (NOW + 3_000, Some(NOW + 3_000));
+            praise.text = TEXTS[2].into();
+            desk.says(&praise);
+        }
+        assert_eq!((repeated(&desk, "first"), repeated(&desk, "k")), (false, true), "corrected: {corrected}");
+    }
+}
+
+/// By a later version, before and after the end of the program.
+#[test]
+fn what_turns_out_to_be_in_another_thread_belongs_there() {
+    for crashes in [false, true] {
+        let mut desk = Desk::new();
+        let here = comment("first", "m", None, NOW, COMPLAINT);
+        desk.says(&Interaction { post_id: Some("elsewhere".into()), ..here.clone() });
+        desk.says(&comment("second", "n", None, NOW + 1_000, COMPLAINT));
+        desk.says(&comment("answer", "brand", Some("second"), NOW + 2_000, "Sudah kami cek ya Kak"));
+        let reasons = |desk: &Desk, id: &str| desk.row(id)["priority_reasons"].clone();
+        assert_eq!(reasons(&desk, "first"), json!(["complaint", "unanswered_thread"]));
+        desk.says(&Interaction { observed_at: NOW + 3_000, ..here });
+        assert_eq!(reasons(&desk, "first"), json!(["complaint"]), "its thread has an answer");
+        if crashes {
+            desk.whole.side.crash();
+        }
+        desk.says(&comment("greeting", "m", None, NOW + 4_000, GREETING));
+        assert_eq!(reasons(&desk, "first"), json!(["complaint", "repeated_contact"]), "crashes: {crashes}");
+    }
+}
+
 /// Somebody corrects comment `k`.
 fn correct_k(desk: &mut Desk, label: Option<Label>, queue: Option<&'static str>, at: EpochMs) {
     desk.whole.side.correct(&Correction {

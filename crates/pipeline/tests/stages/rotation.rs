@@ -7,7 +7,7 @@ use oracle::{Oracle, Window};
 use pipeline::{ClassifySettings, KeyFormat, Pseudonym};
 use proptest::prelude::*;
 use record::stage::{Input, InputPartition};
-use record::{Author, EpochMs, Interaction, Kind, Role};
+use record::{Action, Author, EpochMs, Interaction, Kind, Role, partition_for_key};
 use serde_json::Value;
 use window::{WindowSet, WindowSpec};
 use wire::{Encoder, Framing, RawFormat, SchemaName};
@@ -114,6 +114,34 @@ impl World {
         self.side.commit();
     }
 
+    /// A member asks to be forgotten, and is named by the pseudonym of one secret.
+    fn erase(&mut self, version: u32, community: usize, member: usize, at: EpochMs) {
+        let target =
+            record::encode_key(&[&format!("warga {community}"), &author_key(version, &format!("u-{member}"))]).into();
+        self.side.act(&Action { kind: "erase".into(), target, by: "dpo".into(), at, until: None, reason: None });
+    }
+
+    /// How many entries of the changelog say anything of a member, under whichever name.
+    fn left_of(&self, member: usize) -> usize {
+        let keys = [1, 2].map(|version| author_key(version, &format!("u-{member}")));
+        let entries = self.side.left.changelog.iter();
+        let says = |(_, entry): &(i32, Vec<u8>), value: &[u8]| {
+            keys.iter().any(|key| pipeline::mentions(key, entry, value).is_some())
+        };
+        entries.filter(|(entry, (_, value))| says(entry, value)).count()
+    }
+
+    /// Member 0 writes a post that begins to be an item.
+    fn posts(&mut self, configured: Configured, id: usize, community: usize, created_at: EpochMs) {
+        let mut interaction = say(id * 5, community, 0, created_at, 0);
+        interaction.observed_at = self.now;
+        self.raw(configured, &interaction);
+    }
+
+    fn has_row(&self, id: usize, community: usize) -> bool {
+        self.side.left.queue_states.contains_key(&format!("warga%20{community}|post|{:03}", id * 5))
+    }
+
     fn links(&self) -> usize {
         // Where there is no event time, because everything was taken back, nothing is ever over.
         self.side.stage.status().filter(|status| status.watermark.is_some()).map(|status| status.aliases).sum()
@@ -173,12 +201,37 @@ fn said() -> impl Strategy<Value = Said> {
     )
 }
 
+/// A member asks to be forgotten in a community, before what is said at a turn.
+#[derive(Debug, Clone)]
+struct Asked {
+    turn: usize,
+    community: usize,
+    member: usize,
+    /// The secrets whose pseudonyms are named, while they are rotated. All who speak are known under the first.
+    named: &'static [u32],
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let named = prop_oneof![Just(&[1][..]), Just(&[1, 2][..]), Just(&[2, 1][..])];
+    let asked = (0_usize..90, 0_usize..3, 0_usize..5, named);
+    asked.prop_map(|(turn, community, member, named)| Asked { turn, community, member, named })
+}
+
 /// What is said, by replicas that are configured as each says, or as they were before.
 fn run(all: &[Said], rotates: bool, ids_max: usize) -> (World, Oracle) {
+    run_erasing(all, &[], rotates, ids_max)
+}
+
+fn run_erasing(all: &[Said], asked: &[Asked], rotates: bool, ids_max: usize) -> (World, Oracle) {
     let mut world = World::open_for(LONG_MS, ids_max, Some(6));
     let mut oracle = Oracle::default();
     let mut times: BTreeMap<(usize, usize), (EpochMs, usize)> = BTreeMap::new();
-    for said in all {
+    for (turn, said) in all.iter().enumerate() {
+        for one in asked.iter().filter(|one| one.turn == turn) {
+            for &version in if rotates { one.named } else { &[1] } {
+                world.erase(version, one.community, one.member, world.now);
+            }
+        }
         world.now += said.gap_ms;
         // An identity keeps its author and its time.
         let &mut (created_at, member) =
@@ -263,6 +316,134 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    /// Whichever names are named, and whichever replicas are rolled when: what is left is what is left without a rotation.
+    #[test]
+    fn who_is_forgotten_in_a_rotation_is_so_under_all_names(
+        all in prop::collection::vec(said(), 1..90),
+        asked in prop::collection::vec(asked(), 1..4),
+    ) {
+        let (with, _) = run_erasing(&all, &asked, true, 1_000_000);
+        let (without, _) = run_erasing(&all, &asked, false, 1_000_000);
+        prop_assert_eq!(&with.side.left.rows, &without.side.left.rows);
+        prop_assert_eq!(&with.side.left.queue_states, &without.side.left.queue_states);
+        prop_assert_eq!(with.links(), 0);
+        for member in 0..5 {
+            prop_assert_eq!(with.left_of(member) == 0, without.left_of(member) == 0, "member {}", member);
+        }
+    }
+}
+
+/// A community on the partition of the first one.
+fn beside_first() -> usize {
+    let partition =
+        |community: usize| partition_for_key(record::encode_key(&[&format!("warga {community}")]).as_bytes(), 3);
+    (1..).find(|&community| partition(community) == partition(0)).unwrap()
+}
+
+#[test]
+fn who_is_known_under_two_names_is_forgotten_under_both() {
+    // Named by either secret's, before and after the newer name took the place of the older, with the end of the program before the
+    // commit and after it.
+    for (named, turned, crashes) in [(1, false, true), (1, true, false), (2, false, false), (2, true, true)] {
+        let case = format!("named by {named}, turned: {turned}, crashes: {crashes}");
+        let (mut world, beside) = (World::new(1_000_000, Some(6)), beside_first());
+        let made = world.now - 5_000;
+        world.posts(BEFORE, 1, 0, made);
+        world.posts(BEFORE, 2, beside, made);
+        world.raw(BEFORE, &say(500, 0, 1, made, 0));
+        world.settle();
+        world.posts(ROTATING, 3, 0, made);
+        world.settle();
+        for _ in 0..if turned { 2 } else { 0 } {
+            world.now += 50 * MINUTE_MS;
+            let other = say(505, 0, 1, world.now - 5_000, 3);
+            world.raw(BEFORE, &other);
+            world.settle();
+        }
+        assert_eq!((world.links(), world.has_row(1, 0), world.has_row(3, 0)), (1, true, true), "{case}");
+        let names = world.side.left.changelog.keys().filter(|(_, key)| {
+            let key = String::from_utf8_lossy(key);
+            key.starts_with("member|") && key.contains(&pseudonym_of(2, "u-0"))
+        });
+        assert_eq!(names.count(), if turned { 2 } else { 0 }, "{case}");
+        let at = world.now;
+        world.erase(named, 0, 0, at);
+        if crashes {
+            world.side.read();
+            world.side.crash();
+        }
+        world.now += 1_000;
+        world.settle();
+        if crashes {
+            world.side.crash();
+        }
+        assert!(!world.has_row(1, 0) && !world.has_row(3, 0) && world.has_row(2, beside), "{case}");
+        assert_eq!(world.links(), 1, "elsewhere both are still one person's: {case}");
+        world.erase(named, beside, 0, at);
+        for _ in 0..4 {
+            world.now += 1_000;
+            world.settle();
+        }
+        assert_eq!((world.links(), world.left_of(0), world.has_row(2, beside)), (0, 0, false), "{case}");
+        // Seen again, by whichever replica, also one that knows but one of the names.
+        for configured in [BEFORE, AFTER, ROTATING, TAKEN_BACK, BEFORE, AFTER] {
+            (1..=3).for_each(|id| world.posts(configured, id, if id == 2 { beside } else { 0 }, made));
+            world.now += 1_000;
+            world.settle();
+            if crashes {
+                world.side.crash();
+            }
+            assert_eq!((world.links(), world.left_of(0)), (0, 0), "{case}, seen again by {configured:?}");
+        }
+        assert!(world.has_row(100, 0) && world.left_of(1) > 0, "what others wrote is there: {case}");
+        world.posts(ROTATING, 4, 0, world.now - 500);
+        world.now += 1_000;
+        world.settle();
+        assert!(world.has_row(4, 0) && world.links() == 1, "what they write later counts: {case}");
+    }
+}
+
+#[test]
+fn who_was_forgotten_before_the_other_name_was_heard_of_is_so_under_both() {
+    for crashes in [false, true] {
+        let (mut world, beside) = (World::new(1_000_000, Some(6)), beside_first());
+        let made = world.now - 5_000;
+        world.posts(BEFORE, 1, 0, made);
+        // A replica that was not told of the previous secret.
+        world.posts(AFTER, 2, 0, made);
+        world.posts(AFTER, 3, beside, made);
+        world.settle();
+        for community in [0, beside] {
+            world.erase(1, community, 0, world.now);
+        }
+        let settle = |world: &mut World| {
+            for _ in 0..4 {
+                world.now += 1_000;
+                world.settle();
+            }
+            if crashes {
+                world.side.crash();
+            }
+        };
+        settle(&mut world);
+        let rows = |world: &World| [(1, 0), (2, 0), (3, beside)].map(|(id, community)| world.has_row(id, community));
+        assert_eq!(rows(&world), [false, true, true], "nobody can know");
+        // What is seen again stays out, and says whose the other name is.
+        world.posts(ROTATING, 1, 0, made);
+        settle(&mut world);
+        assert_eq!((rows(&world), world.links()), ([false; 3], 0), "crashes: {crashes}");
+        assert_eq!(world.left_of(0), 0, "crashes: {crashes}");
+        for configured in [AFTER, BEFORE] {
+            [(1, 0), (2, 0), (3, beside)].into_iter().for_each(|(id, at)| world.posts(configured, id, at, made));
+            settle(&mut world);
+            assert_eq!((rows(&world), world.left_of(0)), ([false; 3], 0), "{configured:?}, crashes: {crashes}");
+        }
+    }
+}
+
 /// Five members speak every ten minutes, for so many hours.
 fn talk(world: &mut World, from: usize, hours: usize, configured: Configured) {
     for step in 0..hours * 6 {
@@ -321,9 +502,13 @@ fn a_rotation_from_its_beginning_to_its_end() {
 }
 
 fn pseudonym_of(version: u32, author: &str) -> String {
+    author_key(version, author)[3..].to_owned()
+}
+
+fn author_key(version: u32, author: &str) -> String {
     let mut key = String::new();
     pseudonym(version).write(author, &mut key);
-    key[3..].to_owned()
+    key
 }
 
 #[test]
@@ -411,55 +596,4 @@ fn without_a_rotation_a_record_is_what_it_was_before() {
     let both = crate::world::decoded(SchemaName::Classified, &rotating);
     assert_eq!(both["previous_author_key"], plain["author_key"]);
     assert_ne!(both["author_key"], plain["author_key"]);
-}
-
-/// Who asks to be forgotten while the secret is rotated is known by two names: by either of them all of it goes, also the link.
-#[test]
-fn an_erasure_by_one_name_is_one_of_the_person() {
-    for by in [1, 2] {
-        let mut world = World::open_for(LONG_MS, 1_000_000, Some(6));
-        let said = |world: &World, id, member| say(id, 0, member, world.now, 0);
-        for (id, member, configured) in [(0, 1, BEFORE), (1, 2, BEFORE), (2, 1, ROTATING), (3, 2, ROTATING)] {
-            world.raw(configured, &said(&world, id, member));
-            world.now += MINUTE_MS;
-            world.settle();
-        }
-        let left = |world: &World| {
-            let keys = [1, 2].map(|version| {
-                let mut key = String::new();
-                pseudonym(version).write("u-1", &mut key);
-                key
-            });
-            let of = |key: &&String| {
-                let changelog = &world.side.left.changelog;
-                changelog
-                    .iter()
-                    .filter(|((_, entry), (_, value))| pipeline::mentions(key, entry, value).is_some())
-                    .count()
-            };
-            keys.iter().map(|key| of(&key)).sum::<usize>()
-        };
-        assert!(left(&world) > 2 && world.links() == 2);
-        let mut key = String::new();
-        pseudonym(by).write("u-1", &mut key);
-        world.side.act(&record::Action {
-            kind: "erase".into(),
-            target: record::encode_key(&["warga 0", &key]).into(),
-            by: "dpo".into(),
-            at: world.now,
-            until: None,
-            reason: None,
-        });
-        // Segments are rewritten by the commits that follow.
-        (0..3).for_each(|_| world.settle());
-        assert_eq!((left(&world), world.links()), (0, 1), "by the name of secret {by}");
-        assert_eq!(world.side.left.queue_states.len(), 2);
-        for configured in [BEFORE, ROTATING, AFTER] {
-            let old = say(2, 0, 1, NOW + 2 * MINUTE_MS, 0);
-            world.raw(configured, &old);
-        }
-        world.side.crash();
-        (0..3).for_each(|_| world.settle());
-        assert_eq!((left(&world), world.side.left.queue_states.len()), (0, 2), "it stays out");
-    }
 }

@@ -78,6 +78,7 @@ impl Partition {
     ) {
         let new = self.index.slot(slot).entry;
         self.settle_message(slot, old);
+        self.settle_company(slot, old);
         if !new.listed {
             return;
         }
@@ -179,6 +180,20 @@ impl Partition {
         }
     }
 
+    /// An interaction that has an item changed: whose and in which thread it is, and what that means for the person's other items. What is
+    /// no praise any more takes the messages after it, and one of an earlier time came before others.
+    fn settle_company(&mut self, slot: SlotId, old: Option<Entry>) {
+        let Some(old) = old.filter(|_| self.has_item(slot)) else { return };
+        let known = self.index.slot(slot);
+        let (Some((community_id, ..)), new) = (known.identity(), known.entry) else { return };
+        if (old.author, old.thread) != (new.author, new.thread) {
+            let links = self.items.links(community_id, &new);
+            self.items.regroup(slot, links);
+        } else if old.event_time != new.event_time || (old.label == Label::Praise) != (new.label == Label::Praise) {
+            self.items.touch_company(slot);
+        }
+    }
+
     /// The author of an interaction is called otherwise from now on: nothing else of it changes, and no row.
     pub(crate) fn rename_in_items(&mut self, slot: SlotId, old: &Entry) {
         let known = self.index.slot(slot);
@@ -244,6 +259,7 @@ impl Partition {
     /// A responder corrected what is known of an interaction.
     pub(crate) fn item_corrected(&mut self, slot: SlotId, old: &Entry, sent_at: Option<EpochMs>) {
         self.settle_message(slot, Some(*old));
+        self.settle_company(slot, Some(*old));
         let new = self.index.slot(slot).entry;
         if !new.listed || new.deleted {
             return;

@@ -192,29 +192,46 @@ impl Items {
 
     /// Adds an item, and brings it together with the others of the person and of the thread.
     fn insert(&mut self, slot: SlotId, item: Item) {
-        if let Some(person) = item.links.person {
+        self.waiting += usize::from(item.closed_at.is_none());
+        self.by_slot.insert(slot, item);
+        self.join(slot);
+    }
+
+    /// Brings an item together with the others of the person and of the thread.
+    fn join(&mut self, slot: SlotId) {
+        let Some(item) = self.by_slot.get(&slot) else { return };
+        let (Links { person, thread, talk, .. }, answered) = (item.links, item.answered);
+        if let Some(person) = person {
             let others = self.people.entry(person).or_default();
             if others.len() < PERSON_ITEMS_MAX {
                 others.push(slot);
             }
         }
-        self.touch_person(item.links.person);
-        if let Some(thread) = item.links.thread {
+        self.touch_person(person);
+        if let Some(thread) = thread {
             let others = self.threads.entry(thread).or_default();
-            others.answered += u32::from(item.answered);
+            others.answered += u32::from(answered);
             if others.slots.len() < THREAD_ITEMS_MAX {
                 others.slots.push(slot);
             }
         }
-        if let Some(talk) = item.links.talk {
+        if let Some(talk) = talk {
             let talk = self.talks.entry(talk).or_default();
             if talk.items.len() < TALK_MAX {
                 talk.items.push(slot);
             }
         }
-        self.touch_talk(item.links.talk);
-        self.waiting += usize::from(item.closed_at.is_none());
-        self.by_slot.insert(slot, item);
+        self.touch_talk(talk);
+    }
+
+    /// An item turns out to be of another person or in another thread.
+    fn regroup(&mut self, slot: SlotId, Links { person, thread, talk, .. }: Links) {
+        self.answer(slot, false);
+        self.unlink(slot);
+        if let Some(item) = self.by_slot.get_mut(&slot) {
+            item.links = Links { person, thread, talk, ..item.links };
+        }
+        self.join(slot);
     }
 
     /// Takes an item out. The changelog is told by the key in the index.
@@ -337,6 +354,14 @@ impl Items {
     fn touch_talk(&mut self, talk: Option<Group>) {
         let Some(talk) = talk.and_then(|talk| self.talks.get(&talk)) else { return };
         talk.items.clone().into_iter().for_each(|slot| self.touch(slot));
+    }
+
+    /// What an item is to the others of its person may be otherwise now.
+    fn touch_company(&mut self, slot: SlotId) {
+        let Some(Item { links: Links { person, talk, .. }, .. }) = self.by_slot.get(&slot) else { return };
+        let (person, talk) = (*person, *talk);
+        self.touch_person(person);
+        self.touch_talk(talk);
     }
 
     /// An item was closed.
