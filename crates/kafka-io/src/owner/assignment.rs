@@ -74,10 +74,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         let counts = inputs.iter().chain(&outputs).chain(&sources);
         let missing: BTreeSet<&String> =
             names.zip(counts).filter(|(_, count)| count.is_none()).map(|(name, _)| name).collect();
-        let missing: Vec<String> = missing.into_iter().cloned().collect();
-        self.hidden(&missing)?;
         let may_be_missing = |name: &String| self.config.optional_outputs.contains(name);
-        let (optional, missing): (Vec<String>, Vec<String>) = missing.into_iter().partition(may_be_missing);
+        let (optional, missing): (Vec<String>, Vec<String>) = missing.into_iter().cloned().partition(may_be_missing);
+        self.hidden(&missing)?;
         if missing.is_empty() {
             let sources = self.config.source_topics.iter().cloned().zip(sources.into_iter().flatten()).collect();
             let is_news = self.topology.outputs != outputs;

@@ -23,6 +23,9 @@ use super::changelog::ChangelogWriter;
 use super::corrections::Kept;
 use super::identity::{Entry, IdentityIndex, SlotId};
 use super::partition::{Community, Partition, member_of};
+
+/// So many are remembered whatever `parked_max` is: who is forgotten must not depend on how much else is parked.
+const ERASURES_MIN: usize = 10_000;
 use super::state_version::WITH_ALIASES;
 use super::{CommunityStage, Shared};
 use crate::dead_letters::hex;
@@ -166,7 +169,7 @@ impl Partition {
         shared: &Shared,
     ) -> Result<Outcome, (Reason, String)> {
         let name = member_of(author_key);
-        self.erasures.has_room(key_of(community_id, name), shared.parked_max)?;
+        self.erasures.has_room(key_of(community_id, name), shared.parked_max.max(ERASURES_MIN))?;
         let names = self.aliases.names_of(name);
         Ok(if self.forget(community_id, &names, at, shared) { Outcome::Acted } else { Outcome::Stale })
     }

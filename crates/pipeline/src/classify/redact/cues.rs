@@ -16,6 +16,8 @@ pub(super) enum Cue {
 
 /// Most words that are looked at.
 const WORDS_MAX: usize = 4;
+/// So far back a word is looked for, in bytes: each number of a text looks back for itself.
+const LOOK_BACK_BYTES: usize = 128;
 /// Longest word that says anything, in bytes.
 const WORD_BYTES_MAX: usize = 16;
 
@@ -23,10 +25,7 @@ const WORD_BYTES_MAX: usize = 16;
 pub(super) fn cue(before: &str) -> Cue {
     let mut rest = before;
     for _ in 0..WORDS_MAX {
-        let Some((word, left, crossed)) = last_word(rest) else { return Cue::Nothing };
-        if crossed {
-            return Cue::Nothing;
-        }
+        let Some((word, left)) = last_word(rest) else { return Cue::Nothing };
         let mut lower = [0; WORD_BYTES_MAX];
         let Some(lower) = lower.get_mut(..word.len()) else { return Cue::Nothing };
         lower.copy_from_slice(word.as_bytes());
@@ -47,22 +46,32 @@ pub(super) fn touching(before: &str) -> &str {
     &before[start..]
 }
 
-/// The last word, what is before it, and whether something lies between that parts the word from the number: a comma, another
-/// number, a marker.
-fn last_word(text: &str) -> Option<(&str, &str, bool)> {
+/// The last word and what is before it; `None` if there is none near, or something lies between that parts the word from the
+/// number: a comma, another number, a marker.
+fn last_word(text: &str) -> Option<(&str, &str)> {
+    let near = last_bytes(text, LOOK_BACK_BYTES);
+    let cut = text.len() - near.len();
     let mut end = None;
-    let mut crossed = false;
-    for (at, character) in text.char_indices().rev() {
+    for (at, character) in near.char_indices().rev() {
         if character.is_alphabetic() {
-            end.get_or_insert(at + character.len_utf8());
+            end.get_or_insert(cut + at + character.len_utf8());
         } else if let Some(end) = end {
-            let start = at + character.len_utf8();
-            return Some((&text[start..end], &text[..start], crossed));
-        } else {
-            crossed |= matches!(character, ',' | ';' | '!' | '?' | '\n' | ']' | '[') || character.is_numeric();
+            let start = cut + at + character.len_utf8();
+            return Some((&text[start..end], &text[..start]));
+        } else if matches!(character, ',' | ';' | '!' | '?' | '\n' | ']' | '[') || character.is_numeric() {
+            return None;
         }
     }
-    end.map(|end| (&text[..end], "", crossed))
+    end.map(|end| (&text[cut..end], &text[..cut]))
+}
+
+/// The end of a text: so many bytes of it, or up to three fewer.
+pub(super) fn last_bytes(text: &str, most: usize) -> &str {
+    let mut start = text.len().saturating_sub(most);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
 }
 
 fn meaning(word: &[u8]) -> Option<Cue> {

@@ -5,12 +5,15 @@
 
 use std::ops::Range;
 
-use super::cues::{Cue, cue, touching};
+use super::cues::{Cue, cue, last_bytes, touching};
 use super::run::{Digit, Run, digit_of, is_invisible};
 use super::{Personal, Span};
 
 /// Most digits of anything that is looked for.
 const DIGITS_MAX: usize = 19;
+
+/// So much of a link is looked at before a number in it: each number of a text looks back for itself.
+const LINK_BYTES_MAX: usize = 512;
 
 /// Finds numbers in a part of a text, in order.
 pub(super) fn find(text: &str, within: Range<usize>, run: &mut Run, found: &mut Vec<Span>) {
@@ -87,8 +90,8 @@ impl<'a> Candidate<'a> {
         let before = &text[within.start..start];
         let touching = touching(&text[floor..start]);
         let cue = cue(before);
-        let link_start = before.rfind(char::is_whitespace).unwrap_or(0);
-        let token = &before[link_start..];
+        let near = last_bytes(before, LINK_BYTES_MAX);
+        let token = &near[near.rfind(char::is_whitespace).unwrap_or(0)..];
         Candidate {
             text,
             until: within.end,
