@@ -43,7 +43,8 @@ pub(super) fn find(text: &str, found: &mut Vec<Span>) {
 /// How the sign is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sign {
-    Sign,
+    /// `@` in any of its faces.
+    Plain,
     /// `(at)`, `[at]`
     Bracketed,
     /// ` at `
@@ -56,11 +57,11 @@ fn next_sign(text: &str, from: usize) -> Option<(usize, usize, Sign)> {
     let mut at = from;
     while at < bytes.len() {
         match bytes[at] {
-            b'@' => return Some((at, at + 1, Sign::Sign)),
-            b'%' if bytes[at..].starts_with(b"%40") => return Some((at, at + 3, Sign::Sign)),
+            b'@' => return Some((at, at + 1, Sign::Plain)),
+            b'%' if bytes[at..].starts_with(b"%40") => return Some((at, at + 3, Sign::Plain)),
             // Full width and small.
             0xEF if bytes[at..].starts_with("＠".as_bytes()) || bytes[at..].starts_with("﹫".as_bytes()) => {
-                return Some((at, at + 3, Sign::Sign));
+                return Some((at, at + 3, Sign::Plain));
             }
             b'a' | b'A' if at > 0 && bytes.get(at + 1).is_some_and(|t| t | 0x20 == b't') => {
                 let (before, after) = (bytes[at - 1], bytes.get(at + 2).copied().unwrap_or(0));

@@ -124,7 +124,7 @@ impl<'a> Candidate<'a> {
         if self.cue == Cue::NationalId && matches!(values.len(), 15 | 16) {
             return Some(Personal::NationalId);
         }
-        if self.is_phone(values, last) && !(spared && !self.plus && (!grouped || self.is_amount(last))) {
+        if self.is_phone(values, last) && (!spared || self.plus || (grouped && !self.is_amount(last))) {
             return Some(Personal::Phone);
         }
         if spared || self.in_link {
@@ -256,11 +256,7 @@ fn is_code(before: &str, touching: &str, cue: Cue) -> bool {
 /// Whether an area's code is at the beginning, without its zero: Jakarta 21, Bandung 22, Semarang 24, Surabaya 31, Medan 61, and those of
 /// three digits, of which none has a zero.
 fn is_area(values: &[u8]) -> bool {
-    match *values {
-        [2, 1 | 2 | 4, ..] | [3, 1, ..] | [6, 1, ..] => true,
-        [2..=7 | 9, 1..=9, 1..=9, ..] => true,
-        _ => false,
-    }
+    matches!(*values, [2, 1 | 2 | 4, ..] | [3, 1, ..] | [6, 1, ..] | [2..=7 | 9, 1..=9, 1..=9, ..])
 }
 
 /// Province, regency and district, the day of birth (40 more for women), month, year, and a number: 16 digits. A family card has the
