@@ -1,5 +1,5 @@
 //! What each role and command may have to be allowed on Kafka, and nothing more: derived from the configuration, proved sufficient
-//! and necessary on a real broker (`tests/tests/acls`).
+//! and necessary on a real broker (`tests/tests/operate/acls`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,4 @@
 //! Secured listeners of a real Kafka: the whole pipeline through each of them, and what is said to whoever is not let in.
-#![allow(clippy::unwrap_used)]
 
 use std::process::Output;
 use std::sync::OnceLock;

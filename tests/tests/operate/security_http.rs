@@ -1,6 +1,5 @@
 //! Servers behind TLS and a lock (a schema registry, Alertmanager, a webhook): let in with the right credentials, told plainly
 //! without them, and credentials that are replaced while the service runs.
-#![allow(clippy::unwrap_used)]
 
 use std::process::Output;
 use std::time::Duration;

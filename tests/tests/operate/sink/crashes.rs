@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sinyal_tests::wait_for;
 
-use crate::bench::{Bench, metric, piped, until};
+use super::bench::{Bench, metric, piped, until};
 
 /// Many small transactions, so that there is something to break off.
 const SMALL: &str = "sink.batch_rows = 40\nsink.interval_ms = 10\n";
@@ -74,8 +74,8 @@ fn two_sinks_share_the_partitions_and_one_that_slept_overwrites_nothing() {
     until("the second to have all", &two, || partitions(&two) == 3);
     bench.until_equal(&two);
     for number in 0..200 {
-        let row = crate::bench::alert(crate::bench::EPISODE + number, "firing", 2);
-        bench.send("social.alerts", &row.id.clone(), Some(&crate::bench::encoded(&row)));
+        let row = super::bench::alert(super::bench::EPISODE + number, "firing", 2);
+        bench.send("social.alerts", &row.id.clone(), Some(&super::bench::encoded(&row)));
     }
     bench.until_equal(&two);
     one.freeze(false);
@@ -93,8 +93,8 @@ fn positions_that_are_deleted_are_read_anew_and_nothing_goes_back() {
     bench.until_equal(&running);
     // Under a sink that works: its next transaction finds its positions gone, and begins anew with what is there.
     bench.postgres.execute("DELETE FROM sinyal.sink_positions").unwrap();
-    let row = crate::bench::alert(crate::bench::EPISODE + 777, "firing", 2);
-    bench.send("social.alerts", &row.id.clone(), Some(&crate::bench::encoded(&row)));
+    let row = super::bench::alert(super::bench::EPISODE + 777, "firing", 2);
+    bench.send("social.alerts", &row.id.clone(), Some(&super::bench::encoded(&row)));
     until("it to notice", &running, || metric(&running, "sink_errors_total", &["overtaken"]) >= 1.0);
     until("all to be read again", &running, || bench.progress() > 0 && bench.compare().is_ok_and(|left| left == 0));
     assert!(metric(&running, "sink_rows_total", &["panes", "unchanged"]) > 100.0, "{}", running.metrics().unwrap());

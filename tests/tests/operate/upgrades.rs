@@ -1,5 +1,4 @@
 //! Two versions of the program side by side in one group, on a real Kafka: rolled forward, back, forward, and the state raised.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

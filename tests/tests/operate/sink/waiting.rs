@@ -2,7 +2,7 @@
 
 use sinyal_tests::Postgres;
 
-use crate::bench::{Bench, metric, piped, state, until};
+use super::bench::{Bench, metric, piped, state, until};
 
 #[test]
 fn away_closed_empty_locked_or_full_it_is_waited_for() {
@@ -45,8 +45,8 @@ fn away_closed_empty_locked_or_full_it_is_waited_for() {
              CREATE TRIGGER full_disk BEFORE INSERT ON sinyal.alerts FOR EACH ROW EXECUTE FUNCTION full_disk()",
         )
         .unwrap();
-    let row = crate::bench::alert(crate::bench::EPISODE + 1, "firing", 2);
-    bench.send("social.alerts", &row.id.clone(), Some(&crate::bench::encoded(&row)));
+    let row = super::bench::alert(super::bench::EPISODE + 1, "firing", 2);
+    bench.send("social.alerts", &row.id.clone(), Some(&super::bench::encoded(&row)));
     waits("that the disk is full", "No space left on device");
     assert!(metric(&running, "sink_errors_total", &["resources"]) >= 1.0);
     bench.postgres.execute("DROP TRIGGER full_disk ON sinyal.alerts").unwrap();
@@ -59,8 +59,8 @@ fn away_closed_empty_locked_or_full_it_is_waited_for() {
                     AND relation = 'sinyal.sink_positions'::regclass";
         bench.postgres.value(held).is_ok_and(|held| held == 1)
     });
-    let row = crate::bench::alert(crate::bench::EPISODE + 2, "firing", 2);
-    bench.send("social.alerts", &row.id.clone(), Some(&crate::bench::encoded(&row)));
+    let row = super::bench::alert(super::bench::EPISODE + 2, "firing", 2);
+    bench.send("social.alerts", &row.id.clone(), Some(&super::bench::encoded(&row)));
     waits("that it takes too long", "SQLSTATE 5");
     session.kill();
     bench.postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()").unwrap();

@@ -1,6 +1,5 @@
 //! What an operator sees of a running service: its metrics as Prometheus' own tool judges them, and one record's way through every
 //! role as the collector of OpenTelemetry has it.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::collections::BTreeSet;
 use std::io::Write;

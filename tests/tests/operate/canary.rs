@@ -1,5 +1,4 @@
 //! Canaries on a real Kafka: they come through every pair of partitions, name the one that does not flow, and change nothing else.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -1,5 +1,4 @@
 //! The sink on real Kafka and Debian's PostgreSQL: what is in the tables is what is on the topics, whatever happens meanwhile.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod bench;
 mod crashes;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use sinyal_tests::workspace;
 
-use crate::bench::{Bench, piped};
+use super::bench::{Bench, piped};
 
 /// What each panel and each annotation gives: its columns, and whether there must be rows with what the pipeline left.
 const COMMUNITIES: &[(&str, &str, bool)] = &[
@@ -76,7 +76,7 @@ fn every_query_gives_rows_of_what_the_panels_show() {
     let bench = Bench::new(piped(), "sink-boards", "");
     let running = bench.start();
     bench.until_equal(&running);
-    crate::bench::until("what is written to be noted", &running, || {
+    super::bench::until("what is written to be noted", &running, || {
         let noted = "SELECT bool_and(caught_up_at IS NOT NULL) AS noted FROM sinyal.sink_positions";
         bench.postgres.value(noted).is_ok_and(|noted| noted == true)
     });

@@ -1,6 +1,5 @@
 //! Somebody is erased on a real Kafka: nothing of theirs is left on any compacted topic, the aggregates are what a recount without
 //! them says, and neither a replay nor a rebuild brings them back.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

@@ -1,6 +1,5 @@
 //! The access control lists that `sinyal topics plan --acls` prints, on a real broker with an authorizer: everything works with
 //! them, each role and command as a user of its own; and nothing of them can be left out.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod commands;
 mod necessary;

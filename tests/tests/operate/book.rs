@@ -1,5 +1,4 @@
 //! The book's way from an empty machine to a pipeline on a secured Kafka, with its commands as they are printed.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,5 +1,4 @@
 //! The pseudonyms' secret is rotated on a real Kafka while records flow: the rows are those of a recount that knows nothing of it.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

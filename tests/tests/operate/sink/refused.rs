@@ -8,7 +8,7 @@ use sinyal_tests::Sinyal;
 use sinyal_tests::checks::kafka;
 use wire::{Encoder, SchemaName};
 
-use crate::bench::{Bench, alert, encoded, metric, until};
+use super::bench::{Bench, alert, encoded, metric, until};
 
 const HOUR: i64 = 3_600_000;
 
@@ -191,7 +191,7 @@ fn generations_do_not_mix_and_other_topics_are_refused() {
     bench.postgres.execute("ALTER SCHEMA sinyal RENAME TO x_g2").unwrap();
     let running = bench.sinyal.start_with(&["run", "--role", "sink"], &wrong).unwrap();
     until("that it holds other topics", &running, || metric(&running, "sink_errors_total", &["mismatch"]) >= 1.0);
-    let said = crate::bench::state(&running);
+    let said = super::bench::state(&running);
     assert!(said["sink"]["detail"].as_str().is_some_and(|detail| detail.contains("another sink.schema")), "{said}");
     assert_eq!(bench.postgres.value("SELECT count(*) FROM x_g2.alerts").unwrap(), 1);
     assert_eq!(running.terminate().unwrap(), Some(0));
