@@ -58,7 +58,8 @@ struct FeedContext {
     inner: Context,
     delivered: AtomicU64,
     failed: AtomicU64,
-    first_failure: OnceLock<String>,
+    /// Of which topic, and why.
+    first_failure: OnceLock<(String, String)>,
     unauthorized: AtomicBool,
 }
 
@@ -89,12 +90,9 @@ impl ProducerContext for FeedContext {
             Err((error, record)) => {
                 self.note(error.rdkafka_error_code());
                 self.first_failure.get_or_init(|| {
-                    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
-                        return missing(Operation::Write, &Resource::Topic(record.topic().to_owned()));
-                    }
                     // The code says it best: what is around it in the error says only that it is one.
                     let why = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
-                    format!("topic {}: {why}", record.topic())
+                    (record.topic().to_owned(), why)
                 });
                 &self.failed
             }
@@ -261,12 +259,22 @@ impl Feed {
 
     /// True once the brokers have refused a record because this client may not write it: another attempt is refused too.
     pub fn is_unauthorized(&self) -> bool {
-        self.producer.context().unauthorized.load(Ordering::Relaxed)
+        self.producer.context().unauthorized.load(Ordering::Relaxed) || self.may_write_nothing()
+    }
+
+    /// Who may write to no topic at all is refused as a producer, before anything is sent; what was to be sent is given up.
+    fn may_write_nothing(&self) -> bool {
+        let fatal = self.producer.client().fatal_error();
+        fatal.is_some_and(|(code, _)| code == RDKafkaErrorCode::ClusterAuthorizationFailed)
     }
 
     /// Why the brokers did not take the first of those, with its topic; nothing while all are taken.
     pub fn first_failure(&self) -> Option<String> {
-        self.producer.context().first_failure.get().cloned()
+        let (topic, why) = self.producer.context().first_failure.get()?;
+        if self.is_unauthorized() {
+            return Some(missing(Operation::Write, &Resource::Topic(topic.clone())));
+        }
+        Some(format!("topic {topic}: {why}"))
     }
 }
 
