@@ -1,5 +1,5 @@
-//! The Helm chart refuses the properties that the program refuses. Its topics are those of `sinyal topics plan`, and the rights that it gives those of `--acls`: `cargo xtask deploy`
-//! keeps in `ci/expected` what the chart makes of `ci/strimzi.yaml`.
+//! The Helm chart's topics are those of `sinyal topics plan`, and the rights that it gives those of `--acls`: `cargo xtask deploy`
+//! keeps in `ci/expected` what the chart makes of `ci/strimzi.yaml`. It refuses the secret properties that the program refuses.
 
 use std::collections::BTreeSet;
 use std::path::Path;
