@@ -3,6 +3,7 @@
     look.py documented CHART               every value is described by the schema, and the schema knows no other
     look.py rules RENDERED FILE            the rules of the PrometheusRule, as promtool reads them
     look.py configurations RENDERED FOLDER the roles' configurations, with files where they name secrets; prints their paths
+    look.py reaches RENDERED               the ports that the policy of each role lets it reach, one role a line
     look.py expected RENDERED FOLDER       the topics, the users' rights and the configuration, for the program's tests
 """
 import json
@@ -70,6 +71,14 @@ def configurations(rendered, folder):
             print(out)
 
 
+def reaches(rendered):
+    for document in documents(rendered):
+        if document["kind"] == "NetworkPolicy":
+            ports = {port["port"] for rule in document["spec"]["egress"] for port in rule["ports"]}
+            role = document["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+            print(f"{role}:", *sorted(ports))
+
+
 def expected(rendered, folder):
     topics = []
     acls = {}
@@ -87,5 +96,11 @@ def expected(rendered, folder):
 
 
 if __name__ == "__main__":
-    look = {"documented": documented, "rules": rules, "configurations": configurations, "expected": expected}
+    look = {
+        "documented": documented,
+        "rules": rules,
+        "configurations": configurations,
+        "reaches": reaches,
+        "expected": expected,
+    }
     look[sys.argv[1]](*map(pathlib.Path, sys.argv[2:]))

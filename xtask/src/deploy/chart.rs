@@ -40,8 +40,25 @@ const MISTAKES: &[(&[&str], &str)] = &[
     (&["community.resources.limits.memory=lots"], "at '/community/resources/limits/memory'"),
     (&["strimzi.topics.enabled=true"], "at '/strimzi/cluster'"),
     (&["sink.enabled=true"], "config.sink.url: the database is right"),
+    (&["jobs.sinkApply.enabled=true"], "jobs.sinkApply.url: the database is right"),
+    (&["jobs.sinkApply.existingSecret=owner"], "jobs.sinkApply.existingSecret: it holds the password of the user in"),
+    (&["jobs.sinkApply.url=postgresql://o:secret@db/d"], "jobs.sinkApply.url: it holds a password; a URL without"),
     (&["env.SINYAL__CANARY=1"], "at '/env/SINYAL__CANARY': got number, want string"),
     (&["http.port=80"], "at '/http/port'"),
+];
+
+/// Files of values, what is set over them, and where a role may go then, by the ports of its policy.
+const REACHES: &[(&str, &[&str], &str)] = &[
+    ("minimal", &[], "classify: 53 9092"),
+    ("sink", &[], "sink: 53 5432 6432 8443 9092"),
+    ("sink", &[], "community: 53 9092"),
+    ("sink", &[], "job: 53 5433 9092"),
+    ("sink", &["sink.enabled=false"], "job: 53 5433 9092"),
+    ("sink", &["jobs.sinkApply.url=", "jobs.sinkApply.existingSecret="], "job: 53 5432 6432 9092"),
+    ("sink", &["sink.enabled=false", "config.sink.url=", "jobs.sinkApply.enabled=false"], "test: 53 9092"),
+    ("sink", &["config.sink.url=postgresql://u@[::1]:6000\\,db/d"], "sink: 53 5432 6000 8443 9092"),
+    ("sink", &["config.sink.url=postgresql:///d?user=u&host=a\\,b&port=1\\,2"], "sink: 1 2 53 8443 9092"),
+    ("minimal", &["kafka.properties.sasl\\.oauthbearer\\.token\\.endpoint\\.url=https://login/t"], "test: 53 443 9092"),
 ];
 
 pub(super) fn check(root: &Path, tools: &Tools, bless: bool) -> Result<()> {
@@ -91,6 +108,7 @@ impl Chart<'_> {
         self.configurations(&rendered, work)?;
         self.expected(&work.join("strimzi.yaml"), work, bless)?;
         self.mistakes()?;
+        self.reaches(work)?;
         self.restarts()?;
         self.package(work)
     }
@@ -225,6 +243,19 @@ impl Chart<'_> {
             ensure!(said.contains(right), "{set:?}: {right:?} is missing in: {said}");
         }
         println!("ok    {} mistakes in values are refused with a message", MISTAKES.len());
+        Ok(())
+    }
+
+    /// A policy lets a role go where its configuration sends it, and nowhere else.
+    fn reaches(&self, work: &Path) -> Result<()> {
+        let rendered = work.join("reaches.yaml");
+        for (name, set, right) in REACHES {
+            let values = self.folder.join(format!("ci/{name}.yaml"));
+            std::fs::write(&rendered, self.template(&values, set)?)?;
+            let told = self.script("reaches", &[&rendered])?;
+            ensure!(told.lines().any(|line| line == *right), "{name}, {set:?}: {right:?} is missing in:\n{told}");
+        }
+        println!("ok    policies let roles go where their configurations send them, in {} cases", REACHES.len());
         Ok(())
     }
 

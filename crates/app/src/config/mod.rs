@@ -31,6 +31,8 @@ pub(crate) use access::{Access, Authorization, SecretFile, certificates};
 pub(crate) use canary::Canary;
 pub(crate) use layers::unknown_key;
 pub(crate) use notify::{Filter, Notify, Target, TargetKind};
+#[cfg(test)]
+pub(crate) use properties::SECRETS;
 pub(crate) use pseudonyms::{PseudonymSecret, ROTATION_STATE_VERSION};
 pub(crate) use schema::schema;
 pub(crate) use sink::{Sink, SslMode};

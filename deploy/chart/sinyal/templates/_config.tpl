@@ -23,6 +23,19 @@ communities.file: communities.registry or communities.existingConfigMap
 http.listen: http.port
 {{- end }}
 
+{{/* Properties that are secrets by themselves. A test of the program (topics/chart.rs) compares them with those that it refuses. */}}
+{{- define "sinyal.secretProperties" -}}
+- sasl.password
+- ssl.key.password
+- ssl.key.pem
+- ssl.keystore.password
+- sasl.oauthbearer.client.secret
+- sasl.oauthbearer.client.credentials.client.secret
+- sasl.oauthbearer.assertion.private.key.passphrase
+- sasl.oauthbearer.assertion.private.key.pem
+- sasl.oauthbearer.config
+{{- end }}
+
 {{/* Refuses what the program would refuse at its start, as far as can be told here: names of keys and kinds of values. */}}
 {{- define "sinyal.check" -}}
 {{- if not .Values.kafka.bootstrap -}}{{- fail "kafka.bootstrap: the brokers are right, host:port, several by commas" -}}{{- end -}}
@@ -40,11 +53,22 @@ http.listen: http.port
     {{- fail (printf "secretFiles: %q becomes the name of a file; letters, digits, '.', '_' and '-' are right" $name) -}}
   {{- end -}}
 {{- end -}}
+{{- $owner := .Values.jobs.sinkApply -}}
+{{- if and $owner.enabled (not $owner.url) (not (.Values.config.sink | default dict).url) -}}
+{{- fail "jobs.sinkApply.url: the database is right, as the tables' owner, such as postgresql://owner@db.example:5432/dashboards; without it config.sink.url" -}}
+{{- end -}}
+{{- if and $owner.existingSecret (not $owner.url) -}}
+{{- fail "jobs.sinkApply.existingSecret: it holds the password of the user in jobs.sinkApply.url, which is empty; set that" -}}
+{{- end -}}
+{{- if regexMatch "^[a-z]+://[^/?@]*:[^/?@]*@" $owner.url -}}
+{{- fail "jobs.sinkApply.url: it holds a password; a URL without one, and jobs.sinkApply.existingSecret, is right" -}}
+{{- end -}}
+{{- $secrets := include "sinyal.secretProperties" . | fromYamlArray -}}
 {{- range $role := list "" "classify" "community" "notify" "sink" -}}
   {{- $kafka := ternary $.Values.kafka (get $.Values $role | default dict).kafka (empty $role) | default dict -}}
   {{- $path := ternary "kafka" (printf "%s.kafka" $role) (empty $role) -}}
   {{- range $property, $value := $kafka.properties -}}
-    {{- if has $property (list "sasl.password" "sasl.oauthbearer.client.secret" "ssl.key.password" "ssl.key.pem" "ssl.keystore.password") -}}
+    {{- if has $property $secrets -}}
       {{- fail (printf "%s.properties: %s is a secret, and this is a ConfigMap; put it into a Secret, and name that in secretFiles and %s.propertyFiles" $path $property $path) -}}
     {{- end -}}
   {{- end -}}
@@ -118,6 +142,12 @@ The same where the default is known: TOML tells 1.0 from 1, and a value that is 
 {{- end -}}
 {{- end }}
 
+{{/* Properties of librdkafka that a role has: its own over those of all. Takes a dict of root and role. */}}
+{{- define "sinyal.kafkaProperties" -}}
+{{- $own := (get .root.Values .role | default dict).kafka | default dict -}}
+{{ merge (dict) ($own.properties | default dict) .root.Values.kafka.properties | toYaml }}
+{{- end }}
+
 {{/*
 The file of one role. Takes a dict of root and role, and job: true where the registry of communities may not be there yet.
 */}}
@@ -128,7 +158,7 @@ The file of one role. Takes a dict of root and role, and job: true where the reg
 {{- $defaults := .root.Files.Get "files/default.toml" | fromToml -}}
 {{- $config := deepCopy ($values.config | default dict) -}}
 {{- $kafka := dict "bootstrap" $values.kafka.bootstrap -}}
-{{- with merge (dict) ($own.properties | default dict) $values.kafka.properties -}}{{- $_ := set $kafka "properties" . -}}{{- end -}}
+{{- with include "sinyal.kafkaProperties" . | fromYaml -}}{{- $_ := set $kafka "properties" . -}}{{- end -}}
 {{- with merge (dict) ($own.propertyFiles | default dict) $values.kafka.propertyFiles -}}
   {{- $files := dict -}}
   {{- range $property, $file := . -}}{{- $_ := set $files $property (include "sinyal.secretPath" $file) -}}{{- end -}}

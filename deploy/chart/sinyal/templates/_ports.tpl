@@ -16,7 +16,16 @@
 {{ $port | default (ternary "443" "80" (eq $url.scheme "https")) }}
 {{- end }}
 
-{{/* The port of a PostgreSQL URL; 5432 where none is named. */}}
-{{- define "sinyal.postgresPort" -}}
-{{ regexFind "[0-9]+$" (regexFind "^[a-z]+://[^/?]*:[0-9]+" (. | default "")) | default "5432" }}
+{{/* The ports of a PostgreSQL URL, as a YAML list. It may name several hosts, each with a port of its own; 5432 where none is named. */}}
+{{- define "sinyal.postgresPorts" -}}
+{{- $hosts := regexReplaceAll "^[a-z]+://([^/?]*@)?([^/?]*).*$" . "${2}" -}}
+{{- if and (not $hosts) (regexMatch "[?&]port=[0-9]" .) -}}
+{{- /* As libpq's parameters: ?host=db1,db2&port=5432,6000 */ -}}
+{{- $hosts = regexReplaceAll "^.*[?&]port=([0-9,]+).*$" . "${1}" | splitList "," | join ",:" | printf ":%s" -}}
+{{- end -}}
+{{- $ports := list -}}
+{{- range splitList "," $hosts -}}
+{{- $ports = append $ports (regexFind "[0-9]+$" (regexFind ":[0-9]+$" .) | default "5432" | int) -}}
+{{- end -}}
+{{ $ports | uniq | toYaml }}
 {{- end }}

@@ -1,5 +1,5 @@
 //! The Helm chart's topics are those of `sinyal topics plan`, and the rights that it gives those of `--acls`: `cargo xtask deploy`
-//! keeps in `ci/expected` what the chart makes of `ci/strimzi.yaml`.
+//! keeps in `ci/expected` what the chart makes of `ci/strimzi.yaml`. It refuses the secret properties that the program refuses.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::acl_forms::{Form, Lists};
 use super::acls::{Duty, rights};
 use super::plan::desired;
-use crate::config::Config;
+use crate::config::{Config, SECRETS};
 
 /// Where the chart mounts configurations and secrets.
 const MOUNTED: &str = "/etc/sinyal/";
@@ -83,4 +83,14 @@ fn the_charts_user_may_do_what_the_service_needs_and_no_more() {
         }
     }
     assert_eq!(theirs, ours, "`sinyal topics plan --acls --format strimzi` prints what belongs into ci/strimzi.yaml");
+}
+
+#[test]
+fn the_chart_keeps_the_same_properties_out_of_its_config_map() {
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/chart/sinyal/templates/_config.tpl");
+    let template = std::fs::read_to_string(template).unwrap();
+    let (_, list) = template.split_once("define \"sinyal.secretProperties\" -}}\n").unwrap();
+    let (list, _) = list.split_once("{{- end").unwrap();
+    let charts: BTreeSet<&str> = list.lines().map(|line| line.strip_prefix("- ").unwrap()).collect();
+    assert_eq!(charts, BTreeSet::from(SECRETS));
 }
