@@ -235,6 +235,15 @@ impl Reader {
         &self.positions
     }
 
+    /// How many offsets are left until the end that was there when the topic was opened.
+    pub fn left(&self) -> u64 {
+        let left = |(partition, end): (&i32, &i64)| {
+            let position = self.positions.get(partition).copied().unwrap_or(0);
+            u64::try_from(end.saturating_sub(position)).unwrap_or(0)
+        };
+        self.ends.iter().map(left).sum()
+    }
+
     /// True once everything was read that was there when the topic was opened.
     pub fn is_at_end(&self) -> bool {
         self.ends.iter().all(|(partition, end)| self.positions.get(partition).is_some_and(|position| position >= end))

@@ -18,7 +18,8 @@ pub use canary::{
     CANARY_COMMUNITY, CANARY_GRID_MS, CANARY_KEY, CANARY_OLD_MS, CanarySaid, CanarySeal, Sealed, canary_interaction,
 };
 pub use classify::{
-    Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Personal, Pseudonym, Redactor, SecondOpinion,
+    Cascade, ClassifyEncoders, ClassifySettings, ClassifyStage, KeyFormat, Personal, Pseudonym, Redactor,
+    SecondOpinion, check_interaction,
 };
 pub use community::{
     Closed, CommunityEncoders, CommunitySettings, CommunityStage, Mentioned, PartitionStatus, STATE_VERSION_MAX,

@@ -1,5 +1,5 @@
 //! Somebody is erased on a real Kafka: nothing of theirs is left on any compacted topic, the aggregates are what a recount without
-//! them says, and neither a replay nor a rebuild brings them back.
+//! them says, and neither a replay nor a rebuild brings them back; nor what is left of them on the raw topics alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sinyal_tests::checks::{
-    check_exactly_once, check_rows, kafka, made_up, open_windows, sinyal, wait_until_committed, wait_until_done,
+    by_origin, check_exactly_once, check_rows, kafka, made_up, open_windows, sinyal, wait_until_committed,
+    wait_until_done,
 };
 use sinyal_tests::desk::check_queue_state;
 use sinyal_tests::{Reader, Sinyal, wait_for};
@@ -61,6 +62,21 @@ fn busiest(sinyal: &Sinyal) -> Person {
             .collect(),
         id,
     }
+}
+
+/// How many lines of the input are of them: what they wrote, what takes that back without an author, and what names them.
+fn lines_of(sinyal: &Sinyal, person: &Person) -> u64 {
+    let input = std::fs::read_to_string(sinyal.file("input.jsonl")).unwrap();
+    let is_of = |line: &Value| {
+        let is = |author: &Value| author["id"] == person.id.as_str();
+        let key = record::encode_key(&["community_id", "kind", "id"].map(|name| line[name].as_str().unwrap()));
+        is(&line["author"])
+            || is(&line["post_author"])
+            || is(&line["parent_author"])
+            || line["mentions"].as_array().is_some_and(|ids| ids.iter().any(|id| id == person.id.as_str()))
+            || line["author"].is_null() && person.identities.contains(&key)
+    };
+    input.lines().filter(|line| is_of(&serde_json::from_str(line).unwrap())).count() as u64
 }
 
 /// The author's key, by a classified record of theirs.
@@ -207,6 +223,64 @@ fn nothing_of_a_person_is_left_and_nothing_brings_them_back() {
 
     sinyal.succeed(&["reprocess", "--generation", "g2"]).unwrap();
     let rebuilt = sinyal.generation("g2");
+    check_queue_state(&rebuilt, &reader, &oracle).unwrap();
+    check_rows(&rebuilt, &reader, &oracle).unwrap();
+}
+
+#[test]
+fn what_is_left_on_the_raw_topics_alone_is_found_and_kept_out() {
+    let sinyal = sinyal("erasure-raw", &open_windows()).unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let mut oracle = made_up(&sinyal, 72, 1_500).unwrap();
+    let person = busiest(&sinyal);
+    assert!(!person.texts.is_empty());
+    sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
+    reader.write(&sinyal.topic("social.posts.raw"), &[("k".to_owned(), b"no post".to_vec())], true).unwrap();
+    // The community stage never ran: there is no state, only what is classified.
+    let running = sinyal.start(&["run", "--role", "classify"]).unwrap();
+    let classified = sinyal.topic("social.interactions.classified");
+    wait_for("everything to be classified", Duration::from_secs(120), || {
+        Ok(by_origin(&reader.read(&classified, Some("Classified"))?)?.len() == oracle.lines())
+    })
+    .unwrap();
+    assert_eq!(running.terminate().unwrap(), Some(0));
+    let key = author_key(&sinyal, &reader, &person);
+    sinyal.succeed(&["reprocess", "--generation", "g1"]).unwrap();
+    assert!(
+        !traces(&sinyal.generation("g1"), &reader, &person, &key).is_empty(),
+        "a rebuild brings nobody back anyhow"
+    );
+
+    // As its retention would, before that of the raw topics.
+    for partition in 0..6 {
+        let (first, end) = kafka().offsets(&classified, partition).unwrap();
+        if first < end {
+            kafka().delete_records(&classified, partition, end).unwrap();
+        }
+    }
+    let report = erase(&sinyal, &person, &["--no-raw"]);
+    assert_eq!((&report["actions"], &report["raw_searched"]), (&Value::from(0), &Value::from(false)), "{report}");
+    assert!(of_topic(&report, "posts.raw")["found"].is_null(), "{report}");
+    assert!(of_topic(&report, "comments.raw")["found"].is_null(), "{report}");
+
+    let report = erase(&sinyal, &person, &[]);
+    let communities: BTreeSet<String> =
+        report["communities"].as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect();
+    assert_eq!(communities, person.communities, "{report}");
+    let (posts, comments) = (of_topic(&report, "posts.raw"), of_topic(&report, "comments.raw"));
+    let found = posts["found"].as_u64().unwrap() + comments["found"].as_u64().unwrap();
+    assert_eq!(found, lines_of(&sinyal, &person), "{report}");
+    assert_eq!((&posts["unreadable"], &comments["unreadable"]), (&Value::from(1), &Value::from(0)), "{report}");
+    assert_eq!(of_topic(&report, "interactions.classified")["found"], 0, "{report}");
+    assert_eq!(report["actions"], person.communities.len(), "{report}");
+
+    let report = erase(&sinyal, &person, &["--execute"]);
+    assert_eq!(report["actions"], person.communities.len(), "{report}");
+    let at = report["at"].as_i64().unwrap();
+    person.communities.iter().for_each(|community| oracle.erase(community, &person.id, at));
+    sinyal.succeed(&["reprocess", "--generation", "g2"]).unwrap();
+    let rebuilt = sinyal.generation("g2");
+    assert_eq!(traces(&rebuilt, &reader, &person, &key), Vec::<String>::new(), "a rebuild brought them back");
     check_queue_state(&rebuilt, &reader, &oracle).unwrap();
     check_rows(&rebuilt, &reader, &oracle).unwrap();
 }

@@ -14,6 +14,8 @@ use crate::registry::Registry;
 
 /// How long brokers may say nothing before reading is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is told how far a long topic has been read.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// Decodes the records of one type, asking the registry where there is one.
 pub(super) struct Decoding<T> {
@@ -59,14 +61,21 @@ impl<T: Decodable> Decoding<T> {
     }
 }
 
-/// Shows every committed record of a topic that is there now, each partition in its order.
+/// Shows every committed record of a topic that is there now, each partition in its order. While that takes long, it says how far it is.
 pub(super) fn each_record(config: &Config, topic: &str, mut see: impl FnMut(OwnedRecord) -> Result<()>) -> Result<()> {
     let mut reader = Reader::open(config.connection(), topic, Start::Beginning, Duration::from_secs(10))?;
+    let all = reader.left().max(1);
     let mut heard = Instant::now();
+    let mut told = heard;
     while !reader.is_at_end() {
         match reader.next(Duration::from_millis(200))? {
             Some(record) => {
                 heard = Instant::now();
+                if heard.duration_since(told) >= TOLD_EVERY {
+                    told = heard;
+                    let done = all.saturating_sub(reader.left());
+                    eprintln!("reading {topic}: {done} of {all} offsets, {} %", done.saturating_mul(100) / all);
+                }
                 if reader.was_there(&record) {
                     see(record)?;
                 }

@@ -38,6 +38,7 @@ pub use self::pseudonym::Pseudonym;
 pub use self::redact::{Personal, Redactor};
 use self::sources::Sources;
 pub use self::tallies::Tallies;
+pub use self::validate::check_interaction;
 use crate::canary::CanarySeal;
 use crate::dead_letters::DeadLetters;
 use crate::queue_items::routed_item;
@@ -283,7 +284,7 @@ impl ClassifyStage {
     /// Decodes and validates a record.
     fn read<'a>(&mut self, record: &InputRecord<'a>) -> Result<Interaction<'a>, Unread> {
         let interaction = self.decode(record)?;
-        match validate::validate(&interaction, self.now, self.future_ms_max) {
+        match validate::check_interaction(&interaction, self.now, self.future_ms_max) {
             Ok(()) => Ok(interaction),
             Err((reason, detail)) => Err(Unread::Refused(reason, detail)),
         }

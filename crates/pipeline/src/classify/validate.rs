@@ -6,7 +6,7 @@ use record::{EpochMs, Interaction, Kind, Reason, limits};
 ///
 /// # Errors
 /// The reason for a dead letter, and which field is wrong and what would be right, without content of the record.
-pub(super) fn validate(
+pub fn check_interaction(
     interaction: &Interaction<'_>,
     now: EpochMs,
     future_ms_max: i64,

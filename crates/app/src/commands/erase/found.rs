@@ -17,13 +17,15 @@ const IDENTITIES_MAX: usize = 1_000_000;
 /// Most alerts that are held.
 const ALERTS_MAX: usize = 1_000_000;
 
-/// Whom it is about: the author's keys, by each secret in use.
+/// Whom it is about: the author's id, and their keys by each secret in use.
 pub(super) struct Person {
+    /// Only to be compared with; it is neither shown nor written anywhere.
+    pub(super) id: String,
     pub(super) keys: Vec<String>,
 }
 
 impl std::fmt::Debug for Person {
-    /// Shows no key: they are personal data still.
+    /// Shows neither id nor key: they are personal data.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Person")
     }
@@ -38,7 +40,7 @@ impl Person {
 /// What is known of a person in a community.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// When they wrote last, by the classified topic.
+    /// When they wrote last, by the raw topics and the classified one.
     pub(super) latest: Option<EpochMs>,
     /// Something of theirs is in the state.
     pub(super) kept: bool,
@@ -50,10 +52,16 @@ pub(super) struct Count {
     pub(super) records: u64,
     /// Kafka's time.
     pub(super) latest: Option<EpochMs>,
+    /// Raw records that cannot be read, of whomever they are.
+    pub(super) unreadable: Option<u64>,
 }
 
 impl Count {
-    fn add(&mut self, record: &OwnedRecord) {
+    fn of(records: u64) -> Count {
+        Count { records, ..Count::default() }
+    }
+
+    pub(super) fn add(&mut self, record: &OwnedRecord) {
         self.records += 1;
         self.latest = self.latest.max(record.timestamp);
     }
@@ -67,6 +75,8 @@ pub(super) struct Found {
     pub(super) erased: BTreeMap<String, EpochMs>,
     /// The keys of what they wrote.
     identities: HashSet<Vec<u8>>,
+    /// The raw topics were searched too.
+    pub(super) with_raw: bool,
     /// Records by topic; of compacted topics only what a reader of them finds in the end.
     pub(super) topics: BTreeMap<String, Count>,
     /// Alerts that are over and name something of theirs, with their communities.
@@ -82,15 +92,19 @@ impl Found {
     ///
     /// # Errors
     /// If one cannot be read, or there is more than can be held.
-    pub(super) fn look(config: &Config, person: &Person) -> Result<Found> {
-        let mut found = Found::default();
+    pub(super) fn look(config: &Config, person: &Person, with_raw: bool) -> Result<Found> {
+        let mut found = Found { with_raw, ..Found::default() };
+        // What they wrote is to be known before it is looked for elsewhere.
+        if with_raw {
+            found.look_at_raw(config, person)?;
+        }
         found.look_at_classified(config, person)?;
         let entries = found.changelog(config, person)?;
-        found.topics.insert(config.topics.changelog.clone(), Count { records: entries, latest: None });
+        found.topics.insert(config.topics.changelog.clone(), Count::of(entries));
         let rows = found.rows(config)?;
-        found.topics.insert(config.topics.queue_state.clone(), Count { records: rows, latest: None });
+        found.topics.insert(config.topics.queue_state.clone(), Count::of(rows));
         let (alerts, over) = found.alerts(config)?;
-        found.topics.insert(config.topics.alerts.clone(), Count { records: alerts, latest: None });
+        found.topics.insert(config.topics.alerts.clone(), Count::of(alerts));
         found.alerts_over = over;
         for queue in config.routing.queues() {
             found.count_keys(config, &config.queue_topic(&queue.spec.name))?;
@@ -114,7 +128,7 @@ impl Found {
         ])))
     }
 
-    /// Something of them was seen in a community; `written` on the classified topic at this time.
+    /// Something of them was seen in a community; `written` at this time by a record of theirs, else it is in the state.
     pub(super) fn see(&mut self, community: &str, written: Option<EpochMs>) {
         let seen = self.communities.entry(community.to_owned()).or_default();
         seen.latest = seen.latest.max(written);
@@ -130,7 +144,8 @@ impl Found {
         })
     }
 
-    fn remember(&mut self, identity: Vec<u8>) -> Result<()> {
+    /// Something that they wrote is to be looked for.
+    pub(super) fn remember(&mut self, identity: Vec<u8>) -> Result<()> {
         if self.identities.len() >= IDENTITIES_MAX && !self.identities.contains(&identity) {
             return Err(OutsideError(format!(
                 "the author wrote more than {IDENTITIES_MAX} interactions that are known"
@@ -141,10 +156,14 @@ impl Found {
         Ok(())
     }
 
+    /// Whether a key is of something that they wrote.
+    pub(super) fn is_theirs(&self, identity: &[u8]) -> bool {
+        self.identities.contains(identity)
+    }
+
     fn look_at_classified(&mut self, config: &Config, person: &Person) -> Result<()> {
         let topics = &config.topics;
         let mut decoding = Decoding::<OfClassified>::new(config);
-        let mut origins: HashSet<(String, i32, i64)> = HashSet::new();
         each_record(config, &topics.classified, |record| {
             let Some(value) = &record.value else { return Ok(()) };
             let Some(ClassifiedRecord::ClassifiedInteraction(interaction)) = decoding.decode(value)? else {
@@ -153,13 +172,6 @@ impl Found {
             if person.is(interaction.author_key.as_deref()) || person.is(interaction.previous_author_key.as_deref()) {
                 self.see(&interaction.community_id, Some(interaction.created_at));
                 self.remember(interaction.identity().key().into_bytes())?;
-                let origin =
-                    (interaction.origin_topic.to_string(), interaction.origin_partition, interaction.origin_offset);
-                if origins.len() < IDENTITIES_MAX && origins.insert(origin) {
-                    let raw = self.topics.entry(interaction.origin_topic.to_string()).or_default();
-                    raw.records += 1;
-                    raw.latest = raw.latest.max(Some(interaction.ingested_at));
-                }
             } else if !person.is(interaction.post_author_key.as_deref())
                 && !person.is(interaction.parent_author_key.as_deref())
             {

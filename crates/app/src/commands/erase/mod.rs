@@ -4,6 +4,7 @@
 //! actions, and looks what is left. The author's id goes no further than this process: actions carry the author's key.
 
 mod found;
+mod raw;
 mod report;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,10 @@ pub(crate) struct EraseArgs {
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "2m", require_equals = true,
         requires = "execute", value_parser = |text: &str| duration_up_to(text, "1h"))]
     wait: Option<i64>,
+    /// Leave out the raw topics, where they are too long or may not be read. Communities of which nothing but raw records is left are
+    /// not found then, and a rebuild brings back what the person wrote there.
+    #[arg(long)]
+    no_raw: bool,
     /// One JSON object instead of words.
     #[arg(long)]
     json: bool,
@@ -68,10 +73,9 @@ pub(crate) fn run(args: &EraseArgs, config: &Config) -> Result<u8> {
         }
         id => id.to_owned(),
     };
-    let person = Person { keys: author_keys(config, &id)? };
-    drop(id);
+    let person = Person { keys: author_keys(config, &id)?, id };
     wait_for_topic(config, &config.topics.actions)?;
-    let before = Found::look(config, &person)?;
+    let before = Found::look(config, &person, !args.no_raw)?;
     let at = now_ms();
     let actions = actions(&before, &person, args.by.as_deref().unwrap_or_default(), at);
     let mut report = Report::new(config, &before, at)?;
@@ -153,7 +157,7 @@ mod tests {
     fn an_author_is_shown_nowhere() {
         assert_eq!(format!("{:?}", author("u-77").unwrap()), "Author");
         assert!(author("").is_err() && author(&"a".repeat(257)).is_err());
-        let person = Person { keys: vec!["v1:00".to_owned()] };
+        let person = Person { id: "u-77".to_owned(), keys: vec!["v1:00".to_owned()] };
         assert_eq!(format!("{person:?}"), "Person");
     }
 
@@ -162,7 +166,7 @@ mod tests {
         let mut found = Found::default();
         found.see("warga kota", None);
         found.alerts_over.insert("silence|c|7".to_owned(), "c".to_owned());
-        let person = Person { keys: vec!["v1:00".to_owned(), "v2:00".to_owned()] };
+        let person = Person { id: "u-77".to_owned(), keys: vec!["v1:00".to_owned(), "v2:00".to_owned()] };
         let targets: Vec<String> =
             actions(&found, &person, "dpo", 7).into_iter().map(|(_, action)| action.target.into_owned()).collect();
         assert_eq!(targets, ["silence|c|7", "warga%20kota|v1%3A00", "warga%20kota|v2%3A00"]);

@@ -31,6 +31,11 @@ impl Goes {
             Goes::Never => "never",
         }
     }
+
+    /// The same on a topic that keeps records for so long: without a bound (`retention.ms = -1`), retention takes nothing.
+    fn within(self, kept_ms: Option<i64>) -> Goes {
+        if self == Goes::Retention && kept_ms.is_none() { Goes::Never } else { self }
+    }
 }
 
 /// A topic.
@@ -56,6 +61,7 @@ pub(super) struct Report {
     at: EpochMs,
     communities: Vec<String>,
     places: Vec<Place>,
+    with_raw: bool,
     /// Actions that it takes.
     pub(super) to_send: usize,
     /// Actions that were sent.
@@ -92,8 +98,8 @@ impl Report {
         let queues = config.routing.queues().iter();
         holds.extend(queues.map(|queue| (config.queue_topic(&queue.spec.name), "texts", Goes::Retention, true)));
         holds.extend([
-            (topics.posts_raw.clone(), "all that was crawled", Goes::Retention, true),
-            (topics.comments_raw.clone(), "all that was crawled", Goes::Retention, true),
+            (topics.posts_raw.clone(), "all that was crawled", Goes::Retention, found.with_raw),
+            (topics.comments_raw.clone(), "all that was crawled", Goes::Retention, found.with_raw),
             (topics.dead_letters.clone(), "raw bytes", Goes::Retention, false),
             (topics.corrections.clone(), "ids of interactions", Goes::Never, true),
             (topics.actions.clone(), "ids, the key that was erased", Goes::Never, true),
@@ -104,8 +110,9 @@ impl Report {
             let number = |name: &str| settings.get(name).and_then(|value| value.parse::<i64>().ok());
             let bound = |value: Option<i64>| value.filter(|value| (0..i64::MAX).contains(value));
             let found = is_searched.then(|| found.topics.get(&topic).copied().unwrap_or_default());
-            let kept_ms = bound(number("retention.ms"));
-            let goes = if goes == Goes::Retention && kept_ms.is_none() { Goes::Never } else { goes };
+            let is_cut = settings.get("cleanup.policy").is_none_or(|policy| policy.contains("delete"));
+            let kept_ms = bound(number("retention.ms")).filter(|_| is_cut);
+            let goes = goes.within(kept_ms);
             let held_up_ms = match goes {
                 Goes::Tombstone => bound(number("max.compaction.lag.ms")),
                 _ => bound(number("segment.ms")),
@@ -114,7 +121,8 @@ impl Report {
             places.push(Place { topic, holds, found, left, goes, kept_ms, held_up_ms });
         }
         let communities = found.communities.keys().cloned().collect();
-        Ok(Report { at, communities, places, to_send: 0, sent: 0, executed: false })
+        let with_raw = found.with_raw;
+        Ok(Report { at, communities, places, with_raw, to_send: 0, sent: 0, executed: false })
     }
 
     /// Takes in what is left now.
@@ -137,6 +145,7 @@ impl Report {
                 "topic": place.topic,
                 "holds": place.holds,
                 "found": place.found.map(|found| found.records),
+                "unreadable": place.found.and_then(|found| found.unreadable),
                 "left": place.left,
                 "goes_by": place.goes.as_str(),
                 "kept_ms": place.kept_ms,
@@ -150,6 +159,7 @@ impl Report {
             "communities": self.communities,
             "actions": if self.executed { self.sent } else { self.to_send },
             "topics": places.collect::<Vec<Value>>(),
+            "raw_searched": self.with_raw,
             "elsewhere": ELSEWHERE,
         })
     }
@@ -167,15 +177,38 @@ impl Report {
             [] => "seen in no community".to_owned(),
             all => format!("seen in {}", all.join(", ")),
         };
+        let nothing = match self.with_raw {
+            true => "nothing is left that can be taken out",
+            false => "nothing is left that can be taken out of what was searched",
+        };
         let state = match (self.is_finished(), self.executed) {
-            (true, true) if self.sent > 0 => {
-                format!("{} actions sent; nothing is left that can be taken out", self.sent)
-            }
-            (true, _) => "nothing is left that can be taken out".to_owned(),
+            (true, true) if self.sent > 0 => format!("{} actions sent; {nothing}", self.sent),
+            (true, _) => nothing.to_owned(),
             (false, true) => format!("{} actions sent; not all of it is gone yet", self.sent),
             (false, false) => format!("nothing was done: --execute sends {} actions", self.to_send),
         };
-        format!("{communities}\n{table}\nNot in these topics: {}.\n{state}", ELSEWHERE.join("; "))
+        let notes: String = self.notes().into_iter().map(|note| format!("{note}\n")).collect();
+        format!("{communities}\n{table}\n{notes}Not in these topics: {}.\n{state}", ELSEWHERE.join("; "))
+    }
+
+    /// What could not be looked at.
+    fn notes(&self) -> Vec<String> {
+        let unreadable = self.places.iter().filter_map(|place| {
+            let count = place.found.and_then(|found| found.unreadable).filter(|count| *count > 0)?;
+            Some(format!(
+                "{}: {count} records cannot be read; whether they are of this person is not known",
+                place.topic
+            ))
+        });
+        let mut notes: Vec<String> = unreadable.collect();
+        if !self.with_raw {
+            notes.push(
+                "The raw topics were not searched (--no-raw): a rebuild brings back what lies on them of a community that is not \
+                 named here."
+                    .to_owned(),
+            );
+        }
+        notes
     }
 }
 
@@ -196,9 +229,9 @@ impl Place {
 
     fn in_words(&self, at: EpochMs) -> String {
         match (self.found, self.goes) {
+            (_, Goes::Never) => "kept for good".to_owned(),
             (Some(Count { records: 0, .. }), _) => "-".to_owned(),
             (None, _) => self.kept_ms.map_or("kept for good".to_owned(), |ms| format!("kept for {}", length(ms))),
-            (_, Goes::Never) => "kept for good".to_owned(),
             (_, goes) => match (self.gone_by(at), goes) {
                 (Some(by), _) => shown(by),
                 (None, Goes::Tombstone) => "when the log is compacted; max.compaction.lag.ms sets a bound".to_owned(),
@@ -215,7 +248,7 @@ mod tests {
     use super::*;
 
     fn place(goes: Goes, records: u64, kept_ms: Option<i64>, held_up_ms: Option<i64>) -> Place {
-        let found = Some(Count { records, latest: Some(1_000) });
+        let found = Some(Count { records, latest: Some(1_000), unreadable: None });
         let left = (goes == Goes::Tombstone).then_some(records);
         Place { topic: "t".to_owned(), holds: "texts", found, left, goes, kept_ms, held_up_ms }
     }
@@ -234,8 +267,15 @@ mod tests {
     #[test]
     fn it_is_finished_when_nothing_is_left_and_nothing_is_to_be_done() {
         let places = vec![place(Goes::Tombstone, 2, None, None), place(Goes::Retention, 7, Some(1), Some(1))];
-        let mut report =
-            Report { at: 0, communities: vec!["c".to_owned()], places, to_send: 1, sent: 0, executed: false };
+        let mut report = Report {
+            at: 0,
+            communities: vec!["c".to_owned()],
+            places,
+            with_raw: true,
+            to_send: 1,
+            sent: 0,
+            executed: false,
+        };
         assert!(!report.is_finished());
         assert!(report.words().contains("--execute sends 1 actions"), "{}", report.words());
         (report.executed, report.sent) = (true, 1);
@@ -246,5 +286,43 @@ mod tests {
             (report.json()["finished"].as_bool(), report.json()["topics"][0]["left"].as_u64()),
             (Some(true), Some(0))
         );
+    }
+
+    #[test]
+    fn what_is_kept_without_a_bound_is_told_as_kept() {
+        assert_eq!(Goes::Retention.within(None), Goes::Never);
+        assert_eq!(Goes::Retention.within(Some(5)), Goes::Retention);
+        assert_eq!(Goes::Tombstone.within(None), Goes::Tombstone);
+        for records in [0, 1] {
+            let kept = place(Goes::Retention.within(None), records, None, Some(1));
+            assert_eq!((kept.gone_by(0), kept.in_words(0).as_str()), (None, "kept for good"));
+        }
+        assert_eq!(place(Goes::Retention, 0, Some(1), Some(1)).in_words(0), "-");
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_told() {
+        let mut raw = place(Goes::Retention, 1, Some(1), Some(1));
+        raw.found = Some(Count { records: 1, latest: None, unreadable: Some(3) });
+        let mut report = Report {
+            at: 0,
+            communities: Vec::new(),
+            places: vec![raw],
+            with_raw: true,
+            to_send: 0,
+            sent: 0,
+            executed: false,
+        };
+        let words = report.words();
+        assert!(words.contains("t: 3 records cannot be read") && !words.contains("--no-raw"), "{words}");
+        assert!(words.ends_with("nothing is left that can be taken out"), "{words}");
+        assert_eq!(report.json()["topics"][0]["unreadable"], 3);
+        assert_eq!(report.json()["raw_searched"], true);
+        (report.with_raw, report.places[0].found) = (false, None);
+        let words = report.words();
+        assert!(words.contains("not searched (--no-raw)") && words.contains('?'), "{words}");
+        assert!(words.ends_with("of what was searched"), "{words}");
+        assert!(report.json()["topics"][0]["found"].is_null());
+        assert_eq!(report.json()["raw_searched"], false);
     }
 }

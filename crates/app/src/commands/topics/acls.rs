@@ -188,6 +188,8 @@ pub(crate) fn rights(duty: Duty, config: &Config, next: Option<&Config>) -> Vec<
             let read =
                 [&topics.classified, &topics.queue_state, &topics.changelog, &topics.alerts, &topics.corrections];
             read.into_iter().chain([&topics.actions]).for_each(|topic| rights.read(topic));
+            // Where authors stand by their ids; `--no-raw` does without.
+            [&topics.posts_raw, &topics.comments_raw].into_iter().for_each(|topic| rights.read(topic));
             queue_topics(config).iter().for_each(|topic| rights.read(topic));
             rights.write(&topics.actions);
             // Its report tells how long each topic is kept.
