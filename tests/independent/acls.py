@@ -6,6 +6,7 @@ Usage: acls.py BOOTSTRAP; an order is {"do": "add" | "remove" | "list", "acls": 
 
 import json
 import sys
+import time
 
 from confluent_kafka.admin import (
     AclBinding,
@@ -61,6 +62,23 @@ def told(found):
     }
 
 
+def shown(acl):
+    return (acl["principal"], acl["resource"], acl["name"], acl["pattern"].lower(), acl["operation"].lower())
+
+
+def settle(admin, acls, there):
+    """Waits until the broker goes by them: the controller answers before brokers have heard of it."""
+    wanted = {shown(acl) for acl in acls}
+    end = time.monotonic() + 60
+    while True:
+        known = wanted & {shown(told(found)) for found in admin.describe_acls(every()).result(30)}
+        if known == (wanted if there else set()):
+            return
+        if time.monotonic() > end:
+            raise TimeoutError("the broker does not go by what was changed")
+        time.sleep(0.05)
+
+
 def main():
     admin = AdminClient({"bootstrap.servers": sys.argv[1]})
     for line in sys.stdin:
@@ -69,9 +87,11 @@ def main():
         if order["do"] == "add":
             for future in admin.create_acls([binding(acl, AclBinding) for acl in order["acls"]]).values():
                 future.result(30)
+            settle(admin, order["acls"], True)
         elif order["do"] == "remove":
             removed = admin.delete_acls([binding(acl, AclBindingFilter) for acl in order["acls"]])
             answer = [told(found) for future in removed.values() for found in future.result(30)]
+            settle(admin, order["acls"], False)
         else:
             answer = [told(found) for found in admin.describe_acls(every()).result(30)]
         print(json.dumps(answer), flush=True)

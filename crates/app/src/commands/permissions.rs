@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kafka_io::acl::Resource;
+use kafka_io::acl::{Operation, Resource};
 use kafka_io::admin::{Admin, AdminError};
 use kafka_io::permissions::{Permitted, may_begin};
 
@@ -34,6 +34,17 @@ pub(super) fn of_duty(admin: &Admin, config: &Config, duty: Duty) -> Finding {
         let operations = if allowed { Permitted::Operations([right.operation].into()) } else { Permitted::Nothing };
         permitted.insert(right.resource.clone(), operations);
     }
+    let is_hidden = |right: &&Right| permitted.get(&right.resource).is_some_and(|of| *of == Permitted::Nothing);
+    let told: Vec<&Resource> = rights
+        .iter()
+        .filter(|right| right.operation == Operation::DescribeConfigs)
+        .filter(is_hidden)
+        .map(|right| &right.resource)
+        // Brokers tell nothing of a topic without Describe, which this does not imply: it is tried.
+        .filter(|resource| admin.config(resource.name()).is_ok())
+        .collect();
+    permitted
+        .extend(told.into_iter().map(|of| (of.clone(), Permitted::Operations([Operation::DescribeConfigs].into()))));
     let (missing, untold) = sort(&rights, &permitted);
     if !missing.is_empty() {
         return Err(format!(
@@ -76,8 +87,6 @@ fn sort(rights: &[Right], permitted: &BTreeMap<Resource, Permitted>) -> (Vec<Str
 
 #[cfg(test)]
 mod tests {
-    use kafka_io::acl::Operation;
-
     use super::*;
 
     #[test]

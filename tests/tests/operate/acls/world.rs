@@ -59,7 +59,8 @@ impl World {
         let plan = planned(&of["topics"], &["--generation", "g2"]);
         let sink = &of["sink"];
         let lines = format!(
-            "sink.url = \"{}\"\nsink.password_file = \"password\"\nsink.sslmode = \"disable\"\n",
+            "sink.url = \"{}\"\nsink.password_file = \"password\"\nsink.sslmode = \"disable\"\n\
+             sink.retention_days = 3650\n",
             postgres.url("owner")
         );
         std::fs::write(sink.file("password"), "owner\n").unwrap();
