@@ -231,7 +231,7 @@ fn nothing_of_a_person_is_left_and_nothing_brings_them_back() {
 fn what_is_left_on_the_raw_topics_alone_is_found_and_kept_out() {
     let sinyal = sinyal("erasure-raw", &open_windows()).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
-    let mut oracle = made_up(&sinyal, 72, 1_500).unwrap();
+    let mut oracle = made_up(&sinyal, 72, 3_000).unwrap();
     let person = busiest(&sinyal);
     assert!(!person.texts.is_empty());
     sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
