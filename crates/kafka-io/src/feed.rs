@@ -59,6 +59,8 @@ struct FeedContext {
     delivered: AtomicU64,
     failed: AtomicU64,
     first_failure: OnceLock<String>,
+    /// Of the first that failed.
+    first_topic: OnceLock<String>,
     unauthorized: AtomicBool,
 }
 
@@ -88,6 +90,7 @@ impl ProducerContext for FeedContext {
             Ok(_) => &self.delivered,
             Err((error, record)) => {
                 self.note(error.rdkafka_error_code());
+                self.first_topic.get_or_init(|| record.topic().to_owned());
                 self.first_failure.get_or_init(|| {
                     if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
                         return missing(Operation::Write, &Resource::Topic(record.topic().to_owned()));
@@ -165,6 +168,7 @@ impl Feed {
             delivered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             first_failure: OnceLock::new(),
+            first_topic: OnceLock::new(),
             unauthorized: AtomicBool::new(false),
         };
         let producer = config.create_with_context(context).map_err(|error| FeedError::Config(error.to_string()))?;
@@ -261,12 +265,22 @@ impl Feed {
 
     /// True once the brokers have refused a record because this client may not write it: another attempt is refused too.
     pub fn is_unauthorized(&self) -> bool {
-        self.producer.context().unauthorized.load(Ordering::Relaxed)
+        self.producer.context().unauthorized.load(Ordering::Relaxed) || self.may_write_nowhere()
+    }
+
+    /// Brokers give an idempotent producer no id if its user may write to no topic at all: then it purges what it was given.
+    fn may_write_nowhere(&self) -> bool {
+        let fatal = self.producer.client().fatal_error();
+        fatal.is_some_and(|(code, _)| code == RDKafkaErrorCode::ClusterAuthorizationFailed)
     }
 
     /// Why the brokers did not take the first of those, with its topic; nothing while all are taken.
     pub fn first_failure(&self) -> Option<String> {
-        self.producer.context().first_failure.get().cloned()
+        let context = self.producer.context();
+        match context.first_topic.get().filter(|_| self.may_write_nowhere()) {
+            Some(topic) => Some(missing(Operation::Write, &Resource::Topic(topic.clone()))),
+            None => context.first_failure.get().cloned(),
+        }
     }
 }
 
