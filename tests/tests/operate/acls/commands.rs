@@ -14,7 +14,7 @@ pub(crate) fn commands(world: &World, role: &str) -> Vec<Output> {
     let run = |arguments: &[&str]| sinyal.output(arguments).unwrap();
     let queue = world.topic("social.queue.complaint");
     match role {
-        "ingest" => vec![run(&["ingest", "input.jsonl"])],
+        "ingest" => vec![run(&["ingest", "input-1.jsonl"])],
         "topics" => vec![run(&["topics", "apply"]), run(&["topics", "plan"]), run(&["check"])],
         "communities" => {
             // What is there already is not written again.

@@ -130,9 +130,9 @@ impl World {
         self.put("social.alerts", alert.id.as_bytes(), &value);
     }
 
-    /// From now on those who erase do so with the member who wrote the n-th most of the last input.
+    /// From now on those who erase do so with the member who wrote the n-th most of the first input.
     pub(crate) fn erase_next(&self, nth: usize) {
-        let input = std::fs::read_to_string(self.of["ingest"].file("input.jsonl")).unwrap();
+        let input = std::fs::read_to_string(self.of["ingest"].file("input-1.jsonl")).unwrap();
         let mut written: BTreeMap<String, usize> = BTreeMap::new();
         for line in input.lines() {
             let line: Value = serde_json::from_str(line).unwrap();
@@ -149,8 +149,10 @@ impl World {
     pub(crate) fn more_input(&self, seed: u32) {
         let ingest = &self.of["ingest"];
         let lines = ingest.succeed(&["sim", "--seed", &seed.to_string(), "--interactions", "60"]).unwrap();
-        std::fs::write(ingest.file("input.jsonl"), lines).unwrap();
-        ingest.succeed(&["ingest", "input.jsonl"]).unwrap();
+        // Several may come at a time.
+        let name = format!("input-{seed}.jsonl");
+        std::fs::write(ingest.file(&name), lines).unwrap();
+        ingest.succeed(&["ingest", &name]).unwrap();
     }
 }
 
