@@ -225,12 +225,6 @@ impl ClassifyStage {
             Recognised::False => self.tallies.false_canaries += 1,
             Recognised::Canary => return self.pass_canary(&record, outputs),
         }
-        if self.sources.has_unsaid() {
-            // A source that is idle to the readers does not hold their watermark: they are to know before this record that it is
-            // not. A marker speaks of what was read, which is to be out before it.
-            self.release(outputs)?;
-            self.markers(true, outputs)?;
-        }
         let read = match self.read(&record) {
             Ok(interaction) => interaction,
             Err(Unread::NeedsSchema(id)) => return Ok(Step::NeedsSchema(id)),
@@ -524,6 +518,13 @@ impl Stage for ClassifyStage {
             }
             Input::MoreToRead(partitions) => {
                 partitions.iter().for_each(|&partition| self.sources.fell_behind(partition));
+                // Said at once, before the records of other sources that follow: a source that is idle to the readers does not
+                // hold their watermark, and event time would run ahead of what comes. If only canaries came, that is put right as
+                // soon as it is known. A marker speaks of what was read, which is to be out before it.
+                if self.sources.has_unsaid() {
+                    self.release(outputs)?;
+                    self.markers(true, outputs)?;
+                }
             }
             Input::Topology { outputs, .. } => {
                 self.classified_partitions = outputs.get(ClassifyStage::CLASSIFIED).copied().flatten();
