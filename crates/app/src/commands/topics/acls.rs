@@ -388,10 +388,11 @@ mod tests {
 
     #[test]
     fn only_who_sends_canaries_may_write_into_the_raw_topics() {
-        let secret = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(secret.path(), "a secret for the tests only").unwrap();
-        let sealed = format!("pseudonym.secret_file = \"{}\"\n", secret.path().display());
-        let target = "[[notify.targets]]\nname = \"desk\"\nkind = \"webhook\"\nurl = \"http://a\"\n";
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz").unwrap();
+        let secret = format!("secret_file = \"{}\"\n", file.path().display());
+        let sealed = format!("pseudonym.{secret}");
+        let target = format!("[[notify.targets]]\nname = \"desk\"\nkind = \"webhook\"\nurl = \"http://a\"\n{secret}");
         let writes = |text: &str| -> Vec<String> {
             let rights = shown(&rights(Duty::Notify, &config(text), None));
             rights.into_iter().filter(|right| right.starts_with("Write") && !right.contains("notify")).collect()
@@ -404,7 +405,7 @@ mod tests {
         ];
         assert_eq!(writes(&format!("{sealed}{target}")), canaries);
         let without = ["Write topic social.dead-letters"];
-        assert_eq!(writes(target), without, "nothing seals them");
+        assert_eq!(writes(&target), without, "nothing seals them");
         assert_eq!(writes(&format!("{sealed}canary.interval_ms = 0\n{target}")), without);
         let items = "alerts = false\nqueues = [\"complaint\"]\n";
         assert_eq!(writes(&format!("{sealed}{target}{items}")), without, "nobody is told of alerts");
