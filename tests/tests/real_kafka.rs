@@ -217,7 +217,7 @@ fn a_short_window_falls_to_zero_when_nothing_comes() {
     );
     std::fs::write(sinyal.file("one.jsonl"), line).unwrap();
     sinyal.succeed(&["ingest", "one.jsonl"]).unwrap();
-    wait_for("the zero pane", Duration::from_secs(30), || {
+    wait_for("the zero pane", Duration::from_secs(120), || {
         let rows = reader.read(&sinyal.topic("social.community.metrics"), Some("CommunityMetrics"))?;
         let totals: Vec<i64> = rows.iter().filter_map(|row| row["value"]["interactions"].as_i64()).collect();
         Ok(totals == [1, 0])
