@@ -176,6 +176,39 @@ fn silence_is_told_though_nothing_comes_and_ends_with_voices() {
 }
 
 #[test]
+fn a_silent_community_hears_that_its_rule_was_switched_on_and_off() {
+    let mut community = Community::new(4);
+    community.rules.silence.enabled = false;
+    community.run(14 * DAY, 4.0, 20.0);
+    community.told.clear();
+    community.run(6 * HOUR, 0.0, 0.0);
+    assert_eq!((community.states(Rule::Silence).len(), community.alerts.next_due()), (0, None));
+    assert!(!community.alerts.is_misled(&community.rules) && community.alerts.is_misled(&rules()));
+    community.rules.silence.enabled = true;
+    community.alerts.look_again();
+    community.run(2 * MINUTE, 0.0, 0.0);
+    assert_eq!(community.states(Rule::Silence), [AlertState::Firing]);
+    assert!(!community.alerts.is_misled(&community.rules));
+    community.rules.silence.enabled = false;
+    assert!(community.alerts.is_misled(&community.rules));
+    community.alerts.look_again();
+    community.run(HOUR, 0.0, 0.0);
+    assert_eq!(community.states(Rule::Silence), [AlertState::Firing, AlertState::Resolved]);
+}
+
+#[test]
+fn a_rule_that_was_switched_off_has_nothing_on() {
+    let mut community = Community::new(1);
+    community.run(14 * DAY, 4.0, 20.0);
+    community.told.clear();
+    community.run(2 * HOUR, 60.0, 20.0);
+    assert_eq!(community.states(Rule::ComplaintSpike).last(), Some(&AlertState::Firing));
+    community.rules.complaint_spike.enabled = false;
+    community.run(HOUR, 60.0, 20.0);
+    assert_eq!(community.states(Rule::ComplaintSpike).last(), Some(&AlertState::Resolved));
+}
+
+#[test]
 fn a_quiet_community_is_not_silent() {
     let mut community = Community::new(5);
     community.run(21 * DAY, 0.05, 0.4);

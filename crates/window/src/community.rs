@@ -288,6 +288,11 @@ impl CommunityWindows {
         self.members.state(member).map(|state| state.first_seen)
     }
 
+    /// Everybody who is remembered.
+    pub fn member_keys(&self) -> impl Iterator<Item = MemberKey> + '_ {
+        self.members.keys()
+    }
+
     /// How many members are known.
     pub fn members(&self) -> usize {
         self.members.len()

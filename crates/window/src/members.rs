@@ -251,6 +251,10 @@ impl Members {
         remembered.filter(|member| member.counted == 0).map(Member::last_active)
     }
 
+    pub(crate) fn keys(&self) -> impl Iterator<Item = MemberKey> + '_ {
+        self.ids.keys().copied()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
     }

@@ -1,9 +1,12 @@
 //! One person under two pseudonyms: what links those of the previous secret to those of the new one while the secret is rotated.
 //!
 //! A record that carries both says that they are one person's. From then on one of the two stands for that person in everything that
-//! is known here, whichever a record comes with: at first the one that something is known of, so that nothing moves. At the next sweep the
-//! newer one takes its place, in all at once (`Partition::turn_aliases`), and the older one stays as a link to it for one horizon
+//! is known here, whichever a record comes with: at first the one before, so that nothing moves. From the next sweep on the newer one
+//! takes its place, some persons with each commit (`Partition::turn_aliases`), and the older one stays as a link to it for one horizon
 //! (the longest window and its lateness), for records that still come with it alone. Then nothing is left of it.
+//!
+//! Who is in a sketch, which there are where more is to be remembered than there is room for, is in it under the name of that time
+//! and cannot be called otherwise. As long as there are any, a person turns when no window can hold them any more under either name.
 //!
 //! Links are good for the whole partition: pseudonyms do not depend on the community.
 
@@ -20,6 +23,8 @@ use super::state_version::WITH_ALIASES;
 
 /// Links from one to the next that are followed at most: each is to another secret's.
 const HOPS_MAX: usize = 16;
+/// Persons who turn in one commit: what is known of each is written anew.
+const TURNED_AT_ONCE: usize = 2_000;
 /// A link's time is not written anew for less than this, in milliseconds of event time.
 const USED_STEP_MS: i64 = 3_600_000;
 
@@ -42,6 +47,8 @@ pub(super) struct Aliases {
     changed: Vec<MemberKey>,
     /// Those that are to stand for others.
     newer: usize,
+    /// A sweep has come, and some of them may still turn.
+    turning: bool,
     /// Links that there was no room for.
     pub(super) refused: u64,
 }
@@ -97,7 +104,7 @@ impl Aliases {
     }
 
     /// Both are one person's, and `newer` is by the newer secret: gives what stands for them. Where that is told for the first time,
-    /// it is the one that is known already, or else the one before.
+    /// it is the one before, unless only the other is known.
     fn link(
         &mut self,
         [newer, previous]: [MemberKey; 2],
@@ -162,17 +169,35 @@ impl Aliases {
         }
     }
 
-    /// Has the newer pseudonyms stand for the others. Gives what is called otherwise from now on: each name that something may be known
-    /// under, and the new one.
-    fn turn(&mut self) -> HashMap<MemberKey, MemberKey, ahash::RandomState> {
-        // Of several for one person, the last that was used; so it does not depend on the order in the table.
+    /// Of the names that are to stand for one person, the last that was used, by the one that does: so it does not depend on the
+    /// order in the table.
+    fn chosen(&self) -> HashMap<MemberKey, (EpochMs, MemberKey), ahash::RandomState> {
         let mut chosen: HashMap<MemberKey, (EpochMs, MemberKey), ahash::RandomState> = HashMap::default();
         for (&key, alias) in self.by_key.iter().filter(|(_, alias)| alias.is_newer) {
             let candidate = (alias.used_at, key);
             let best = chosen.entry(self.resolve(key)).or_insert(candidate);
             *best = (*best).max(candidate);
         }
+        chosen
+    }
+
+    /// Has the newer pseudonyms of at most so many persons stand for the others; with a time, of those who were not heard of since.
+    /// Gives what is called otherwise from now on: each name that something may be known under, and the new one.
+    fn turn(
+        &mut self,
+        most: usize,
+        unused_since: Option<EpochMs>,
+    ) -> HashMap<MemberKey, MemberKey, ahash::RandomState> {
+        let mut chosen = self.chosen();
+        chosen.retain(|_, (used_at, _)| unused_since.is_none_or(|since| *used_at < since));
+        self.turning = chosen.len() > most;
+        if self.turning {
+            chosen = chosen.into_iter().take(most).collect();
+        }
         let mut renamed = HashMap::default();
+        if chosen.is_empty() {
+            return renamed;
+        }
         let linked: Vec<(MemberKey, Alias, MemberKey)> =
             self.by_key.iter().map(|(&key, &alias)| (key, alias, self.resolve(key))).collect();
         for (key, alias, stands) in linked {
@@ -190,11 +215,19 @@ impl Aliases {
         renamed
     }
 
-    /// Lets go of links that were not used since a time. What is still to be turned stays.
+    /// Lets go of links that were not used since a time. What is still to turn stays, and what leads to it does not lead over others.
     fn expire(&mut self, before: EpochMs) {
-        let over = |alias: &Alias| !alias.is_newer && alias.used_at < before;
-        let gone: Vec<MemberKey> = self.by_key.iter().filter(|(_, alias)| over(alias)).map(|(&key, _)| key).collect();
-        gone.into_iter().for_each(|key| self.set(key, None));
+        let chosen = self.chosen();
+        let over = |(&key, alias): (&MemberKey, &Alias)| {
+            let (stands, is_unused) = (self.resolve(key), alias.used_at < before);
+            let is_to_turn = alias.is_newer && chosen.get(&stands).is_some_and(|&(_, newest)| newest == key);
+            match is_unused && !is_to_turn {
+                true => Some((key, None)),
+                false => (alias.to != stands).then_some((key, Some(Alias { to: stands, ..*alias }))),
+            }
+        };
+        let changed: Vec<(MemberKey, Option<Alias>)> = self.by_key.iter().filter_map(over).collect();
+        changed.into_iter().for_each(|(key, alias)| self.set(key, alias));
     }
 }
 
@@ -220,14 +253,14 @@ impl Partition {
         let at = self.time_of(interaction);
         self.linked_since.get_or_insert(at);
         let Partition { aliases, communities, community_ids, items, .. } = self;
-        // Most often it is known where it speaks.
+        // Where it speaks: to look everywhere would take longer the more communities there are, for each who is linked. Elsewhere the
+        // two become one when they turn.
         let here = community_ids.get(&*interaction.community_id).copied();
         let is_known = |key: MemberKey| {
             let of = |community: &Community| {
                 community.windows.first_seen(key).is_some() || items.has_person(&community.id, key)
             };
-            let at = |number: u32| communities[number as usize].as_ref().is_some_and(of);
-            here.is_some_and(at) || communities.iter().flatten().any(of)
+            here.and_then(|number| communities[number as usize].as_ref()).is_some_and(of)
         };
         Some(aliases.link([key, previous], at, shared.members_max, is_known))
     }
@@ -241,18 +274,31 @@ impl Partition {
         known == author || (!self.aliases.is_empty() && known.map(|known| self.aliases.resolve(known)) == author)
     }
 
-    /// Has the newer pseudonyms stand for those before, in all that is known, and lets go of links that are of no use any more.
+    /// A sweep: the newer pseudonyms are to stand for those before, and links that are of no use any more go.
+    pub(super) fn sweep_aliases(&mut self, watermark: EpochMs, shared: &Shared) {
+        if !self.aliases.is_empty() {
+            self.aliases.expire(watermark.saturating_sub(shared.windows.horizon_ms()));
+            self.aliases.turning = self.aliases.newer > 0;
+        }
+    }
+
+    /// Has newer pseudonyms stand for those before, in all that is known: of some persons at a time, after each sweep.
     pub(super) fn turn_aliases(&mut self, watermark: EpochMs, shared: &Shared) {
-        if self.aliases.is_empty() {
+        if !self.aliases.turning {
             return;
         }
-        // Who is in a sketch is in it under the name of that time, and cannot be called otherwise.
-        let is_sketched = || self.communities.iter().flatten().any(|community| community.windows.has_sketches());
-        if self.aliases.newer > 0 && !is_sketched() {
-            let renamed = self.aliases.turn();
+        let is_sketched = self.communities.iter().flatten().any(|community| community.windows.has_sketches());
+        let unused_since = is_sketched.then(|| watermark.saturating_sub(shared.windows.horizon_ms()));
+        let renamed = self.aliases.turn(TURNED_AT_ONCE, unused_since);
+        if !renamed.is_empty() {
             self.rename(&renamed, shared);
+            self.share_turned(&renamed, shared);
         }
-        self.aliases.expire(watermark.saturating_sub(shared.windows.horizon_ms()));
+    }
+
+    /// Whether the next commit has more to turn.
+    pub(super) fn is_turning(&self) -> bool {
+        self.aliases.turning
     }
 
     fn rename(&mut self, renamed: &HashMap<MemberKey, MemberKey, ahash::RandomState>, shared: &Shared) {
@@ -275,10 +321,18 @@ impl Partition {
         }
     }
 
-    /// The changelog is read: what had left the index before names were turned, and is in a segment still, has the old ones.
-    pub(super) fn restore_names(&mut self) {
+    /// The changelog is read: what was there before two names were linked, or turned, may have the one that does not stand for both.
+    pub(super) fn restore_names(&mut self, shared: &Shared) {
         if self.aliases.is_empty() {
             return;
+        }
+        for number in 0..self.communities.len() {
+            let Partition { communities, aliases, .. } = self;
+            // Somebody who was known under the other name is not new under this one.
+            let name_of = |member| Some(aliases.resolve(member)).filter(|&name| name != member);
+            if communities[number].as_mut().is_some_and(|community| community.windows.rename_members(name_of)) {
+                self.touch(number as u32, shared);
+            }
         }
         let named = self.index.iter().filter_map(|(slot, known)| {
             let author = known.entry.author?;
@@ -316,6 +370,10 @@ mod tests {
     }
 
     impl Aliases {
+        fn turn_all(&mut self) -> HashMap<MemberKey, MemberKey, ahash::RandomState> {
+            self.turn(usize::MAX, None)
+        }
+
         /// Where nothing is known of either.
         fn link_unknown(&mut self, newer: u8, previous: u8, at: EpochMs, most: usize) -> MemberKey {
             self.link([key(newer), key(previous)], at, most, |_| false)
@@ -330,7 +388,7 @@ mod tests {
             (aliases.meet(key(2), 11), aliases.meet(key(1), 11), aliases.meet(key(3), 11)),
             (key(1), key(1), key(3))
         );
-        let renamed = aliases.turn();
+        let renamed = aliases.turn_all();
         assert_eq!(renamed.into_iter().collect::<Vec<_>>(), [(key(1), key(2))]);
         assert_eq!((aliases.resolve(key(1)), aliases.resolve(key(2)), aliases.newer), (key(2), key(2), 0));
         // Said again, it stays as it is.
@@ -343,16 +401,16 @@ mod tests {
         let mut aliases = Aliases::default();
         assert_eq!(aliases.link([key(1), key(2)], 10, 100, |asked| asked == key(1)), key(1));
         assert_eq!((aliases.resolve(key(2)), aliases.newer), (key(1), 0));
-        assert!(aliases.turn().is_empty());
+        assert!(aliases.turn_all().is_empty());
     }
 
     #[test]
     fn a_rotation_that_is_taken_back_turns_again() {
         let mut aliases = Aliases::default();
         aliases.link_unknown(2, 1, 10, 100);
-        aliases.turn();
+        aliases.turn_all();
         assert_eq!(aliases.link_unknown(1, 2, 20, 100), key(2));
-        assert_eq!(aliases.turn().get(&key(2)), Some(&key(1)));
+        assert_eq!(aliases.turn_all().get(&key(2)), Some(&key(1)));
         assert_eq!((aliases.resolve(key(1)), aliases.resolve(key(2)), aliases.len()), (key(1), key(1), 1));
     }
 
@@ -362,7 +420,7 @@ mod tests {
         aliases.link_unknown(2, 1, 10, 100);
         aliases.link_unknown(3, 2, 20, 100);
         assert_eq!(aliases.resolve(key(3)), key(1));
-        let renamed = aliases.turn();
+        let renamed = aliases.turn_all();
         assert_eq!(
             (renamed.get(&key(1)), renamed.get(&key(2)), renamed.get(&key(3))),
             (Some(&key(3)), Some(&key(3)), None)
@@ -370,10 +428,10 @@ mod tests {
         assert!([1, 2, 3].into_iter().all(|number| aliases.resolve(key(number)) == key(3)));
         // Two that were apart, each with one of its own.
         aliases.link_unknown(8, 7, 30, 100);
-        aliases.turn();
+        aliases.turn_all();
         aliases.link_unknown(8, 3, 40, 100);
         assert!([1, 2, 3, 7, 8].into_iter().all(|number| aliases.resolve(key(number)) == key(3)));
-        aliases.turn();
+        aliases.turn_all();
         assert!([1, 2, 3, 7, 8].into_iter().all(|number| aliases.resolve(key(number)) == key(8)));
     }
 
@@ -385,7 +443,7 @@ mod tests {
         assert_eq!((aliases.len(), aliases.refused), (1, 1));
         aliases.expire(100);
         assert_eq!(aliases.len(), 1, "it has not turned");
-        aliases.turn();
+        aliases.turn_all();
         aliases.meet(key(1), USED_STEP_MS);
         aliases.expire(100);
         assert_eq!(aliases.len(), 1, "it is used");
@@ -395,6 +453,50 @@ mod tests {
         aliases.take_changed(|key, alias| told.push((key, alias.is_some())));
         assert!(told.contains(&(key(1), false)) && told.iter().all(|(_, there)| !there), "{told:?}");
         assert!(!aliases.is_changed());
+    }
+
+    #[test]
+    fn while_there_are_sketches_who_is_heard_of_keeps_the_name_and_no_more_links_than_are_of_use() {
+        let mut aliases = Aliases::default();
+        aliases.link_unknown(2, 1, 10, 100);
+        aliases.link_unknown(7, 6, 900, 100);
+        assert_eq!(aliases.turn(100, Some(500)).into_iter().collect::<Vec<_>>(), [(key(1), key(2))]);
+        assert_eq!((aliases.resolve(key(7)), aliases.resolve(key(1))), (key(6), key(2)));
+        // The next rotation: what links the one before is of no use any more.
+        aliases.link_unknown(8, 7, USED_STEP_MS, 100);
+        aliases.expire(1_000);
+        assert_eq!(
+            (aliases.resolve(key(8)), aliases.resolve(key(7)), aliases.resolve(key(1))),
+            (key(6), key(7), key(1))
+        );
+        assert_eq!((aliases.len(), aliases.newer), (1, 1));
+    }
+
+    #[test]
+    fn links_do_not_lead_over_others_that_may_go() {
+        let mut aliases = Aliases::default();
+        aliases.link_unknown(2, 1, 10, 100);
+        aliases.link_unknown(3, 2, 20, 100);
+        aliases.turn_all();
+        aliases.link_unknown(8, 7, 30, 100);
+        aliases.turn_all();
+        aliases.link_unknown(8, 3, 40, 100);
+        aliases.expire(0);
+        assert!(aliases.by_key.values().all(|alias| alias.to == key(3)), "{:?}", aliases.by_key.values());
+    }
+
+    #[test]
+    fn some_turn_at_a_time() {
+        let mut aliases = Aliases::default();
+        (1..=5).for_each(|number| {
+            aliases.link_unknown(100 + number, number, 10, 100);
+        });
+        let mut turned = 0;
+        for turning in [true, true, false] {
+            turned += aliases.turn(2, None).len();
+            assert_eq!(aliases.turning, turning);
+        }
+        assert_eq!((turned, aliases.newer), (5, 0));
     }
 
     #[test]
@@ -408,7 +510,7 @@ mod tests {
                 assert_eq!(aliases.names_of(key(asked)), [key(1), key(2), key(3)], "turned: {turned}");
             }
             assert_eq!(aliases.names_of(key(5)), [key(5)]);
-            aliases.turn();
+            aliases.turn_all();
         }
         aliases.forget(&aliases.names_of(key(2)));
         assert_eq!((aliases.len(), aliases.resolve(key(7)), aliases.newer), (1, key(8), 0));

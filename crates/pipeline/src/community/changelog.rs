@@ -1,7 +1,9 @@
 //! The entries of the changelog: how a partition's state is written and read back.
 //!
 //! Keys are text: `meta`, `ids|<segment>`, `slice|<community>|<level>|<start>`, `pane|<community>|<window>|<end>`,
-//! `member|<community>|<pseudonym in hex>`, `parked|<community>|<kind>|<id>`, `item|<community>|<kind>|<id>`, `alert|<community>|<piece>`, `alias|<pseudonym in hex>`. Values are a version byte (`state_version.rs`) and `postcard` data: only this program reads them. The partition of an entry is the input partition whose state it is.
+//! `member|<community>|<pseudonym in hex>`, `parked|<community>|<kind>|<id>`, `item|<community>|<kind>|<id>`, `alert|<community>|<piece>`,
+//! `member||<pseudonym in hex>` for the link of a pseudonym to another. Values are a version byte (`state_version.rs`) and `postcard`
+//! data: only this program reads them. The partition of an entry is the input partition whose state it is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -227,7 +229,7 @@ impl ChangelogWriter<'_> {
 
     pub(super) fn alias(&mut self, MemberKey(key): MemberKey, alias: Option<&Alias>) {
         let version = self.version;
-        let writer = self.entry(format_args!("alias|{:032x}", u128::from_be_bytes(key)));
+        let writer = self.entry(format_args!("member||{:032x}", u128::from_be_bytes(key)));
         if let Some(alias) = alias {
             writer.value_with(|bytes| write(version, alias, bytes));
         }
@@ -281,18 +283,18 @@ pub(super) fn read_key(key: &[u8]) -> Option<EntryKey> {
     let parts = decode_key(std::str::from_utf8(key).ok()?)?;
     match &parts[..] {
         [meta] if meta == "meta" => Some(EntryKey::Meta),
-        [alias, key] if alias == "alias" => {
-            Some(EntryKey::Alias(MemberKey(u128::from_str_radix(key, 16).ok()?.to_be_bytes())))
-        }
         [ids, segment] if ids == "ids" => Some(EntryKey::Segment(segment.parse().ok()?)),
         [slice, community_id, level, start] if slice == "slice" => {
             let key = StateKey::Slice { level: level.parse().ok()?, start: start.parse().ok()? };
             Some(EntryKey::Windows { community_id: community_id.clone(), key })
         }
         [member, community_id, key] if member == "member" => {
-            let key = u128::from_str_radix(key, 16).ok()?;
-            let key = StateKey::Member(MemberKey(key.to_be_bytes()));
-            Some(EntryKey::Windows { community_id: community_id.clone(), key })
+            let key = MemberKey(u128::from_str_radix(key, 16).ok()?.to_be_bytes());
+            // Of no community, and yet a member of all: a link, in a form whose version a program that knows none reads first.
+            if community_id.is_empty() {
+                return Some(EntryKey::Alias(key));
+            }
+            Some(EntryKey::Windows { community_id: community_id.clone(), key: StateKey::Member(key) })
         }
         [what, community_id, kind, id] if what == "parked" || what == "item" => {
             let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;

@@ -182,33 +182,56 @@ impl Partition {
             return;
         }
         let names = [member_of(newer), member_of(previous)];
-        self.share(&interaction.community_id, names, shared);
-        // By a new link they are one person elsewhere too.
-        let is_linked = self.aliases.resolve(names[0]) == self.aliases.resolve(names[1]);
-        if is_linked || self.version.to_write(shared.state_version) < WITH_ALIASES {
+        let keeps_links = self.version.to_write(shared.state_version) >= WITH_ALIASES;
+        // What is asked for later is done under both.
+        if keeps_links && self.aliases.resolve(names[0]) == self.aliases.resolve(names[1]) {
             return;
         }
-        let knows = |community: &&Community| {
-            let of = |name| {
-                let stands = self.aliases.resolve(name);
-                [name, stands].into_iter().any(|name| community.windows.first_seen(name).is_some())
-            };
-            names.into_iter().any(of)
-        };
-        let elsewhere = self.communities.iter().flatten().filter(knows).map(|community| community.id.clone());
-        for community_id in elsewhere.collect::<Vec<_>>() {
+        if self.share(&interaction.community_id, names, shared) && keeps_links {
+            // They are one person elsewhere too. If this is not linked now, as it is to stay out, who knows when it will be.
+            let knows = |community: &&Community| names.iter().any(|&name| community.windows.first_seen(name).is_some());
+            let elsewhere = self.communities.iter().flatten().filter(knows).map(|community| community.id.clone());
+            for community_id in elsewhere.collect::<Vec<_>>() {
+                self.share(&community_id, names, shared);
+            }
+        }
+    }
+
+    /// Persons have another name from now on. Where they are known under it, and were to be forgotten under one before, they are now.
+    pub(super) fn share_turned(
+        &mut self,
+        renamed: &HashMap<MemberKey, MemberKey, ahash::RandomState>,
+        shared: &Shared,
+    ) {
+        if self.erasures.at.is_empty() {
+            return;
+        }
+        let mut before: HashMap<MemberKey, Vec<MemberKey>, ahash::RandomState> = HashMap::default();
+        for (&name, &turned) in renamed {
+            before.entry(turned).or_default().push(name);
+        }
+        let mut met: Vec<(String, [MemberKey; 2])> = Vec::new();
+        for community in self.communities.iter().flatten() {
+            let known = community.windows.member_keys().filter_map(|member| Some((member, before.get(&member)?)));
+            let pairs = known.flat_map(|(member, names)| names.iter().map(move |&name| [member, name]));
+            let erased = pairs.filter(|names| self.erasures.of(&community.id, names[1]).is_some());
+            met.extend(erased.map(|names| (community.id.to_string(), names)));
+        }
+        for (community_id, names) in met {
             self.share(&community_id, names, shared);
         }
     }
 
-    fn share(&mut self, community_id: &str, names: [MemberKey; 2], shared: &Shared) {
+    /// True if there was something to share.
+    fn share(&mut self, community_id: &str, names: [MemberKey; 2], shared: &Shared) -> bool {
         let [one, other] = names.map(|name| self.erasures.of(community_id, name));
         if one != other
             && let Some(at) = one.max(other)
         {
             let names = names.map(|name| self.aliases.names_of(name)).concat();
-            self.forget(community_id, &names, at, shared);
+            return self.forget(community_id, &names, at, shared);
         }
+        false
     }
 
     /// Takes out what a person of these names wrote in a community before a time; false if that is done already.
@@ -332,6 +355,14 @@ impl Partition {
     /// The changelog was read: what it still holds of those who are to be forgotten is not taken in, and is written over.
     pub(super) fn restore_erasures(&mut self) {
         for slot in self.erasures.of_index(&self.index) {
+            let known = self.index.slot(slot);
+            // Told already, unless a program that knows no erasures took it in meanwhile.
+            if known.entry.listed
+                && let Some((community_id, kind, id)) = known.identity()
+            {
+                let identity = Identity { community_id: community_id.into(), kind, id: id.into() };
+                self.tombstones.push((CommunityStage::QUEUE_STATE, identity.key().into()));
+            }
             self.index.remove(slot);
         }
         if !self.erasures.at.is_empty() {

@@ -32,6 +32,7 @@ impl Partition {
                 return Ok(Step::More);
             }
             self.sweep(watermark, shared);
+            self.turn_aliases(watermark, shared);
         }
         if self.items.len() > shared.items_max {
             self.bound_items(EpochMs::MIN, EpochMs::MIN, shared.items_max);
@@ -142,7 +143,7 @@ impl Partition {
         self.forget_members(watermark.saturating_sub(shared.remember_ms).min(low_mark), shared);
         self.parked.expire(low_mark);
         self.erasures.expire(low_mark);
-        self.turn_aliases(watermark, shared);
+        self.sweep_aliases(watermark, shared);
         self.prune_desks(watermark, shared);
         let closed_before = watermark.saturating_sub(shared.keep_closed_ms);
         self.bound_items(closed_before, watermark.saturating_sub(shared.expire_ms), usize::MAX);
@@ -302,8 +303,8 @@ impl Partition {
         ChangelogWriter { outputs, output, partition, version }.meta(&meta);
         self.meta_written_at = shared.now;
         self.written_watermark = self.watermark.value();
-        // Where segments are still to be rewritten, the next commit has that to do.
-        self.moved = self.scrub_below > 0;
+        // Where segments are still to be rewritten, or names to turn, the next commit has that to do.
+        self.moved = self.scrub_below > 0 || self.is_turning();
     }
 
     fn write_segments(&mut self, writer: &mut ChangelogWriter<'_>) {

@@ -408,13 +408,16 @@ impl CommunityStage {
 }
 
 impl Shared {
-    /// Takes in rules that were replaced. True if what waits may be due at other times: by other business hours or service levels.
-    fn look_at_rules(&mut self) -> bool {
-        self.alert_rules = self.live_alert_rules.current();
+    /// Takes in rules that were replaced. Says whether what waits may be due at other times (by other business hours or service
+    /// levels), and whether alerts may be.
+    fn look_at_rules(&mut self) -> (bool, bool) {
+        let alert_rules = self.live_alert_rules.current();
+        let alerts_changed = !Arc::ptr_eq(&alert_rules, &self.alert_rules);
+        self.alert_rules = alert_rules;
         let (communities, routing) = (self.live_communities.current(), self.live_routing.current());
         let changed = !Arc::ptr_eq(&communities, &self.communities) || !Arc::ptr_eq(&routing, &self.routing);
         (self.communities, self.routing) = (communities, routing);
-        changed
+        (changed, changed || alerts_changed)
     }
 }
 
@@ -424,8 +427,14 @@ impl Stage for CommunityStage {
             Input::Record(record) => return self.record(record, outputs),
             Input::Clock(now) => {
                 self.shared.now = now;
-                if self.shared.look_at_rules() {
-                    self.partitions.values_mut().for_each(|partition| partition.time_again(&self.shared));
+                let (items, alerts) = self.shared.look_at_rules();
+                for partition in self.partitions.values_mut() {
+                    if items {
+                        partition.time_again(&self.shared);
+                    }
+                    if alerts {
+                        partition.look_again(&self.shared, |_| true);
+                    }
                 }
                 for partition in self.partitions.values_mut() {
                     partition.watermark.advance(now);

@@ -156,9 +156,10 @@ impl Partition {
                 self.members += community.members;
             }
         }
-        self.restore_names();
+        self.restore_names(shared);
         self.recall(shared);
         self.restore_items(shared);
+        self.look_again(shared, |alerts| alerts.rules.is_misled(&shared.alert_rules));
         for number in 0..self.communities.len() {
             self.schedule(number as u32, &shared.windows);
         }

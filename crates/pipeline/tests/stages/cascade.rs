@@ -259,8 +259,7 @@ fn a_marker_does_not_overtake_what_is_held_back() {
     let value = avro(&post("0", "c", NOW, "kecewa, paket rusak"));
     bench.give(&value);
     bench.step(Input::EndOfPartition(FROM, 1));
-    bench.step(Input::MoreToRead(&[FROM]));
-    let outputs = bench.give(&value);
+    let outputs = bench.step(Input::MoreToRead(&[FROM]));
     let keys: Vec<bool> = outputs
         .iter()
         .filter(|(output, _)| *output == ClassifyStage::CLASSIFIED)

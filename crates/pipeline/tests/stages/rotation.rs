@@ -262,9 +262,10 @@ fn run_erasing(all: &[Said], asked: &[Asked], rotates: bool, ids_max: usize) -> 
     (world, oracle)
 }
 
-/// What each row says of members.
-fn member_figures(world: &World) -> BTreeMap<&String, [&Value; 4]> {
-    let fields = ["interactions", "distinct_members", "new_members", "members_approximate"];
+/// What each row says of members. That they are estimated is not among it: what left comes back with a crash as long as its segment is
+/// there, and may push others out.
+fn member_figures(world: &World) -> BTreeMap<&String, [&Value; 3]> {
+    let fields = ["interactions", "distinct_members", "new_members"];
     world.side.left.rows.iter().map(|(key, row)| (key, fields.map(|field| &row[field]))).collect()
 }
 
@@ -366,7 +367,7 @@ fn who_is_known_under_two_names_is_forgotten_under_both() {
         assert_eq!((world.links(), world.has_row(1, 0), world.has_row(3, 0)), (1, true, true), "{case}");
         let names = world.side.left.changelog.keys().filter(|(_, key)| {
             let key = String::from_utf8_lossy(key);
-            key.starts_with("member|") && key.contains(&pseudonym_of(2, "u-0"))
+            key.starts_with("member|") && !key.starts_with("member||") && key.contains(&pseudonym_of(2, "u-0"))
         });
         assert_eq!(names.count(), if turned { 2 } else { 0 }, "{case}");
         let at = world.now;
@@ -404,6 +405,32 @@ fn who_is_known_under_two_names_is_forgotten_under_both() {
         world.settle();
         assert!(world.has_row(4, 0) && world.links() == 1, "what they write later counts: {case}");
     }
+}
+
+#[test]
+fn who_was_forgotten_elsewhere_before_the_names_were_linked_is_so_with_the_next_sweep() {
+    let (mut world, beside) = (World::new(1_000_000, Some(6)), beside_first());
+    let made = world.now - 5_000;
+    world.posts(AFTER, 3, beside, made);
+    world.settle();
+    world.erase(1, beside, 0, world.now);
+    for _ in 0..4 {
+        world.now += 1_000;
+        world.settle();
+    }
+    assert!(world.has_row(3, beside), "nobody can know");
+    world.posts(ROTATING, 1, 0, world.now - 500);
+    for _ in 0..2 {
+        world.now += 50 * MINUTE_MS;
+        let other = say(505, 0, 1, world.now - 5_000, 3);
+        world.raw(BEFORE, &other);
+        world.settle();
+    }
+    for _ in 0..2 {
+        world.now += 1_000;
+        world.settle();
+    }
+    assert!(!world.has_row(3, beside) && world.has_row(1, 0));
 }
 
 #[test]
@@ -488,7 +515,7 @@ fn a_rotation_from_its_beginning_to_its_end() {
     assert_eq!((members(&world), world.needed_ms()), ((5, 0), Some(0)));
     let names = |world: &World| -> Vec<String> {
         let keys = world.side.left.changelog.keys().map(|(_, key)| String::from_utf8_lossy(key).into_owned());
-        keys.filter(|key| key.starts_with("member|") || key.starts_with("alias|")).collect()
+        keys.filter(|key| key.starts_with("member|")).collect()
     };
     let first = pseudonym_of(1, "u-0");
     assert!(!names(&world).iter().any(|name| name.contains(&first)), "nothing is left of the first secret");
@@ -498,7 +525,7 @@ fn a_rotation_from_its_beginning_to_its_end() {
     assert_eq!(members(&world), (5, 0));
     talk(&mut world, 7_000, 8, Configured(3, None));
     assert_eq!(world.links(), 0);
-    assert!(names(&world).iter().all(|name| name.starts_with("member|")));
+    assert!(!names(&world).iter().any(|name| name.starts_with("member||")));
 }
 
 fn pseudonym_of(version: u32, author: &str) -> String {

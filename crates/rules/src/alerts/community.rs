@@ -112,6 +112,25 @@ impl CommunityAlerts {
         [block_end, live.look_at].into_iter().flatten().min()
     }
 
+    /// The rules are others: what time alone would have changed by those before may come sooner, or at all.
+    pub fn look_again(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.look_at = Some(live.at + 1);
+        }
+    }
+
+    /// Whether silence waits for something that by these rules never comes, or for nothing where it should: the rules were others when
+    /// it was looked at last.
+    pub fn is_misled(&self, rules: &AlertRules) -> bool {
+        if self.live.as_ref().is_none_or(|live| live.look_at.is_some()) {
+            return false;
+        }
+        match &self.episodes[Rule::Silence as usize] {
+            Some(episode) => !rules.silence.enabled && episode.over_since.is_none(),
+            None => rules.silence.enabled && self.is_warm(rules),
+        }
+    }
+
     /// Whether it may be forgotten: no episode is on, and nobody has said anything since `before`.
     pub fn is_idle(&self, before: EpochMs) -> bool {
         let quiet = self.live.as_ref().is_none_or(|live| live.quiet_since < before && live.levels == Levels::default());

@@ -414,8 +414,12 @@ mod tests {
     #[test]
     fn whoever_erases_may_send_actions_and_change_nothing_else() {
         let rights = rights(Duty::Erase, &config(""), None);
-        let raw = rights.iter().filter(|right| right.resource.name().ends_with(".raw"));
-        assert!(raw.map(|right| right.operation).all(|operation| operation == Operation::DescribeConfigs));
+        let raw = shown(&rights.iter().filter(|right| right.resource.name().ends_with(".raw")).cloned().collect());
+        let only_reads =
+            |topic: &str| ["Describe", "DescribeConfigs", "Read"].map(|right| format!("{right} topic {topic}"));
+        let mut expected = [only_reads("social.posts.raw"), only_reads("social.comments.raw")].concat();
+        expected.sort();
+        assert_eq!(raw, expected, "it looks there for what was said under the name, and leaves it to retention");
         let writes: Vec<&str> = rights
             .iter()
             .filter(|right| right.operation == Operation::Write)

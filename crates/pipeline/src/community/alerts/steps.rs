@@ -7,6 +7,7 @@ use super::Alerts;
 use crate::community::Shared;
 use crate::community::answers::Complaints;
 use crate::community::items::Overdue;
+use crate::community::partition::Partition;
 
 /// What the levels of a community are read from.
 pub(crate) struct Waiting<'a> {
@@ -23,6 +24,18 @@ impl Waiting<'_> {
             open: u32::try_from(open).unwrap_or(u32::MAX),
             overdue: u32::try_from(self.overdue.as_of(end)).unwrap_or(u32::MAX),
             oldest_open_ms: oldest.map_or(0, |since| end - since),
+        }
+    }
+}
+
+impl Partition {
+    /// The alert rules are others: what time alone changes by them is looked for again, where it concerns what is known.
+    pub(crate) fn look_again(&mut self, shared: &Shared, concerns: impl Fn(&Alerts) -> bool) {
+        for number in 0..self.communities.len() {
+            if let Some(community) = self.communities[number].as_mut().filter(|community| concerns(&community.alerts)) {
+                community.alerts.rules.look_again();
+                self.schedule(number as u32, &shared.windows);
+            }
         }
     }
 }

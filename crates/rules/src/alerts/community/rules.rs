@@ -64,7 +64,8 @@ impl CommunityAlerts {
             observed = episode.observed + in_block.count;
             expected = episode.expected + in_block_expected;
             if block_ends {
-                over = Some(episode.end_block(&in_block, &usual, observed, expected));
+                // A rule that was switched off has nothing on.
+                over = Some(episode.end_block(&in_block, &usual, observed, expected) || !settings.enabled);
             }
         }
         let severity = severity_of(step.rules, rule, observed, expected);
@@ -180,7 +181,8 @@ impl CommunityAlerts {
         let (Some(live), slot) = (&self.live, &mut self.episodes[Rule::Silence as usize]) else { return };
         let Some(episode) = slot else { return };
         // One voice does not end it if it is silent again.
-        let over = live.quiet_since > episode.started_at && live.quiet < step.rules.silence.threshold / 2.0;
+        let spoken = live.quiet_since > episode.started_at && live.quiet < step.rules.silence.threshold / 2.0;
+        let over = spoken || !step.rules.silence.enabled;
         let reading = Reading {
             sign: Sign::Weak,
             over: Some(over),
@@ -197,8 +199,11 @@ impl CommunityAlerts {
     /// When to look for silence again, if not known.
     pub(super) fn look_ahead<C: HourOfWeek>(&mut self, step: &Step<'_, C>) {
         let Some(live) = &self.live else { return };
-        let silence = self.episodes[Rule::Silence as usize].is_some();
-        let look_at = if silence || !step.rules.silence.enabled || !is_warm(step.rules, self.baseline.level.hours) {
+        let (silence, enabled) = (&self.episodes[Rule::Silence as usize], step.rules.silence.enabled);
+        let look_at = if silence.as_ref().is_some_and(|episode| !enabled && episode.over_since.is_none()) {
+            // It is judged at the ends of blocks.
+            Some(next_block(live.at))
+        } else if silence.is_some() || !enabled || !is_warm(step.rules, self.baseline.level.hours) {
             None
         } else if let Some(look_at) = live.look_at.filter(|&look_at| look_at > live.at) {
             Some(look_at)
