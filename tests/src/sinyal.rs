@@ -216,7 +216,8 @@ impl Ran {
         wait_for("the service to end", Duration::from_secs(30), || {
             status = self.server.0.try_wait()?;
             Ok(status.is_some())
-        })?;
+        })
+        .with_context(|| self.end_of_log())?;
         Ok(status.and_then(|status| status.code()))
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use kafka_io::Connection;
-use kafka_io::reader::{Reader, Start};
+use kafka_io::reader::{OwnedRecord, Reader, Start};
 use record::EpochMs;
 use serde_json::Value;
 use wire::{AlertDecoder, Framing, GenericSchema, SchemaName};
@@ -31,6 +31,8 @@ pub(super) struct Watch {
 /// Bytes of a single-object header.
 const HEADER_BYTES: usize = 10;
 const TREND_MAX: usize = 120;
+/// Records of one topic that are taken in before others are looked at: there are as many states of items as there is work.
+const BURST: usize = 500;
 
 impl Watch {
     pub(super) fn open(config: &Config, connection: &Connection) -> Result<Watch> {
@@ -53,31 +55,19 @@ impl Watch {
         let end = Instant::now() + time;
         loop {
             let mut any = false;
-            if let Some(record) = self.metrics.next(Duration::from_millis(2))? {
-                any = true;
+            let mut patience = Duration::from_millis(2);
+            for _ in 0..BURST {
+                let Some(record) = self.metrics.next(patience)? else { break };
+                (any, patience) = (true, Duration::ZERO);
                 if let Some(row) = record.value.as_deref().and_then(|value| value.get(HEADER_BYTES..)) {
                     let row = self.metrics_schema.to_json(row).context("a row of the metrics topic")?;
                     self.take_row(&row);
                 }
             }
-            if let Some(record) = self.states.next(Duration::ZERO)? {
+            for _ in 0..BURST {
+                let Some(record) = self.states.next(Duration::ZERO)? else { break };
                 any = true;
-                let key = record.key.unwrap_or_default();
-                match record.value.as_deref().and_then(|value| value.get(HEADER_BYTES..)) {
-                    Some(item) => {
-                        let item = self.item_schema.to_json(item).context("an item of the queues' state")?;
-                        let waits = matches!(item["status"].as_str(), Some("open" | "moved" | "reopened" | "claimed"))
-                            && item["queue"] != "none";
-                        if waits {
-                            self.waiting.insert(key, item["queue"].as_str().unwrap_or_default().to_owned());
-                        } else {
-                            self.waiting.remove(&key);
-                        }
-                    }
-                    None => {
-                        self.waiting.remove(&key);
-                    }
-                }
+                self.take_state(&record)?;
             }
             if let Some(record) = self.alert_rows.next(Duration::ZERO)? {
                 any = true;
@@ -91,6 +81,22 @@ impl Watch {
                 return Ok(());
             }
         }
+    }
+
+    fn take_state(&mut self, record: &OwnedRecord) -> Result<()> {
+        let key = record.key.clone().unwrap_or_default();
+        let Some(item) = record.value.as_deref().and_then(|value| value.get(HEADER_BYTES..)) else {
+            self.waiting.remove(&key);
+            return Ok(());
+        };
+        let item = self.item_schema.to_json(item).context("an item of the queues' state")?;
+        let waits = matches!(item["status"].as_str(), Some("open" | "moved" | "reopened" | "claimed"));
+        if waits && item["queue"] != "none" {
+            self.waiting.insert(key, item["queue"].as_str().unwrap_or_default().to_owned());
+        } else {
+            self.waiting.remove(&key);
+        }
+        Ok(())
     }
 
     fn take_row(&mut self, row: &Value) {
