@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use kafka_io::{Shutdown, SystemClock};
@@ -38,6 +38,10 @@ enum Role {
 }
 
 const ENDED_EARLY: &str = "ended before any role had started";
+
+/// How long a role may take to end: longer than its patience with brokers (a commit, and leaving the group), shorter than the 60 s that the
+/// chart lets a pod have.
+const END_WITHIN: Duration = Duration::from_secs(45);
 
 type Work = Box<dyn FnOnce() -> Result<(), kafka_io::OwnerError> + Send>;
 
@@ -93,7 +97,7 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         works.push((format!("{role:?}").to_lowercase(), work));
     }
     tracing::info!(instance = surroundings.config.instance_id, "running");
-    let attended = attend(works, &shutdown, &twice);
+    let attended = attend(works, &shutdown, &twice, END_WITHIN);
     if let Some(traces) = traces {
         traces.stop();
     }
@@ -125,7 +129,10 @@ impl Drop for EndsAll {
 
 /// Runs each role on a thread of its own until all have ended. One that ends, by whatever way, ends the others: whoever runs
 /// the process starts it again or is told.
-fn attend(works: Vec<(String, Work)>, shutdown: &Shutdown, ending: &AtomicBool) -> Result<()> {
+///
+/// A role that waits for brokers ends within its patience with them. One that does not, is left behind: it could only be killed, and a
+/// kill loses nothing.
+fn attend(works: Vec<(String, Work)>, shutdown: &Shutdown, ending: &AtomicBool, end_within: Duration) -> Result<()> {
     let mut failure = None;
     let mut threads = Vec::new();
     for (name, work) in works {
@@ -140,10 +147,20 @@ fn attend(works: Vec<(String, Work)>, shutdown: &Shutdown, ending: &AtomicBool) 
             Err(error) => failure = failure.or(Some(anyhow::Error::new(error).context("no thread for a role"))),
         }
     }
+    let mut since: Option<Instant> = None;
     while !threads.iter().all(|(_, thread)| thread.is_finished()) {
         if ending.load(Ordering::Acquire) && !shutdown.is_requested() {
             tracing::info!("asked to end: committing what is done");
             shutdown.request();
+        }
+        if shutdown.is_requested() && since.get_or_insert_with(Instant::now).elapsed() > end_within {
+            let (ended, left): (Vec<_>, Vec<_>) = threads.into_iter().partition(|(_, thread)| thread.is_finished());
+            let left: Vec<String> = left.into_iter().map(|(name, _)| name).collect();
+            let (names, seconds) = (left.join(", "), end_within.as_secs());
+            tracing::error!(roles = names, seconds, "not ended in time; what is not committed will be read again");
+            failure = failure.or(Some(anyhow::anyhow!("role {names} did not end within {seconds} s")));
+            threads = ended;
+            break;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -238,7 +255,7 @@ mod tests {
         let shutdown = Shutdown::default();
         let panics: Work = Box::new(|| panic!("on purpose"));
         let works = vec![patient(&shutdown), ("hasty".to_owned(), panics)];
-        let error = attend(works, &shutdown, &AtomicBool::new(false)).unwrap_err();
+        let error = attend(works, &shutdown, &AtomicBool::new(false), END_WITHIN).unwrap_err();
         assert!(error.to_string().contains("hasty"), "{error}");
         assert!(shutdown.is_requested());
     }
@@ -248,14 +265,30 @@ mod tests {
         let shutdown = Shutdown::default();
         let fails: Work = Box::new(|| Err(kafka_io::OwnerError::Unauthorized("topic a".to_owned())));
         let works = vec![("strict".to_owned(), fails), patient(&shutdown)];
-        let error = attend(works, &shutdown, &AtomicBool::new(false)).unwrap_err();
+        let error = attend(works, &shutdown, &AtomicBool::new(false), END_WITHIN).unwrap_err();
         assert_eq!(crate::cli::exit_code(&error), crate::cli::OUTSIDE);
+    }
+
+    #[test]
+    fn who_does_not_end_is_left_behind() {
+        let (shutdown, stuck) = (Shutdown::default(), Arc::new(AtomicBool::new(true)));
+        let stays = Arc::clone(&stuck);
+        let hangs: Work = Box::new(move || {
+            while stays.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            Ok(())
+        });
+        let works = vec![patient(&shutdown), ("deaf".to_owned(), hangs)];
+        let error = attend(works, &shutdown, &AtomicBool::new(true), Duration::from_millis(50)).unwrap_err();
+        stuck.store(false, Ordering::Release);
+        assert!(error.to_string().contains("role deaf did not end"), "{error}");
     }
 
     #[test]
     fn asked_to_end_all_end_well() {
         let shutdown = Shutdown::default();
         let works = vec![patient(&shutdown), patient(&shutdown)];
-        assert!(attend(works, &shutdown, &AtomicBool::new(true)).is_ok());
+        assert!(attend(works, &shutdown, &AtomicBool::new(true), END_WITHIN).is_ok());
     }
 }
