@@ -60,6 +60,8 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Short, so that whoever waits for a broker that is not there is told soon.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(3);
 const GROUP_INSTANCE_ID: &str = "the same group.instance.id";
+/// How long clients that are given up are waited for.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
 
@@ -514,24 +516,33 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     fn close(self, result: Result<(), OwnerError>) -> Result<S, OwnerError> {
         let Owner { stage, queue, consumer, producer, .. } = self;
         if let Some(producer) = producer {
-            producer.abandon();
+            abandon_beside(producer);
         }
         drop(queue);
         let closed = close_beside(consumer);
-        let _ = closed.recv_timeout(Duration::from_secs(5));
+        let _ = closed.recv_timeout(CLOSE_TIMEOUT);
         result.map(|()| stage)
     }
 }
 
 /// Closes a consumer on a thread of its own; the channel closes when that is done.
 pub(crate) fn close_beside(consumer: Arc<BaseConsumer<Context>>) -> Receiver<()> {
+    beside("consumer-close", move || drop(consumer))
+}
+
+/// Gives up a producer, in bounded time too: who makes another one with its transactional id fences it.
+fn abandon_beside(producer: StageProducer) {
+    let _ = beside("producer-close", move || producer.abandon()).recv_timeout(CLOSE_TIMEOUT);
+}
+
+fn beside(name: &str, close: impl FnOnce() + Send + 'static) -> Receiver<()> {
     let (done, closed) = mpsc::channel::<()>();
-    let closing = std::thread::Builder::new().name("consumer-close".to_owned()).spawn(move || {
-        drop(consumer);
+    let closing = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        close();
         drop(done);
     });
     if let Err(error) = closing {
-        tracing::debug!(%error, "a consumer is closed by the thread that used it");
+        tracing::debug!(%error, "a client is closed by the thread that used it");
     }
     closed
 }

@@ -9,7 +9,10 @@ use record::stage::{Input, InputPartition, Stage};
 use super::events::OUTAGE_REMEMBERED;
 use super::producer::{ProducerError, StageProducer};
 use super::settings::{Delivery, make_consumer};
-use super::{GROUP_INSTANCE_ID, Hooks, Owner, OwnerError, OwnerState, RETRY_AFTER, Trouble, WaitReason, close_beside};
+use super::{
+    GROUP_INSTANCE_ID, Hooks, Owner, OwnerError, OwnerState, RETRY_AFTER, Trouble, WaitReason, abandon_beside,
+    close_beside,
+};
 use crate::queue::EventQueue;
 
 /// Fenced again within this time means that somebody else is at work with our id; once may be the broker giving up on us.
@@ -86,7 +89,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             self.turn.state = OwnerState::Waiting(WaitReason::Broker(detail));
             if let Some(producer) = self.producer.take() {
                 self.produced_by_others += producer.produced;
-                producer.abandon();
+                abandon_beside(producer);
             }
             let partitions: Vec<InputPartition> = self.owned.keys().copied().collect();
             self.outputs.clear();

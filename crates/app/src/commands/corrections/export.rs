@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use classify::classified_part;
 use kafka_io::reader::OwnedRecord;
-use pipeline::Pseudonym;
+use pipeline::{Personal, Pseudonym};
 use record::{ClassifiedRecord, EpochMs, Identity, Label, Language, QueueStatus, Version};
 use serde_json::json;
 use wire::{OfClassified, OfCorrection, OfQueueItem};
@@ -238,8 +238,14 @@ fn line(format: Format, pseudonym: &Pseudonym, key: &str, label: Label, language
     }
 }
 
-/// A text on one line, with what names somebody masked as in the training data: the classifier sees the same in both.
+/// A text on one line, with what names somebody masked as in the training data: the classifier sees the same in both. What was redacted
+/// has the mask of what it was.
 fn masked(text: &str) -> String {
+    let mut text = text.to_owned();
+    for personal in Personal::ALL {
+        let mask = if personal == Personal::Email { "EMAIL" } else { "NUM" };
+        text = text.replace(personal.marker(), mask);
+    }
     let mut out = String::with_capacity(text.len());
     for token in text.split(|one: char| one.is_whitespace() || one.is_control()).filter(|token| !token.is_empty()) {
         if !out.is_empty() {
@@ -281,6 +287,7 @@ mod tests {
         check("makasih @Sari_77, cepat", "makasih @USER, cepat");
         check("(@sari) @budi.", "(@USER) @USER.");
         check("tulis ke cs@toko.example ya", "tulis ke EMAIL ya");
+        check("tulis ke [email] atau WA [phone]!", "tulis ke EMAIL atau WA NUM!");
         check("cek https://a.example/u/sari?x=1 dan WWW.b.example", "cek URL dan URL");
         check("a\tb\r\n\u{7} c", "a b c");
         check("jam 9 @ kantor @", "jam 9 @ kantor @");
