@@ -79,18 +79,32 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.hidden(&missing)?;
         if missing.is_empty() {
             let sources = self.config.source_topics.iter().cloned().zip(sources.into_iter().flatten()).collect();
-            let is_news = self.topology.outputs != outputs;
-            if is_news && !optional.is_empty() {
-                let topics = optional.join(", ");
-                tracing::warn!(
-                    topics,
-                    "topics are missing, and nothing is written there; `sinyal topics apply` makes them"
-                );
+            if self.topology.outputs != outputs {
+                self.tell_of_optional(&optional)?;
             }
             self.topology = Topology { inputs: inputs.into_iter().flatten().collect(), outputs, sources };
             self.last_metadata = Instant::now();
         }
         Ok(missing)
+    }
+
+    /// Outputs that may be missing are: says why nothing is written there.
+    fn tell_of_optional(&self, missing: &[String]) -> Result<(), Trouble> {
+        for topic in missing {
+            match self.hidden(std::slice::from_ref(topic)) {
+                Ok(()) => {
+                    tracing::warn!(
+                        topic,
+                        "the topic is missing, and nothing is written there; `sinyal topics apply` makes it"
+                    );
+                }
+                Err(Trouble::Stop(OwnerError::Unauthorized(detail))) => {
+                    tracing::warn!(topic, detail, "nothing is written to an output that may be left out");
+                }
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        Ok(())
     }
 
     /// Brokers do not show topics of which a user may not know: such a one is not missing, and waiting does not mend it.
