@@ -16,9 +16,9 @@ fn what_is_ingested_is_classified_queued_and_counted() {
     let sinyal = sinyal("whole", &open_windows()).unwrap();
     let reader = Reader::new(sinyal.bootstrap()).unwrap();
     let oracle = made_up(&sinyal, 11, 4_000).unwrap();
-    // First what is old, then the service: so no source seems idle that is not.
-    sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
     let running = sinyal.start(&["run"]).unwrap();
+    // While it runs: panes that only wait for the clock have no latency.
+    sinyal.succeed(&["ingest", "input.jsonl", "--rate", "400"]).unwrap();
     wait_until_done(&sinyal, &reader, &oracle).unwrap();
     check_exactly_once(&sinyal, &reader, &oracle).unwrap();
     let metrics = running.metrics().unwrap();
