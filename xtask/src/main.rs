@@ -1,11 +1,12 @@
 //! The workspace's own chores: `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask chaos`,
-//! `cargo xtask deep`, `cargo xtask deploy`, `cargo xtask release`.
+//! `cargo xtask deep`, `cargo xtask deploy`, `cargo xtask fuzz`, `cargo xtask release`.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It is a command-line program.
 
 mod bench;
 mod chaos;
 mod deep;
 mod deploy;
+mod fuzz;
 mod release;
 mod tidy;
 
@@ -21,11 +22,12 @@ fn main() -> ExitCode {
         Some("chaos") => chaos::run(&arguments[1..]),
         Some("deep") => deep::run(&arguments[1..]),
         Some("deploy") => deploy::run(&arguments[1..]),
+        Some("fuzz") => fuzz::run(&arguments[1..]),
         Some("release") => release::run(&arguments[1..]),
         _ => {
             eprintln!(
                 "usage: cargo xtask tidy | bench [ARGUMENTS] | chaos [ARGUMENTS] | deep build|test|clippy|run [ARGUMENTS] \
-                 | deploy [tools|--bless] | release"
+                 | deploy [tools|--bless] | fuzz [TARGET] [--seconds N] [--keep] [--no-doors] | release"
             );
             return ExitCode::from(2);
         }

@@ -23,6 +23,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("app", ALL),
     // A recount that shared code with what it checks would share its faults.
     ("oracle", &[]),
+    ("fuzzed", ALL),
     ("sinyal-tests", ALL_AND_ORACLE),
     // They run the service as the tests do: their Kafka, their binary.
     ("sinyal-benches", ALL_AND_TESTS),

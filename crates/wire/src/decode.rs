@@ -21,6 +21,8 @@ const ARRAY_ITEMS_MAX: usize = 100_000;
 const DEPTH_MAX: usize = 16;
 /// Longest schema text that is taken from a registry, in bytes.
 const SCHEMA_TEXT_BYTES_MAX: usize = 1_048_576;
+/// Longest account of what is wrong with a schema, in bytes.
+const SCHEMA_DETAIL_BYTES_MAX: usize = 600;
 /// Most schemas that are kept; beyond it the cache starts anew.
 const SCHEMAS_MAX: usize = 1_024;
 /// After this many records the registry is asked again for an id that it did not know.
@@ -90,7 +92,7 @@ impl WriterSchemas {
             SchemaLookup::NotFound => Known::Missing(0),
             SchemaLookup::Found(text) => match readable(text, self.name) {
                 Ok(schema) => Known::Readable(Box::new(schema)),
-                Err(detail) => Known::Incompatible(detail),
+                Err(detail) => Known::Incompatible(shortened(detail)),
             },
         };
         self.by_id.insert(id, known);
@@ -144,6 +146,16 @@ impl WriterSchemas {
             None => Err(DecodeError::NeedsSchema(id)),
         }
     }
+}
+
+/// What a library says of a schema may hold all of that schema: too much for a header of each dead letter.
+fn shortened(mut detail: String) -> String {
+    if detail.len() > SCHEMA_DETAIL_BYTES_MAX {
+        let end = (0..=SCHEMA_DETAIL_BYTES_MAX).rev().find(|&end| detail.is_char_boundary(end)).unwrap_or(0);
+        detail.truncate(end);
+        detail.push('…');
+    }
+    detail
 }
 
 /// Checks that records written by `text` can be read as `name`, and parses it.

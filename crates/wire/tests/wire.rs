@@ -394,6 +394,25 @@ fn the_registry_is_asked_and_its_answers_told_apart() {
     assert_eq!(decoder.decode(&bytes), Ok(marker()));
 }
 
+/// It goes into a header of each dead letter, which a schema of the largest size would not fit into.
+#[test]
+fn of_a_schema_that_cannot_be_read_little_is_told() {
+    let fields: Vec<String> =
+        (0..5_000).map(|number| format!(r#"{{"name":"é{number}","type":"long","doc":"é"}}"#)).collect();
+    let text = format!(r#"{{"type":"record","name":"Other","fields":[{}]}}"#, fields.join(","));
+    for text in [text.replace('é', "e"), text] {
+        let mut decoder = ClassifiedDecoder::new(Framing::Confluent);
+        decoder.add_schema(7, &SchemaLookup::Found(text));
+        match decoder.decode(&[0, 0, 0, 0, 7]) {
+            Err(DecodeError::Reject(rejection)) => {
+                assert_eq!(rejection.reason, Reason::IncompatibleSchema);
+                assert!(rejection.detail.len() < 1_000, "{} bytes", rejection.detail.len());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[test]
 fn a_writer_with_more_fields_and_other_order_is_read() {
     let writer = r#"{"type":"record","name":"Post","namespace":"id.sinyal","fields":[

@@ -89,7 +89,11 @@ fn answer(
     Ok(refused)
 }
 
-fn judge(classifier: &mut Classifier, line: &[u8], json: bool) -> Result<Option<String>, String> {
+/// The answer on one line; `None` where it is empty.
+///
+/// # Errors
+/// Why it is refused.
+pub(crate) fn judge(classifier: &mut Classifier, line: &[u8], json: bool) -> Result<Option<String>, String> {
     let text = std::str::from_utf8(line).map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to()))?;
     let text = text.trim_end_matches(['\n', '\r']);
     if text.is_empty() {

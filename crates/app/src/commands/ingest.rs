@@ -146,7 +146,7 @@ pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
 }
 
 /// One line becomes the value of a record; gives its topic and key.
-fn one<'c>(
+pub(crate) fn one<'c>(
     line: &[u8],
     decoder: &mut RawDecoder,
     encoder: &mut RawEncoder,

@@ -45,7 +45,11 @@ pub(crate) fn read(path: &Path) -> Result<Typed, Vec<String>> {
     parse(&text, is_json).map_err(|errors| errors.into_iter().map(|error| format!("{name}: {error}")).collect())
 }
 
-pub(super) fn parse(text: &str, is_json: bool) -> Result<Typed, Vec<String>> {
+/// The same of a text.
+///
+/// # Errors
+/// Every mistake, without the file.
+pub(crate) fn parse(text: &str, is_json: bool) -> Result<Typed, Vec<String>> {
     let table = if is_json { json_table(text) } else { toml_table(text) }.map_err(|error| vec![error])?;
     let mut reader = Reader::default();
     reader.check_keys(&table, &KEYS, "");

@@ -13,7 +13,7 @@ use kafka_io::Shutdown;
 use rules::{Communities, LiveCommunities};
 
 pub(crate) use entry::{entry_of, key_of};
-pub(crate) use file::{BYTES_MAX, Typed, read};
+pub(crate) use file::{BYTES_MAX, Typed, parse, read};
 pub(crate) use topic::read_topic;
 
 use crate::config::Config;

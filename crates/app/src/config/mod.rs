@@ -270,9 +270,23 @@ impl Config {
             None => None,
         };
         let name = file.map_or_else(String::new, |path| path.display().to_string());
-        let keys = layers::merge(text.as_deref(), &name, environment)?;
+        let mut config = Config::parse(text.as_deref(), &name, environment)?;
+        config.source.file = file.map(Path::to_owned);
+        Ok(config)
+    }
+
+    /// The same of a text; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// Every mistake, each with its key, its value and what would be right.
+    pub(crate) fn parse(
+        text: Option<&str>,
+        name: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, ConfigErrors> {
+        let keys = layers::merge(text, name, environment)?;
         let mut config = validate::validate(&keys)?;
-        config.source = Source { file: file.map(Path::to_owned), keys };
+        config.source = Source { file: None, keys };
         Ok(config)
     }
 

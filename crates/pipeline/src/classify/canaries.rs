@@ -41,8 +41,15 @@ impl Canaries {
         Canaries { seal, read: Vec::new() }
     }
 
-    /// Takes a record in if it is a canary. One that was sent long ago, which a replay reads, is left out and passed on to nobody.
-    pub(super) fn recognise(&mut self, record: &InputRecord<'_>, topic: &str, now: EpochMs) -> Recognised {
+    /// Takes a record in if it is a canary. One that was sent long ago, which a replay reads, is left out and passed on to nobody. So is
+    /// one that was sent after `latest`, by a clock that is wrong: the next stage would refuse the marker with all canaries in it.
+    pub(super) fn recognise(
+        &mut self,
+        record: &InputRecord<'_>,
+        topic: &str,
+        now: EpochMs,
+        latest: EpochMs,
+    ) -> Recognised {
         // Almost all records end here: nothing of their headers is looked at.
         let (Some(CANARY_KEY), Some(value)) = (record.key, record.value) else { return Recognised::NoCanary };
         let Some(seal) = &self.seal else { return Recognised::NoCanary };
@@ -58,7 +65,7 @@ impl Canaries {
         let Some((id, sent_at)) = found else {
             return if claims { Recognised::False } else { Recognised::NoCanary };
         };
-        if now.saturating_sub(sent_at) <= CANARY_OLD_MS {
+        if now.saturating_sub(sent_at) <= CANARY_OLD_MS && sent_at <= latest {
             self.read.push(Read { from: record.from, offset: record.offset, id, sent_at });
         }
         Recognised::Canary

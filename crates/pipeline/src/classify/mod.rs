@@ -220,7 +220,8 @@ impl ClassifyStage {
                 record.from.input
             )));
         }
-        match self.canaries.recognise(&record, &self.topics[record.from.input], self.now) {
+        let latest = self.now.saturating_add(self.future_ms_max);
+        match self.canaries.recognise(&record, &self.topics[record.from.input], self.now, latest) {
             Recognised::NoCanary => {}
             Recognised::False => self.tallies.false_canaries += 1,
             Recognised::Canary => return self.pass_canary(&record, outputs),

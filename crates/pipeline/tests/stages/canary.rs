@@ -135,6 +135,22 @@ fn to_whom_it_is_no_canary_it_changes_no_figure() {
     assert_eq!(community.stage.status().map(|status| status.communities).sum::<usize>(), 0, "{CANARY_COMMUNITY}");
 }
 
+/// The next stage would refuse the marker, and with it the other canary.
+#[test]
+fn a_canary_by_a_clock_that_is_far_ahead_is_left_out() {
+    let mut side = ClassifySide::new(ALL);
+    let mut community = CommunitySide::new(WindowSet::standard(), 1_000, 3);
+    give(&mut side, POSTS_0, &canary(POSTS_0, NOW + 3_600 * SECOND), NOW);
+    give(&mut side, POSTS_1, &canary(POSTS_1, NOW), NOW);
+    community.append(&side.settle(NOW));
+    community.now = NOW;
+    community.read();
+    community.commit();
+    assert_eq!(side.ledger().count(Outcome::Canary), 2);
+    let told: Vec<&str> = community.left.canaries.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!((told, community.left.dead_letters), (vec!["posts|1|0", "posts|1|1", "posts|1|2"], 0));
+}
+
 #[test]
 fn a_replay_passes_on_no_canaries_of_long_ago() {
     let mut side = ClassifySide::new(ALL);

@@ -88,6 +88,35 @@ struct Line {
     reason: Option<String>,
 }
 
+impl Line {
+    fn read(line: &[u8]) -> Result<Line, (Reason, String)> {
+        serde_json::from_slice(line).map_err(|error| (Reason::Malformed, error.to_string()))
+    }
+
+    /// The correction that it means, such as the community stage takes it.
+    fn correction(&self, now: EpochMs) -> Result<Correction<'_>, (Reason, String)> {
+        let correction = Correction {
+            community_id: self.community_id.as_str().into(),
+            kind: self.kind,
+            id: self.id.as_str().into(),
+            label: self.label,
+            queue: self.queue.as_deref().map(Into::into),
+            by: self.by.as_str().into(),
+            at: self.at.unwrap_or(now),
+            reason: self.reason.as_deref().map(Into::into),
+        };
+        pipeline::check_correction(&correction, now).map(|()| correction)
+    }
+}
+
+/// Whether `import` would send a line.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn check_line(line: &[u8], now: EpochMs) -> Result<(), (Reason, String)> {
+    Line::read(line)?.correction(now).map(|_| ())
+}
+
 /// Longest line, in bytes: well beyond what a correction may hold.
 const LINE_BYTES_MAX: u64 = 65_536;
 
@@ -146,9 +175,9 @@ fn import(file: &Path, sender: &mut Sender<'_>, feed: &Feed) -> Result<Counts> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let sent = match serde_json::from_slice::<Line>(&line) {
+        let sent = match Line::read(&line) {
             Ok(line) => sender.send(&line, feed)?,
-            Err(error) => Err((Reason::Malformed, error.to_string())),
+            Err(refused) => Err(refused),
         };
         match sent {
             Ok(()) => counts.accepted += 1,
@@ -170,19 +199,10 @@ impl Sender<'_> {
     fn send(&mut self, line: &Line, feed: &Feed) -> Result<Result<(), (Reason, String)>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let now = EpochMs::try_from(now.as_millis())?;
-        let correction = Correction {
-            community_id: line.community_id.as_str().into(),
-            kind: line.kind,
-            id: line.id.as_str().into(),
-            label: line.label,
-            queue: line.queue.as_deref().map(Into::into),
-            by: line.by.as_str().into(),
-            at: line.at.unwrap_or(now),
-            reason: line.reason.as_deref().map(Into::into),
+        let correction = match line.correction(now) {
+            Ok(correction) => correction,
+            Err(refused) => return Ok(Err(refused)),
         };
-        if let Err(refused) = pipeline::check_correction(&correction, now) {
-            return Ok(Err(refused));
-        }
         self.value.clear();
         self.encoder.encode(&correction, &mut self.value)?;
         let key = encode_key(&[&line.community_id]);

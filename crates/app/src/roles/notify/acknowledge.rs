@@ -85,6 +85,20 @@ struct Request {
     kind: Option<String>,
 }
 
+impl Request {
+    fn read(body: &[u8]) -> Result<Request, String> {
+        serde_json::from_slice(body).map_err(|error| error.to_string())
+    }
+}
+
+/// Whether a request's body asks for something that can be done.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check_body(body: &[u8], now: EpochMs) -> Result<(), String> {
+    meant(&Request::read(body)?, now).map(|_| ())
+}
+
 /// What an id names.
 #[derive(Debug, PartialEq, Eq)]
 struct Target {
@@ -122,8 +136,7 @@ impl Acknowledger {
     /// Puts the action on its topic; what is wrong otherwise, with its status.
     fn act(&self, body: &[u8]) -> Result<Target, (StatusCode, String)> {
         let wrong = |detail: String| (StatusCode::UNPROCESSABLE_ENTITY, detail);
-        let request: Request =
-            serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+        let request = Request::read(body).map_err(|detail| (StatusCode::BAD_REQUEST, detail))?;
         let (target, action) = meant(&request, self.clock.now_ms()).map_err(wrong)?;
         let failed = |detail: String| (StatusCode::SERVICE_UNAVAILABLE, detail);
         let mut value = Vec::new();

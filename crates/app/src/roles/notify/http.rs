@@ -107,7 +107,7 @@ fn unanswered(error: &ureq::Error) -> Failure {
 }
 
 /// `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
-fn pause(value: &str, now: EpochMs) -> Option<Duration> {
+pub(crate) fn pause(value: &str, now: EpochMs) -> Option<Duration> {
     let value = value.trim();
     let pause = match value.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),

@@ -25,7 +25,8 @@ use kafka_io::{OwnerError, OwnerState};
 use record::StageName;
 use wire::SchemaName;
 
-pub(crate) use acknowledge::Door;
+pub(crate) use acknowledge::{Door, check_body};
+pub(crate) use http::pause;
 
 use self::acknowledge::Acknowledger;
 use self::canary::start_canaries;

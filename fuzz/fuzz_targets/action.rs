@@ -1,0 +1,4 @@
+//! `fuzzed::action`, for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::action(bytes));

@@ -1,0 +1,4 @@
+//! `fuzzed::classified`, for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::classified(bytes));

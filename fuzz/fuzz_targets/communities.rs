@@ -1,0 +1,4 @@
+//! `fuzzed::communities`, for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::communities(bytes));

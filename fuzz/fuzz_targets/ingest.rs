@@ -1,0 +1,4 @@
+//! `fuzzed::ingest`, for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::ingest(bytes));

@@ -1,0 +1,4 @@
+//! `fuzzed::redact`, for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::redact(bytes));
