@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use sinyal_tests::{Ran, Sinyal, workspace};
+use sinyal_tests::{Ran, Sinyal, wait_for, workspace};
 
 /// How the peer is run.
 #[derive(Debug, Clone)]
@@ -74,9 +75,14 @@ fn folder() -> PathBuf {
 
 /// Makes the topics of a generation.
 pub(crate) fn make_topics(sinyal: &Sinyal, generation: &str) -> Result<()> {
-    let made = sinyal.output_with(&["topics", "apply"], &[(GENERATION, generation)])?;
-    ensure!(made.status.success(), "topics apply: {}", String::from_utf8_lossy(&made.stderr));
-    Ok(())
+    let mut said = String::new();
+    // Right after the first generation's topics were made, brokers may not show yet what both share.
+    wait_for("the topics to be made", Duration::from_secs(20), || {
+        let made = sinyal.output_with(&["topics", "apply"], &[(GENERATION, generation)])?;
+        said = String::from_utf8_lossy(&made.stderr).into_owned();
+        Ok(made.status.success())
+    })
+    .with_context(|| said.clone())
 }
 
 /// What sets the generation in the environment.

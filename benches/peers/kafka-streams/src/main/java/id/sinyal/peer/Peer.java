@@ -13,6 +13,7 @@ import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsConfig;
+import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
 
 /** The same job as Sinyal's classify and community roles, in Kafka Streams. */
@@ -22,7 +23,9 @@ public final class Peer {
     /** Runs until it is told to end (SIGTERM), or a thread of it fails. */
     public static void main(String[] arguments) throws Exception {
         Settings settings = Settings.of(arguments);
-        KafkaStreams streams = new KafkaStreams(PeerTopology.of(settings, sources(settings)), properties(settings));
+        Clients clients = new Clients();
+        Topology topology = PeerTopology.of(settings, clients, sources(settings));
+        KafkaStreams streams = new KafkaStreams(topology, new StreamsConfig(properties(settings)), clients);
         CountDownLatch ended = new CountDownLatch(1);
         boolean[] failed = {false};
         streams.setUncaughtExceptionHandler(error -> {

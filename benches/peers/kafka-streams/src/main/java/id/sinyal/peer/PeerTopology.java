@@ -28,15 +28,17 @@ import org.apache.kafka.streams.state.Stores;
  */
 final class PeerTopology {
     private final Settings settings;
+    private final Clients clients;
     private final Topology topology = new Topology();
 
-    private PeerTopology(Settings settings) {
+    private PeerTopology(Settings settings, Clients clients) {
         this.settings = settings;
+        this.clients = clients;
     }
 
     /** The topology of the roles that are set; {@code sources} are all partitions of the raw topics. */
-    static Topology of(Settings settings, List<Source> sources) {
-        PeerTopology made = new PeerTopology(settings);
+    static Topology of(Settings settings, Clients clients, List<Source> sources) {
+        PeerTopology made = new PeerTopology(settings, clients);
         if (settings.roles.contains("classify")) {
             made.classify();
         }
@@ -50,7 +52,7 @@ final class PeerTopology {
         // Read once and shared: it does not change.
         Model model = Model.load();
         topology.addSource("raw", new ByteArrayDeserializer(), new ByteArrayDeserializer(), settings.posts, settings.comments);
-        topology.addProcessor("classify", () -> new ClassifyProcessor(settings, model), "raw");
+        topology.addProcessor("classify", () -> new ClassifyProcessor(settings, model, clients), "raw");
         topology.addSink(ClassifyProcessor.CLASSIFIED, settings.classified, new ByteArraySerializer(),
             new ByteArraySerializer(), new MarkersEverywhere(), "classify");
         sink(ClassifyProcessor.DEAD_LETTERS, settings.deadLetters, "classify");

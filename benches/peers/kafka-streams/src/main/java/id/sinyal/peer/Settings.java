@@ -32,8 +32,8 @@ public final class Settings {
     public final long commitIntervalMs;
     public final long cacheBytes;
     public final int batchBytes;
-    /** After so long without a record a source counts as idle, in milliseconds. */
-    public final long idleMs;
+    /** After so long without a record nothing of what a consumer has read is still on its way to a task, in milliseconds. */
+    public final long quietMs;
     public final long disorderMs;
     public final long holdMs;
     /** How late a change may come to each of the windows, in milliseconds. */
@@ -68,7 +68,7 @@ public final class Settings {
         commitIntervalMs = number(given, "commit.interval.ms", 100);
         cacheBytes = number(given, "cache.bytes", 64 << 20);
         batchBytes = number(given, "batch.bytes", 128 << 10);
-        idleMs = number(given, "idle.ms", 5_000);
+        quietMs = number(given, "quiet.ms", 30_000);
         disorderMs = number(given, "watermark.disorder.ms", 10_000);
         holdMs = number(given, "watermark.max.hold.ms", 300_000);
         String[] lateness = given.getProperty("lateness.ms", "300000,3600000,86400000,86400000").split(",");

@@ -1,5 +1,6 @@
 package id.sinyal.peer.classify;
 
+import id.sinyal.peer.Clients;
 import id.sinyal.peer.Settings;
 import id.sinyal.peer.model.Classifier;
 import id.sinyal.peer.model.Decision;
@@ -9,6 +10,7 @@ import id.sinyal.peer.wire.Malformed;
 import id.sinyal.peer.wire.Reason;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.header.Headers;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.streams.processor.PunctuationType;
@@ -25,11 +27,15 @@ public final class ClassifyProcessor implements Processor<byte[], byte[], byte[]
     /** Names of sinks in the topology. */
     public static final String CLASSIFIED = "classified";
     public static final String DEAD_LETTERS = "dead-letters";
+    private static final long UNKNOWN = -1;
     private static final long FUTURE_MS = 300_000;
     private static final Duration MARKER_INTERVAL = Duration.ofSeconds(1);
     private static final long HEARTBEAT_MS = 5_000;
+    /** Most that one turn counts for: while the thread waits for brokers, nobody was silent. */
+    private static final long TURN_MS_MAX = 2_000;
 
     private final Settings settings;
+    private final Clients clients;
     private final Classifier classifier;
     private final Pseudonyms pseudonyms;
     private final Outputs outputs;
@@ -39,15 +45,18 @@ public final class ClassifyProcessor implements Processor<byte[], byte[], byte[]
 
     /** The two raw topics, of both of which a task has the same partition. */
     private final byte[][] topics;
-    private final long[] positions = new long[2];
+    private final long[] positions = {UNKNOWN, UNKNOWN};
     private final long[] largest = {Long.MIN_VALUE, Long.MIN_VALUE};
-    private final long[] readAt = new long[2];
+    /** For how long nothing came, as far as this task was at work meanwhile. */
+    private final long[] silentMs = new long[2];
     private final boolean[] caughtUp = new boolean[2];
     private boolean changed = true;
+    private long markedAt;
     private long saidAt;
 
-    public ClassifyProcessor(Settings settings, Model model) {
+    public ClassifyProcessor(Settings settings, Model model, Clients clients) {
         this.settings = settings;
+        this.clients = clients;
         this.classifier = new Classifier(model);
         this.pseudonyms = new Pseudonyms(settings.secret);
         this.outputs = new Outputs(model.version);
@@ -59,9 +68,7 @@ public final class ClassifyProcessor implements Processor<byte[], byte[], byte[]
     @Override
     public void init(ProcessorContext<byte[], byte[]> context) {
         this.context = context;
-        long now = context.currentSystemTimeMs();
-        readAt[0] = now;
-        readAt[1] = now;
+        markedAt = context.currentSystemTimeMs();
         context.schedule(MARKER_INTERVAL, PunctuationType.WALL_CLOCK_TIME, this::mark);
     }
 
@@ -85,7 +92,7 @@ public final class ClassifyProcessor implements Processor<byte[], byte[], byte[]
         }
         positions[input] = metadata.offset() + 1;
         largest[input] = Math.max(largest[input], eventTime);
-        readAt[input] = origin.now;
+        silentMs[input] = 0;
         changed = true;
     }
 
@@ -123,22 +130,26 @@ public final class ClassifyProcessor implements Processor<byte[], byte[], byte[]
 
     /**
      * Says in every partition of the classified topic how far this task's sources have come, so that event time goes on where one of
-     * them is quiet. Kafka Streams tells a processor nothing of the end of a partition: a source is at its end when nothing came for a
-     * while.
+     * them has nothing more to read.
      */
     private void mark(long now) {
         boolean isNew = changed;
+        int partition = context.taskId().partition();
         for (int at = 0; at < 2; at++) {
-            boolean idle = now - readAt[at] >= settings.idleMs;
-            isNew |= idle != caughtUp[at];
-            caughtUp[at] = idle;
+            silentMs[at] += Math.min(now - markedAt, TURN_MS_MAX);
+            TopicPartition source = new TopicPartition(at == 0 ? settings.posts : settings.comments, partition);
+            positions[at] = positions[at] == UNKNOWN ? clients.beginning(source) : positions[at];
+            boolean isAtEnd = clients.isAtEnd(source, positions[at], silentMs[at] >= settings.quietMs);
+            isNew |= isAtEnd != caughtUp[at];
+            caughtUp[at] = isAtEnd;
         }
+        markedAt = now;
         if (!isNew && now - saidAt < HEARTBEAT_MS) {
             return;
         }
         changed = false;
         saidAt = now;
-        byte[] marker = outputs.progress(now, topics, context.taskId().partition(), positions, largest, caughtUp);
+        byte[] marker = outputs.progress(now, topics, partition, positions, largest, caughtUp);
         context.forward(new Record<>(null, marker, now), CLASSIFIED);
     }
 }

@@ -156,18 +156,16 @@ public final class Classifier {
         for (int tap = 0; tap < Model.TAPS; tap++) {
             int from = word + tap - 1;
             if (from >= 0 && from < count) {
-                apply(model.filters, tap * WIDTH * FILTERS, vectors, from * WIDTH, found);
+                for (int number = 0; number < WIDTH; number++) {
+                    apply(vectors[from * WIDTH + number], model.filters[tap * WIDTH + number], found);
+                }
             }
         }
     }
 
-    private static void apply(float[] filters, int base, float[] vectors, int from, float[] found) {
-        for (int number = 0; number < WIDTH; number++) {
-            float value = vectors[from + number];
-            int weights = base + number * FILTERS;
-            for (int filter = 0; filter < FILTERS; filter++) {
-                found[filter] += value * filters[weights + filter];
-            }
+    private static void apply(float value, float[] weights, float[] found) {
+        for (int filter = 0; filter < FILTERS; filter++) {
+            found[filter] += value * weights[filter];
         }
     }
 

@@ -33,8 +33,11 @@ public final class Model {
     final float temperature;
     final float[] thresholds = new float[LABELS];
     final float[] biases = new float[HEADS];
-    /** {@code filters[(tap * WIDTH + number) * FILTERS + filter]}. */
-    final float[] filters = new float[TAPS * WIDTH * FILTERS];
+    /**
+     * {@code filters[tap * WIDTH + number][filter]}: arrays of their own, since the JIT makes vector instructions of a loop over several
+     * arrays only where all have the same index.
+     */
+    final float[][] filters = new float[TAPS * WIDTH][FILTERS];
     final float[] filterBiases = new float[FILTERS];
     /** How much the most that a filter found anywhere adds to each label: {@code [label * FILTERS + filter]}. */
     final float[] byMost = new float[LABELS * FILTERS];
@@ -55,7 +58,9 @@ public final class Model {
         temperature = file.getFloat();
         read(file, thresholds);
         read(file, biases);
-        read(file, filters);
+        for (float[] weights : filters) {
+            read(file, weights);
+        }
         read(file, filterBiases);
         read(file, byMost);
         read(file, byWhole);
