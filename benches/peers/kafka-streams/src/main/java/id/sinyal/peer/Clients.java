@@ -24,11 +24,13 @@ import org.apache.kafka.streams.KafkaClientSupplier;
 public final class Clients implements KafkaClientSupplier {
     private final Map<String, Consumer<byte[], byte[]>> byClientId = new ConcurrentHashMap<>();
 
-    /** Where a partition's task begins to read: what is committed, or the first record. To be asked on its stream thread, once. */
+    /**
+     * Where a partition's task begins to read: what is committed, or the first record there may be. To be asked on its stream thread, once.
+     * Not by {@code beginningOffsets}: the client then takes what it is told for the partition's end, until it has fetched from it.
+     */
     public long beginning(TopicPartition partition) {
-        Consumer<byte[], byte[]> consumer = ofThisThread();
-        OffsetAndMetadata committed = consumer.committed(Set.of(partition)).get(partition);
-        return committed != null ? committed.offset() : consumer.beginningOffsets(Set.of(partition)).get(partition);
+        OffsetAndMetadata committed = ofThisThread().committed(Set.of(partition)).get(partition);
+        return committed == null ? 0 : committed.offset();
     }
 
     /**
