@@ -8,6 +8,7 @@ mod bare;
 mod deep_tier;
 mod fast_tier;
 mod latency;
+mod peers;
 mod roles;
 mod stages;
 mod state;
@@ -19,6 +20,7 @@ use serde_json::json;
 
 use crate::fast_tier::measure_fast_tier;
 use crate::latency::measure_latency;
+use crate::peers::run_peers;
 use crate::roles::{measure_restore, measure_roles};
 use crate::stages::{COMMUNITIES, Case, classify_case, community_case};
 
@@ -49,6 +51,8 @@ fn main() -> Result<()> {
             let rate = arguments.get(1).and_then(|rate| rate.parse().ok()).unwrap_or(latency::RATE);
             results = measure_latency(rate)?;
         }
+        // The same job in Kafka Streams: see benches/peers.
+        Some("peers") => results = run_peers(&arguments[1..])?,
         // A role's least: this program runs it in a process of its own.
         Some("bare-copy") => {
             println!("{}", bare::run(&arguments[1..])?);
@@ -71,7 +75,7 @@ fn main() -> Result<()> {
             results.extend(measure_restore(RESTORED_ENTRIES)?);
         }
         Some(other) => bail!(
-            "{other:?}: classify-step, community-step, hot-community-step, fast-tier, slides, communities, restore, roles, latency or all is right"
+            "{other:?}: classify-step, community-step, hot-community-step, fast-tier, slides, communities, restore, roles, latency, peers or all is right"
         ),
     }
     if arguments.iter().any(|argument| argument == "--json") {

@@ -121,7 +121,7 @@ pub(crate) fn measure_restore(entries: usize) -> Result<Vec<serde_json::Value>> 
 const RESTORED_PARTITIONS: i32 = 4;
 
 /// A made-up world of 1,000 communities, straight from `sim` into `ingest`.
-fn ingest(sinyal: &Sinyal, records: usize) -> Result<()> {
+pub(crate) fn ingest(sinyal: &Sinyal, records: usize) -> Result<()> {
     let count = records.to_string();
     let arguments = ["sim", "--seed", "9", "--communities", "1000", "--rate", "100", "--interactions", &count];
     let mut made = sinyal.command(&arguments)?.stdout(Stdio::piped()).spawn()?;

@@ -1,0 +1,144 @@
+//! What the service and the peer cost, in turns, on one Kafka and the same input.
+
+use std::fmt;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use sinyal_tests::{Kafka, Ran, Sinyal};
+
+use super::progress::Progress;
+use super::streams::{GENERATION, Peer, build, group, make_topics};
+use crate::roles::ingest;
+
+/// Longest that one run may take.
+const PATIENCE: Duration = Duration::from_secs(1_200);
+/// What may stand behind the last record of a partition: the marks of transactions, one of each producer that wrote there.
+const MARKS_MAX: i64 = 3;
+const RAW: [&str; 2] = ["social.posts.raw", "social.comments.raw"];
+const CLASSIFIED: &str = "social.interactions.classified";
+
+/// One run.
+struct Run {
+    records_per_second: f64,
+    cpu_seconds_per_million: f64,
+    peak_resident_mib: f64,
+}
+
+/// Runs both so many times, and says the median and the range of each.
+pub(crate) fn measure_peers(records: usize, runs: usize, peers: &[Peer]) -> Result<Vec<Value>> {
+    build()?;
+    let kafka = Kafka::start()?;
+    let sinyal = Sinyal::new(&kafka.bootstrap(), "bench", "telemetry.log = \"info\"\n")?;
+    sinyal.succeed(&["topics", "apply"])?;
+    ingest(&sinyal, records)?;
+    let mut ours = Vec::new();
+    let mut theirs: Vec<Vec<Run>> = peers.iter().map(|_| Vec::new()).collect();
+    for run in 0..runs {
+        let name = format!("s{run}");
+        make_topics(&sinyal, &name)?;
+        let roles = ["run", "--role", "classify,community"];
+        let started = sinyal.start_with(&roles, &[(GENERATION, &name)])?;
+        let of_name = sinyal.generation(&name);
+        let groups = [of_name.group("classify"), of_name.group("community")];
+        ours.push(measure(&sinyal, &name, &groups, records, started).context("the service")?);
+        for (at, peer) in peers.iter().enumerate() {
+            let name = format!("k{at}-{run}");
+            make_topics(&sinyal, &name)?;
+            let started = peer.start(&sinyal, &name)?;
+            let groups = [group(&sinyal, &name), group(&sinyal, &name)];
+            theirs[at].push(measure(&sinyal, &name, &groups, records, started).context("the peer")?);
+        }
+    }
+    let mut results = vec![summary("sinyal", records, &ours)?];
+    for (peer, runs) in peers.iter().zip(&theirs) {
+        let name = format!("kafka-streams {}, {} threads, {} MiB heap", peer.store, peer.threads, peer.heap_mib);
+        results.push(summary(&name, records, runs)?);
+    }
+    Ok(results)
+}
+
+/// Waits until everything is classified and aggregated. `groups` read the raw topics and the classified one.
+fn measure(sinyal: &Sinyal, generation: &str, groups: &[String; 2], records: usize, mut ran: Ran) -> Result<Run> {
+    let raw = RAW.map(|topic| sinyal.topic(topic));
+    let classified = sinyal.generation(generation).topic(CLASSIFIED);
+    let of_raw = Progress::of(sinyal.bootstrap(), &groups[0], &raw)?;
+    let of_classified = Progress::of(sinyal.bootstrap(), &groups[1], &[classified])?;
+    let started = Instant::now();
+    let mut first: Option<(Instant, i64)> = None;
+    let mut ends: Option<Vec<i64>> = None;
+    loop {
+        ensure!(ran.is_running(), "it ended: {}", ran.end_of_log());
+        ensure!(started.elapsed() < PATIENCE, "not done in time: {}", ran.end_of_log());
+        std::thread::sleep(Duration::from_millis(50));
+        let read: i64 = of_raw.committed()?.iter().sum();
+        if first.is_none() && read > 0 {
+            first = Some((Instant::now(), read));
+        }
+        if read < records as i64 {
+            continue;
+        }
+        let ends = match &ends {
+            Some(ends) => ends,
+            None => ends.insert(of_classified.ends()?),
+        };
+        let committed = of_classified.committed()?;
+        if committed.iter().zip(ends).all(|(committed, end)| committed + MARKS_MAX >= *end) {
+            break;
+        }
+    }
+    let Some((since, before)) = first else { bail!("nothing was read") };
+    let seconds = since.elapsed().as_secs_f64();
+    let usage = ran.usage()?;
+    ran.terminate()?;
+    Ok(Run {
+        records_per_second: (records as f64 - before as f64) / seconds,
+        cpu_seconds_per_million: usage.cpu_seconds / records as f64 * 1e6,
+        peak_resident_mib: usage.peak_resident_bytes as f64 / f64::from(1 << 20),
+    })
+}
+
+/// The median and the range of a figure.
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn of(runs: &[Run], figure: fn(&Run) -> f64) -> Spread {
+        let mut figures: Vec<f64> = runs.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);
+        Spread { median: at(figures.len() / 2), min: at(0), max: at(figures.len().saturating_sub(1)) }
+    }
+
+    fn json(&self) -> Value {
+        json!({ "median": self.median, "min": self.min, "max": self.max })
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(0);
+        write!(f, "{:.digits$} ({:.digits$} to {:.digits$})", self.median, self.min, self.max)
+    }
+}
+
+fn summary(name: &str, records: usize, runs: &[Run]) -> Result<Value> {
+    let cpu = Spread::of(runs, |run| run.cpu_seconds_per_million);
+    let rate = Spread::of(runs, |run| run.records_per_second);
+    let peak = Spread::of(runs, |run| run.peak_resident_mib);
+    writeln!(
+        std::io::stdout().lock(),
+        "{name:<52} {cpu:.1} CPU-seconds per million, {rate} records/s, peak {peak} MiB resident, {} runs",
+        runs.len()
+    )?;
+    let raw = runs.iter().map(|run| {
+        json!({ "records_per_second": run.records_per_second, "cpu_seconds_per_million": run.cpu_seconds_per_million,
+                "peak_resident_mib": run.peak_resident_mib })
+    });
+    Ok(json!({ "case": format!("peers: {name}"), "records": records, "cpu_seconds_per_million": cpu.json(),
+               "records_per_second": rate.json(), "peak_resident_mib": peak.json(), "runs": raw.collect::<Vec<_>>() }))
+}

@@ -1,0 +1,89 @@
+//! The peer in `benches/peers/kafka-streams`: built by Maven, started like a service of ours.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use sinyal_tests::{Ran, Sinyal, wait_for, workspace};
+
+/// How the peer is run.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// `rocksdb` or `in-memory`.
+    pub(crate) store: String,
+    /// Stream threads.
+    pub(crate) threads: usize,
+    /// The largest heap, in MiB.
+    pub(crate) heap_mib: usize,
+    /// Further `key=value` settings.
+    pub(crate) more: Vec<String>,
+}
+
+impl Peer {
+    /// Starts it on the raw topics of `sinyal`, and on the other topics of one of its generations.
+    pub(crate) fn start(&self, sinyal: &Sinyal, generation: &str) -> Result<Ran> {
+        let folder = folder();
+        let of_generation = sinyal.generation(generation);
+        let prefix = |topic: String| topic.trim_end_matches("social.").to_owned();
+        let classes = format!("{}:{}/*", folder.join("target/peer.jar").display(), folder.join("target/lib").display());
+        let mut arguments = vec![
+            format!("-Xmx{}m", self.heap_mib),
+            // On few cores the one that takes least of them: no threads of its own beside those that work.
+            "-XX:+UseSerialGC".to_owned(),
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn".to_owned(),
+            "-cp".to_owned(),
+            classes,
+            "id.sinyal.peer.Peer".to_owned(),
+            format!("bootstrap={}", sinyal.bootstrap()),
+            format!("application={}", group(sinyal, generation)),
+            format!("topics.prefix={}", prefix(of_generation.topic("social."))),
+            format!("topics.raw.prefix={}", prefix(sinyal.topic("social."))),
+            format!("pseudonym.secret.file={}", sinyal.file("secret").display()),
+            format!("state.store={}", self.store),
+            format!("state.folder={}", sinyal.file(&format!("peer-{generation}")).display()),
+            format!("threads={}", self.threads),
+            // As the service has: whoever comes again takes its place at once.
+            format!("instance={generation}"),
+        ];
+        arguments.extend(self.more.iter().cloned());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        sinyal.start_other(Path::new("java"), &arguments, &[])
+    }
+}
+
+/// The consumer group of the peer, which is named like that of the community role: it reads what both roles read.
+pub(crate) fn group(sinyal: &Sinyal, generation: &str) -> String {
+    sinyal.generation(generation).group("community")
+}
+
+/// Builds it.
+pub(crate) fn build() -> Result<()> {
+    let built = Command::new("mvn")
+        .current_dir(folder())
+        .args(["-q", "-B", "package"])
+        .stdin(Stdio::null())
+        .status()
+        .context("mvn is missing; on Debian: apt-get install -y maven default-jdk-headless")?;
+    ensure!(built.success(), "the peer could not be built; see above");
+    Ok(())
+}
+
+fn folder() -> PathBuf {
+    workspace().join("benches/peers/kafka-streams")
+}
+
+/// Makes the topics of a generation.
+pub(crate) fn make_topics(sinyal: &Sinyal, generation: &str) -> Result<()> {
+    let mut said = String::new();
+    // Right after the first generation's topics were made, brokers may not show yet what both share.
+    wait_for("the topics to be made", Duration::from_secs(20), || {
+        let made = sinyal.output_with(&["topics", "apply"], &[(GENERATION, generation)])?;
+        said = String::from_utf8_lossy(&made.stderr).into_owned();
+        Ok(made.status.success())
+    })
+    .with_context(|| said.clone())
+}
+
+/// What sets the generation in the environment.
+pub(crate) const GENERATION: &str = "SINYAL__TOPICS__GENERATION";
