@@ -1,5 +1,5 @@
 //! The workspace's own chores: `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask chaos`,
-//! `cargo xtask deep`, `cargo xtask deploy`, `cargo xtask release`.
+//! `cargo xtask deep`, `cargo xtask deploy`, `cargo xtask release`, `cargo xtask soak`.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It is a command-line program.
 
 mod bench;
@@ -7,6 +7,7 @@ mod chaos;
 mod deep;
 mod deploy;
 mod release;
+mod soak;
 mod tidy;
 
 use std::process::ExitCode;
@@ -22,10 +23,11 @@ fn main() -> ExitCode {
         Some("deep") => deep::run(&arguments[1..]),
         Some("deploy") => deploy::run(&arguments[1..]),
         Some("release") => release::run(&arguments[1..]),
+        Some("soak") => soak::run(&arguments[1..]),
         _ => {
             eprintln!(
                 "usage: cargo xtask tidy | bench [ARGUMENTS] | chaos [ARGUMENTS] | deep build|test|clippy|run [ARGUMENTS] \
-                 | deploy [tools|--bless] | release"
+                 | deploy [tools|--bless] | release | soak [ARGUMENTS]"
             );
             return ExitCode::from(2);
         }
