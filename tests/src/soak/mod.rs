@@ -72,7 +72,6 @@ impl Soak {
     /// # Errors
     /// If it cannot be done, or something that was counted is not as it should be. What was sampled is there all the same.
     pub fn run(&self, say: &mut dyn FnMut(&str)) -> Result<(String, bool)> {
-        let samples = Samples::create(&self.file("csv"))?;
         let settings = format!("{BROKERS}log.retention.ms={RETENTION_MS}\n");
         let kafka = Kafka::start_with(3, More { settings, ..More::default() })?;
         let more = format!(
@@ -94,6 +93,7 @@ impl Soak {
         let recounted = feed.choose(&sinyal, RECOUNTED_MAX)?;
         say(&format!("{} of {} communities are recounted", recounted.len(), self.communities));
         let mut following = Following::start(&sinyal, &reader, &recounted)?;
+        let samples = Samples::create(&self.file("csv"))?;
         let noted = samples.clone();
         let mut tell = |line: &str| {
             say(line);
@@ -163,7 +163,8 @@ impl Soak {
         if counted.is_some() {
             std::fs::write(self.file("md"), &text)?;
         }
-        Ok((text, judged.iter().all(|judgement| judgement.fine != Some(false))))
+        let well = verdict::gone(&rows).is_empty() && judged.iter().all(|judgement| judgement.fine != Some(false));
+        Ok((text, well))
     }
 
     fn file(&self, extension: &str) -> PathBuf {

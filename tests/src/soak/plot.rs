@@ -9,7 +9,7 @@ use plotters::prelude::*;
 
 use super::following::STATE;
 use super::samples::{Kind, Row};
-use super::verdict::lag;
+use super::verdict::{end, lag};
 
 const WIDTH: u32 = 1_000;
 const PANEL_HEIGHT: u32 = 200;
@@ -23,14 +23,14 @@ struct Panel {
 
 /// Draws all that there is, with a mark for each fault.
 pub(crate) fn draw(rows: &[Row], title: &str, path: &Path) -> Result<()> {
-    let minutes = rows.iter().map(|row| row.seconds).fold(0.0, f64::max) / 60.0;
+    let minutes = end(rows) / 60.0;
     ensure!(minutes > 0.0, "there is nothing to draw");
     let faults: Vec<f64> = rows.iter().filter(|row| row.kind == Kind::Fault).map(|row| row.seconds / 60.0).collect();
     let panels = panels(rows);
     let height = PANEL_HEIGHT * u32::try_from(panels.len())? + 30;
     let root = SVGBackend::new(path, (WIDTH, height)).into_drawing_area();
     root.fill(&WHITE)?;
-    let areas = root.titled(title, ("sans-serif", 16))?.split_evenly((panels.len(), 1));
+    let areas = root.titled(title, ("sans-serif", 20))?.split_evenly((panels.len(), 1));
     for (panel, area) in panels.iter().zip(&areas) {
         panel.draw(area, minutes, &faults)?;
     }
@@ -79,7 +79,7 @@ impl Panel {
         let points = self.lines.values().flatten();
         let most = points.map(|point| point.1).fold(0.0, f64::max).max(1.0) * 1.1;
         let mut chart = ChartBuilder::on(area)
-            .caption(self.title, ("sans-serif", 14))
+            .caption(self.title, ("sans-serif", 17))
             .margin(5)
             .x_label_area_size(20)
             .y_label_area_size(70)
@@ -87,7 +87,7 @@ impl Panel {
         let (time, value) = (|minutes: &f64| format!("{minutes:.0} min"), |value: &f64| format!("{value:.0}"));
         let mut mesh = chart.configure_mesh();
         mesh.disable_x_mesh().light_line_style(TRANSPARENT).bold_line_style(BLACK.mix(0.1)).y_labels(5);
-        mesh.x_label_formatter(&time).y_label_formatter(&value).label_style(("sans-serif", 11)).draw()?;
+        mesh.x_label_formatter(&time).y_label_formatter(&value).label_style(("sans-serif", 14)).draw()?;
         for &at in faults {
             chart.draw_series(LineSeries::new([(at, 0.0), (at, most)], BLACK.mix(0.12)))?;
         }
@@ -100,7 +100,7 @@ impl Panel {
         }
         if !self.lines.is_empty() {
             let mut labels = chart.configure_series_labels();
-            labels.position(SeriesLabelPosition::LowerRight).label_font(("sans-serif", 11));
+            labels.position(SeriesLabelPosition::LowerRight).label_font(("sans-serif", 14));
             labels.background_style(WHITE.mix(0.8)).draw()?;
         }
         Ok(())

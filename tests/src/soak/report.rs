@@ -7,7 +7,7 @@ use std::process::Command;
 use procfs::{CpuInfo, Current};
 
 use super::samples::{EVERY, Kind, Row};
-use super::verdict::{Judgement, TURNED_OVER_SECONDS, cpu_seconds, interactions, topics};
+use super::verdict::{Judgement, TURNED_OVER_SECONDS, cpu_seconds, end, gone, interactions, topics};
 use super::{HORIZON_MS, SPARED, Soak};
 use crate::workspace;
 
@@ -45,7 +45,7 @@ pub(crate) fn report(
             soak.minutes, soak.rate, soak.seed, soak.communities
         );
     }
-    let end = rows.iter().map(|row| row.seconds).fold(0.0, f64::max);
+    let end = end(rows);
     let fed = interactions(rows);
     let _ = writeln!(
         text,
@@ -70,6 +70,9 @@ pub(crate) fn report(
     judged.iter().for_each(|judgement| {
         let _ = writeln!(text, "{judgement}");
     });
+    for name in gone(rows) {
+        let _ = writeln!(text, "\n**{name} did not run all the time.**");
+    }
     took(&mut text, rows, fed);
     text
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::SPARED;
 use super::following::STATE;
 use super::samples::{EVERY, Kind, Row};
 
@@ -42,6 +43,19 @@ pub(crate) struct Judgement {
     pub(crate) fine: Option<bool>,
 }
 
+/// Of the replicas that are never killed, those that did not run through the second half.
+pub(crate) fn gone(rows: &[Row]) -> Vec<&'static str> {
+    let end = end(rows);
+    let half: Vec<&Row> = rows.iter().filter(|row| row.seconds >= end / 2.0).collect();
+    let lasting = lasting(&half, end);
+    SPARED.into_iter().filter(|name| !lasting.contains_key(name)).collect()
+}
+
+/// When the last sample was taken.
+pub(crate) fn end(rows: &[Row]) -> f64 {
+    rows.iter().map(|row| row.seconds).fold(0.0, f64::max)
+}
+
 impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fine = match self.fine {
@@ -61,7 +75,7 @@ fn number(value: f64) -> String {
 
 /// Judges all that there is. A process counts if it ran through the whole second half.
 pub(crate) fn judge(rows: &[Row]) -> Vec<Judgement> {
-    let end = rows.iter().map(|row| row.seconds).fold(0.0, f64::max);
+    let end = end(rows);
     let half: Vec<&Row> = rows.iter().filter(|row| row.seconds >= end / 2.0).collect();
     let turned_over = end >= TURNED_OVER_SECONDS;
     let mut judged = Vec::new();
@@ -225,6 +239,9 @@ mod tests {
         let judged: Vec<String> = judge(&rows).into_iter().map(|judgement| judgement.what).collect();
         assert!(judged.iter().any(|what| what.starts_with("a:")), "{judged:?}");
         assert!(!judged.iter().any(|what| what.starts_with("b:")), "{judged:?}");
+        assert_eq!(gone(&rows), SPARED);
+        rows.iter_mut().filter(|row| row.name == "a").for_each(|row| row.name = SPARED[0].to_owned());
+        assert_eq!(gone(&rows), SPARED[1..]);
     }
 
     #[test]
