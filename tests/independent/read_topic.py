@@ -5,34 +5,13 @@ Usage: read_topic.py BOOTSTRAP TOPIC [SCHEMA.avsc]
 A record in single-object encoding is read by the version that its fingerprint names, current or released, as the current one.
 """
 
-import io
 import json
 import pathlib
 import sys
 
-import fastavro
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-
-def without_logical_types(schema):
-    """Times stay the numbers that they are on the wire."""
-    if isinstance(schema, dict):
-        return {k: without_logical_types(v) for k, v in schema.items() if k != "logicalType"}
-    if isinstance(schema, list):
-        return [without_logical_types(s) for s in schema]
-    return schema
-
-
-def versions_of(path):
-    """The current version, and every one by its fingerprint."""
-    texts = [path, *sorted((path.parent / "released" / path.stem).glob("*.avsc"))]
-    texts = [json.loads(text.read_text(encoding="utf-8")) for text in texts]
-    by_fingerprint = {}
-    for text in texts:
-        canonical = fastavro.schema.to_parsing_canonical_form(text)
-        fingerprint = fastavro.schema.fingerprint(canonical, "CRC-64-AVRO")
-        by_fingerprint[bytes.fromhex(fingerprint)] = fastavro.parse_schema(without_logical_types(text))
-    return fastavro.parse_schema(without_logical_types(texts[0])), by_fingerprint
+from schemas import decode, versions_of
 
 
 def main():
@@ -67,10 +46,7 @@ def main():
             if schema is None:
                 value = value.hex()
             else:
-                header, writer = 5, schema
-                if value[:2] == b"\xc3\x01":
-                    header, writer = 10, by_fingerprint[value[2:10]]
-                value = fastavro.schemaless_reader(io.BytesIO(value[header:]), writer, schema)
+                value = decode(value, schema, by_fingerprint)
         print(
             json.dumps(
                 {

@@ -3,22 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use anyhow::{Context, Result, ensure};
 use record::Action;
 
 use serde_json::Value;
 
 use oracle::{Identity, QueueStates};
 
-use crate::checks::{
-    Origin, QUEUES, correct_every, made_up_with, make_lines, open_windows, wait_until_committed, windows,
-};
+use crate::checks::{Origin, correct_every, made_up_with, make_lines, open_windows, wait_until_committed, windows};
 use crate::desk::{act_on_every, check_queue_state, send_actions};
-use crate::{Build, Kafka, Oracle, Ran, Reader, Sinyal, wait_for};
+use crate::fleet::{DISORDER_MS, Fault, Fleet, PARTITIONS, TIMEOUTS};
+use crate::written::{Alike, Topics, compare};
+use crate::{Build, Kafka, Oracle, Reader, Sinyal};
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy)]
@@ -84,49 +82,10 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The replicas: two of each role.
-const REPLICAS: [(&str, &str); 4] = [
-    ("classify-a", "classify"),
-    ("classify-b", "classify"),
-    ("community-a", "community"),
-    ("community-b", "community"),
-];
-/// Short ones, so that a zombie outlives them soon.
-const TIMEOUTS: &str = "kafka.session_timeout_ms = 6000\nkafka.transaction_timeout_ms = 3000\n";
-/// Longer than a session and a transaction last, and what the broker takes to notice.
-const FROZEN: Duration = Duration::from_secs(12);
-/// Partitions of the community stage.
-const PARTITIONS: usize = 4;
-/// The default of `watermark.disorder_ms`.
-const DISORDER_MS: i64 = 10_000;
 /// Every so many'th interaction is corrected.
 const CORRECTED_OF: usize = 25;
 /// Something is done with every so many'th interaction.
 const ACTED_ON_OF: usize = 40;
-
-/// What can be done to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    KillReplica,
-    KillRole,
-    KillBroker,
-    Freeze,
-    Rebalance,
-}
-
-impl Fault {
-    const ALL: [Fault; 5] = [Fault::KillReplica, Fault::KillBroker, Fault::Freeze, Fault::Rebalance, Fault::KillRole];
-
-    fn name(self) -> &'static str {
-        match self {
-            Fault::KillReplica => "replicas killed",
-            Fault::KillRole => "roles killed whole",
-            Fault::KillBroker => "brokers killed",
-            Fault::Freeze => "zombies",
-            Fault::Rebalance => "rebalances",
-        }
-    }
-}
 
 impl Chaos {
     /// Does it; `say` is told what happens, line by line.
@@ -147,15 +106,7 @@ impl Chaos {
         let mut oracle = self.make_up(&sinyal)?;
         let corrections = correct_every(&mut oracle, CORRECTED_OF);
         let actions = act_on_every(&mut oracle, ACTED_ON_OF)?;
-        let mut fleet = Fleet {
-            kafka,
-            sinyal: &sinyal,
-            dice: ChaCha8Rng::seed_from_u64(self.seed),
-            replicas: BTreeMap::new(),
-            faults: BTreeMap::new(),
-            started: Instant::now(),
-            say,
-        };
+        let mut fleet = Fleet::new(kafka, &sinyal, self.seed, &[], say);
         fleet.feed(self.rate, &corrections, &actions)?;
         fleet.heal()?;
         wait_until_committed(&sinyal, &fleet.kafka, &reader)?;
@@ -164,7 +115,7 @@ impl Chaos {
         fleet.wait_for_event_time(until)?;
         fleet.check_ledgers()?;
         fleet.end()?;
-        (fleet.say)("comparing");
+        fleet.tell("comparing");
         let mut deep = 0;
         if self.deep {
             ensure!(oracle.lines() == self.interactions as usize, "{} lines", oracle.lines());
@@ -172,7 +123,8 @@ impl Chaos {
             ensure!(oracle.lines() == self.interactions as usize, "{} lines are classified", oracle.lines());
             ensure!(deep > 0, "the deep tier had no part in any decision");
         }
-        let (items, rows, panes) = compare(&sinyal, &reader, &oracle, until)?;
+        let written = Topics { sinyal: &sinyal, reader: &reader };
+        let Alike { items, rows, panes } = compare(&written, &oracle, &windows(), until)?;
         let states = check_queue_state(&sinyal, &reader, &oracle)?;
         let resets = sinyal.log().lines().filter(|line| line.contains("giving up what is not committed")).count();
         ensure!(resets > 0, "nothing was ever given up and read again: the faults were none");
@@ -233,17 +185,7 @@ fn what_was_decided(sinyal: &Sinyal, reader: &Reader, oracle: Oracle) -> Result<
     Ok((decided, deep))
 }
 
-/// Everything that runs.
-struct Fleet<'a> {
-    kafka: Kafka,
-    sinyal: &'a Sinyal,
-    dice: ChaCha8Rng,
-    replicas: BTreeMap<&'static str, Ran>,
-    faults: BTreeMap<&'static str, usize>,
-    started: Instant,
-    say: &'a mut dyn FnMut(&str),
-}
-
+/// What a run of chaos does to its fleet.
 impl Fleet<'_> {
     /// Feeds the whole input, with faults all the time.
     fn feed(&mut self, rate: u32, corrections: &str, actions: &[(Identity, Action<'_>)]) -> Result<()> {
@@ -253,9 +195,7 @@ impl Fleet<'_> {
         self.correct("early.jsonl", early)?;
         let (acted_early, acted_late) = actions.split_at(actions.len() / 2);
         self.act(acted_early)?;
-        for (name, _) in REPLICAS {
-            self.start(name)?;
-        }
+        self.start_all()?;
         let mut feeding = self.sinyal.start(&["ingest", "input.jsonl", "--rate", &rate.to_string()])?;
         let mut late = Some(late);
         let mut round = 0;
@@ -270,7 +210,6 @@ impl Fleet<'_> {
             let fault = self.next_fault(round);
             self.inflict(fault)?;
             self.check_running()?;
-            *self.faults.entry(fault.name()).or_default() += 1;
             round += 1;
             let pause = 500 + u64::from(self.below(2_500));
             std::thread::sleep(Duration::from_millis(pause));
@@ -302,175 +241,4 @@ impl Fleet<'_> {
         let shift = self.below(2) as usize;
         Fault::ALL[(round + if round >= kinds { shift } else { 0 }) % kinds]
     }
-
-    fn inflict(&mut self, fault: Fault) -> Result<()> {
-        match fault {
-            Fault::KillReplica => {
-                let (name, _) = REPLICAS[self.below(4) as usize];
-                self.kill(name);
-                self.pause(3_000);
-                self.start(name)
-            }
-            Fault::KillRole => {
-                let role = ["classify", "community"][self.below(2) as usize];
-                let of_role = REPLICAS.iter().filter(|(_, of)| *of == role).map(|(name, _)| *name);
-                let names: Vec<&str> = of_role.collect();
-                names.iter().for_each(|name| self.kill(name));
-                self.pause(2_000);
-                names.iter().try_for_each(|name| self.start(name))
-            }
-            Fault::KillBroker => {
-                let node = self.below(3) as usize;
-                self.tell(&format!("kill -9 of broker {}", node + 1));
-                self.kafka.kill_node(node);
-                self.pause(8_000);
-                self.kafka.start_node(node)?;
-                self.kafka.wait_until_whole()?;
-                self.kafka.elect_preferred_leaders()?;
-                self.tell(&format!("broker {} is back and leads again", node + 1));
-                Ok(())
-            }
-            Fault::Freeze => {
-                let (name, _) = REPLICAS[self.below(4) as usize];
-                self.tell(&format!("{name} is frozen"));
-                let Some(replica) = self.replicas.get(name) else { bail!("{name} does not run") };
-                replica.freeze(true);
-                std::thread::sleep(FROZEN);
-                replica.freeze(false);
-                self.tell(&format!("{name} goes on as a zombie"));
-                Ok(())
-            }
-            Fault::Rebalance => {
-                let role = ["classify", "community"][self.below(2) as usize];
-                self.tell(&format!("a third {role} joins"));
-                let more = self.spawn("chaos-third", role)?;
-                std::thread::sleep(Duration::from_secs(5));
-                self.pause(3_000);
-                ensure!(more.terminate()? == Some(0), "the third did not end well: {}", self.end_of_log());
-                self.tell(&format!("the third {role} has left"));
-                Ok(())
-            }
-        }
-    }
-
-    fn kill(&mut self, name: &'static str) {
-        self.tell(&format!("kill -9 of {name}"));
-        if let Some(replica) = self.replicas.remove(name) {
-            replica.kill();
-        }
-    }
-
-    fn start(&mut self, name: &'static str) -> Result<()> {
-        let role = REPLICAS.iter().find(|(of, _)| *of == name).map_or("classify", |(_, role)| role);
-        let replica = self.spawn(name, role)?;
-        self.replicas.insert(name, replica);
-        Ok(())
-    }
-
-    fn spawn(&self, name: &str, role: &str) -> Result<Ran> {
-        self.sinyal.start_with(&["run", "--role", role], &[("SINYAL__INSTANCE__ID", name)])
-    }
-
-    /// A replica that ended by itself was wrong to.
-    fn check_running(&mut self) -> Result<()> {
-        for (name, replica) in &mut self.replicas {
-            ensure!(replica.is_running(), "{name} ended by itself: {}", replica.end_of_log());
-        }
-        Ok(())
-    }
-
-    /// Everything runs again.
-    fn heal(&mut self) -> Result<()> {
-        self.kafka.restart()?;
-        self.check_running()?;
-        self.tell("everything runs; waiting for the rest");
-        Ok(())
-    }
-
-    /// Waits until the watermark of every partition has come so far.
-    fn wait_for_event_time(&mut self, until: i64) -> Result<()> {
-        let mut watermarks = Vec::new();
-        let replicas = &self.replicas;
-        wait_for("event time to come to its end", Duration::from_secs(60), || {
-            watermarks.clear();
-            for replica in replicas.values() {
-                let metrics = replica.metrics()?;
-                let samples = metrics.lines().filter(|line| line.starts_with("sinyal_watermark_timestamp_seconds{"));
-                watermarks.extend(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()));
-            }
-            let reached = watermarks.iter().filter(|watermark| **watermark * 1_000.0 >= until as f64).count();
-            Ok(reached == PARTITIONS)
-        })
-        .with_context(|| format!("{watermarks:?} for {until}; {}", self.end_of_log()))
-    }
-
-    fn check_ledgers(&mut self) -> Result<()> {
-        for (name, replica) in &mut self.replicas {
-            let metrics = replica.metrics()?;
-            let balanced = metrics.lines().filter(|line| line.starts_with("sinyal_ledger_balanced{"));
-            let balanced: Vec<&str> = balanced.collect();
-            ensure!(
-                !balanced.is_empty() && balanced.iter().all(|line| line.ends_with(" 1")),
-                "the ledger of {name} is not balanced: {balanced:?}"
-            );
-        }
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<()> {
-        for (name, replica) in std::mem::take(&mut self.replicas) {
-            ensure!(replica.terminate()? == Some(0), "{name} did not end well: {}", self.end_of_log());
-        }
-        Ok(())
-    }
-
-    /// Sleeps for up to so many milliseconds.
-    fn pause(&mut self, most_ms: u32) {
-        let pause = u64::from(self.below(most_ms));
-        std::thread::sleep(Duration::from_millis(pause));
-    }
-
-    fn below(&mut self, bound: u32) -> u32 {
-        self.dice.next_u32() % bound
-    }
-
-    fn tell(&mut self, what: &str) {
-        (self.say)(&format!("{:>6.1} s  {what}", self.started.elapsed().as_secs_f64()));
-    }
-
-    fn end_of_log(&self) -> String {
-        crate::checks::end_of_log(self.sinyal)
-    }
-}
-
-/// Everything that was written, beside what the oracle says: items, rows, panes.
-fn compare(sinyal: &Sinyal, reader: &Reader, oracle: &Oracle, until: i64) -> Result<(usize, usize, usize)> {
-    let mut origins: BTreeMap<Origin, usize> = BTreeMap::new();
-    reader.each(&sinyal.topic("social.interactions.classified"), Some("Classified"), |record| {
-        if let Some(origin) = crate::checks::origin(&record["value"])? {
-            *origins.entry(origin).or_default() += 1;
-        }
-        Ok(())
-    })?;
-    let twice = origins.values().filter(|&&times| times > 1).count();
-    ensure!(
-        origins.len() == oracle.lines() && twice == 0,
-        "{} of {} raw records are classified, {twice} of them twice",
-        origins.len(),
-        oracle.lines()
-    );
-    let mut items = 0;
-    for queue in QUEUES {
-        let of_queue = reader.read(&sinyal.topic(&format!("social.queue.{queue}")), Some("QueueItem"))?;
-        items += of_queue.len();
-        oracle.check_queue(queue, of_queue.iter().map(|item| &item["value"]))?;
-    }
-    let letters = reader.read(&sinyal.topic("social.dead-letters"), None)?;
-    ensure!(letters.is_empty(), "{} dead letters, first {:?}", letters.len(), letters[0]["headers"]);
-    let rows = reader.read(&sinyal.topic("social.community.metrics"), Some("CommunityMetrics"))?;
-    // Every window is open for longer than the whole of it takes.
-    let missed = rows.iter().filter(|row| row["value"]["missed"] != 0).count();
-    ensure!(missed == 0, "{missed} rows tell of panes that were missed");
-    let compared = oracle.check_rows(rows.iter().map(|row| &row["value"]), &windows(), Some(until))?;
-    Ok((items, compared.rows, compared.panes))
 }

@@ -28,12 +28,17 @@ pub(crate) const QUEUES: [&str; 5] = ["complaint", "tip", "experience", "praise"
 /// The standard windows in a configuration, open for a day: the tests feed minutes of event time in a second, so that a moment
 /// of the machine's is long in event time. Nothing is late then, and a recount needs no watermark.
 pub fn open_windows() -> String {
-    let window = |Window { name, length_ms, slide_ms }: Window| {
+    windows_open_for(&windows(), 86_400_000)
+}
+
+/// Windows in a configuration, open for so long.
+pub(crate) fn windows_open_for(windows: &[Window], lateness_ms: i64) -> String {
+    let window = |Window { name, length_ms, slide_ms }: &Window| {
         format!(
-            "[[windows]]\nname = \"{name}\"\nlength_ms = {length_ms}\nslide_ms = {slide_ms}\nlateness_ms = 86400000\n"
+            "[[windows]]\nname = \"{name}\"\nlength_ms = {length_ms}\nslide_ms = {slide_ms}\nlateness_ms = {lateness_ms}\n"
         )
     };
-    windows().into_iter().map(window).collect()
+    windows.iter().map(window).collect()
 }
 
 /// The Kafka that the tests of one process share.
@@ -71,7 +76,11 @@ pub fn made_up(sinyal: &Sinyal, seed: u32, interactions: u32) -> Result<Oracle> 
 /// # Errors
 /// If a command fails.
 pub fn made_up_with(sinyal: &Sinyal, seed: u32, interactions: u32, more: &[&str]) -> Result<Oracle> {
-    let lines = make_lines(sinyal, seed, interactions, more)?;
+    recount(sinyal, &make_lines(sinyal, seed, interactions, more)?)
+}
+
+/// An oracle of an input, with what the classifier says of each text.
+pub(crate) fn recount(sinyal: &Sinyal, lines: &str) -> Result<Oracle> {
     let mut texts = String::new();
     for (number, line) in lines.lines().enumerate() {
         let line: Value = serde_json::from_str(line)?;
@@ -80,7 +89,7 @@ pub fn made_up_with(sinyal: &Sinyal, seed: u32, interactions: u32, more: &[&str]
     }
     std::fs::write(sinyal.file("texts.jsonl"), texts)?;
     let mut oracle = Oracle::default();
-    oracle.ingest_lines(&lines, &sinyal.succeed(&["classify", "--json", "texts.jsonl"])?)?;
+    oracle.ingest_lines(lines, &sinyal.succeed(&["classify", "--json", "texts.jsonl"])?)?;
     Ok(oracle)
 }
 

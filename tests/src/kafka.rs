@@ -1,7 +1,9 @@
 //! Apache Kafka 4.3.1 in KRaft mode: one node, or a cluster of them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,7 +12,7 @@ use kafka_io::admin::Admin;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{FETCH, Server, cache, free_port, need, run, wait_for};
+use crate::{FETCH, Server, Usage, cache, free_port, need, run, wait_for};
 
 const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>sinyal</groupId><artifactId>tests</artifactId><version>1</version><dependencies>
@@ -25,7 +27,11 @@ pub struct Kafka {
     folder: TempDir,
     nodes: Vec<Node>,
     more: More,
+    running: Running,
 }
+
+/// The processes of the nodes that run, by their place: for whoever looks on from another thread.
+pub(crate) type Running = Arc<Mutex<BTreeMap<usize, u32>>>;
 
 /// What a node has beside its plain listener.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +87,7 @@ impl Kafka {
             listeners += &format!(",{name}://127.0.0.1:{port}");
             protocols += &format!(",{name}:{protocol}");
         }
-        let mut kafka = Kafka { folder, nodes: Vec::new(), more };
+        let mut kafka = Kafka { folder, nodes: Vec::new(), more, running: Running::default() };
         for (at, (port, controller)) in ports.into_iter().enumerate() {
             let settings = format!(
                 "process.roles=broker,controller\nnode.id={}\ncontroller.quorum.voters={}\n\
@@ -126,6 +132,24 @@ impl Kafka {
     /// What a node has logged.
     pub fn log(&self, node: usize) -> String {
         std::fs::read_to_string(self.folder.path().join(format!("kafka-{node}.log"))).unwrap_or_default()
+    }
+
+    /// The nodes that run, now and later.
+    pub(crate) fn running(&self) -> Running {
+        Arc::clone(&self.running)
+    }
+
+    /// What each node that runs has used so far.
+    ///
+    /// # Errors
+    /// If one has just ended.
+    pub fn usage(&self) -> Result<Vec<Usage>> {
+        self.nodes.iter().filter_map(|node| node.server.as_ref()).map(|server| Usage::of(server.0.id())).collect()
+    }
+
+    /// Where the nodes keep their data: a folder for each.
+    pub(crate) fn data(&self) -> Vec<PathBuf> {
+        (0..self.nodes.len()).map(|at| self.folder.path().join(format!("data-{at}"))).collect()
     }
 
     fn settings(&self, node: usize) -> PathBuf {
@@ -210,11 +234,13 @@ impl Kafka {
     /// # Errors
     /// If they do not end within a minute.
     pub fn stop(&mut self) -> Result<()> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.nodes.iter_mut().try_for_each(|node| node.server.take().map_or(Ok(()), |mut server| server.stop()))
     }
 
     /// Kills one broker without a word; its data stay.
     pub fn kill_node(&mut self, node: usize) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
         self.nodes[node].server = None;
     }
 
@@ -243,7 +269,9 @@ impl Kafka {
         command.args(&self.more.java).args(JAVA).arg(classes(&jars));
         command.arg("kafka.Kafka").arg(self.settings(node));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        self.nodes[node].server = Some(Server::start(command)?);
+        let server = Server::start(command)?;
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(node, server.0.id());
+        self.nodes[node].server = Some(server);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use crate::probe::{Probe, Usage, address_in};
 use crate::{Server, wait_for, workspace};
 
 /// The binary and a folder for its files.
@@ -29,15 +30,6 @@ pub struct Sinyal {
 pub struct Ran {
     server: Server,
     log: PathBuf,
-}
-
-/// What a process has used so far.
-#[derive(Debug, Clone, Copy)]
-pub struct Usage {
-    /// Of all its threads, in user and kernel.
-    pub cpu_seconds: f64,
-    /// The most that was resident at once.
-    pub peak_resident_bytes: u64,
 }
 
 impl Sinyal {
@@ -245,10 +237,7 @@ impl Ran {
     /// # Errors
     /// If it serves nothing yet.
     pub fn address(&self) -> Result<String> {
-        let log = std::fs::read_to_string(&self.log)?;
-        let line = log.lines().find(|line| line.contains("http is served")).context("nothing is served yet")?;
-        let line: serde_json::Value = serde_json::from_str(line)?;
-        Ok(format!("http://{}", line["bound"].as_str().context("an address")?))
+        address_in(&self.log)
     }
 
     /// What it has logged.
@@ -316,23 +305,17 @@ impl Ran {
         self.server.signal(if frozen { libc::SIGSTOP } else { libc::SIGCONT });
     }
 
+    /// Where others may look at it.
+    pub fn probe(&self) -> Probe {
+        Probe { id: self.server.0.id(), log: self.log.clone() }
+    }
+
     /// What it has used so far, as Linux counts.
     ///
     /// # Errors
     /// If it has ended.
     pub fn usage(&self) -> Result<Usage> {
-        let process = PathBuf::from(format!("/proc/{}", self.server.0.id()));
-        let stat = std::fs::read_to_string(process.join("stat"))?;
-        // The name in parentheses may hold anything: fields are counted from behind it; utime and stime are fields 14 and 15.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).context("a count of ticks");
-        // SAFETY: sysconf reads a constant of the system.
-        #[allow(unsafe_code)]
-        let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
-        let status = std::fs::read_to_string(process.join("status"))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
-        let peak_kib: u64 = peak.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(Usage { cpu_seconds: (ticks(11)? + ticks(12)?) / ticks_per_second, peak_resident_bytes: peak_kib * 1024 })
+        Usage::of(self.server.0.id())
     }
 
     /// True while it runs.

@@ -1,5 +1,5 @@
 //! The workspace's own chores: `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask chaos`,
-//! `cargo xtask deep`, `cargo xtask deploy`, `cargo xtask fuzz`, `cargo xtask release`.
+//! `cargo xtask deep`, `cargo xtask deploy`, `cargo xtask fuzz`, `cargo xtask release`, `cargo xtask soak`.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It is a command-line program.
 
 mod bench;
@@ -8,6 +8,7 @@ mod deep;
 mod deploy;
 mod fuzz;
 mod release;
+mod soak;
 mod tidy;
 
 use std::process::ExitCode;
@@ -24,10 +25,11 @@ fn main() -> ExitCode {
         Some("deploy") => deploy::run(&arguments[1..]),
         Some("fuzz") => fuzz::run(&arguments[1..]),
         Some("release") => release::run(&arguments[1..]),
+        Some("soak") => soak::run(&arguments[1..]),
         _ => {
             eprintln!(
                 "usage: cargo xtask tidy | bench [ARGUMENTS] | chaos [ARGUMENTS] | deep build|test|clippy|run [ARGUMENTS] \
-                 | deploy [tools|--bless] | fuzz [TARGET] [--seconds N] [--keep] [--no-doors] | release"
+                 | deploy [tools|--bless] | fuzz [TARGET] [--seconds N] [--keep] [--no-doors] | release | soak [ARGUMENTS]"
             );
             return ExitCode::from(2);
         }
