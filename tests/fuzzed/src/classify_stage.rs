@@ -21,6 +21,9 @@ use crate::stages::{
     self, NOW, PARTITIONS, RAW_PARTITIONS, RAW_TOPICS, balanced, check_size, ledger_of, seal, shown, windows,
 };
 
+/// Partition, key and value of what was written.
+type Written = (Option<i32>, Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// How the stage is set up.
 #[derive(Debug, Arbitrary)]
 struct SetUp {
@@ -155,7 +158,7 @@ impl SecondOpinion for Fickle {
 
     fn submit(&mut self, ticket: u32, _text: &str, _urgency: u32) -> bool {
         self.turn += 1;
-        let is_taken = self.turn % 7 != 0;
+        let is_taken = !self.turn.is_multiple_of(7);
         if is_taken {
             self.asked.push(ticket);
         }
@@ -192,7 +195,7 @@ struct Side {
     /// Since the last commit: records said to be classified, and those that came out.
     classified: u64,
     emitted: u64,
-    uncommitted: Vec<(Option<i32>, Option<Vec<u8>>, Option<Vec<u8>>)>,
+    uncommitted: Vec<Written>,
     behind: Behind,
 }
 
@@ -429,7 +432,7 @@ impl Behind {
     }
 
     /// Reads what was committed: all of it is taken.
-    fn take(&mut self, records: Vec<(Option<i32>, Option<Vec<u8>>, Option<Vec<u8>>)>) {
+    fn take(&mut self, records: Vec<Written>) {
         self.step(Input::Clock(self.now));
         for (partition, key, value) in records {
             let by_key = || key.as_deref().map_or(0, |key| partition_for_key(key, PARTITIONS));
