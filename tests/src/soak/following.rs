@@ -1,4 +1,4 @@
-//! A follower of everything that is written, in Python as the [`Reader`](crate::Reader) is: it counts all of it while it comes, and keeps
+//! A follower of everything that is written, in Python as the [`Reader`] is: it counts all of it while it comes, and keeps
 //! what is of the communities that are recounted, before retention takes it.
 
 use std::collections::BTreeMap;
