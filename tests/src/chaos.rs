@@ -199,7 +199,8 @@ impl Fleet<'_> {
         let mut feeding = self.sinyal.start(&["ingest", "input.jsonl", "--rate", &rate.to_string()])?;
         let mut late = Some(late);
         let mut round = 0;
-        while feeding.is_running() {
+        // Each kind at least once, however long brokers take to come back.
+        while feeding.is_running() || round < Fault::ALL.len() {
             // Each kind in turn, in an order of the seed, so that none is left out.
             if round % Fault::ALL.len() == 1
                 && let Some(late) = late.take()
