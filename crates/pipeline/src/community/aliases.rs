@@ -221,10 +221,10 @@ impl Aliases {
         let over = |(&key, alias): (&MemberKey, &Alias)| {
             let (stands, is_unused) = (self.resolve(key), alias.used_at < before);
             let is_to_turn = alias.is_newer && chosen.get(&stands).is_some_and(|&(_, newest)| newest == key);
-            match is_unused && !is_to_turn {
-                true => Some((key, None)),
-                false => (alias.to != stands).then_some((key, Some(Alias { to: stands, ..*alias }))),
+            if is_unused && !is_to_turn {
+                return Some((key, None));
             }
+            (alias.to != stands).then_some((key, Some(Alias { to: stands, ..*alias })))
         };
         let changed: Vec<(MemberKey, Option<Alias>)> = self.by_key.iter().filter_map(over).collect();
         changed.into_iter().for_each(|(key, alias)| self.set(key, alias));

@@ -23,12 +23,12 @@ use super::changelog::ChangelogWriter;
 use super::corrections::Kept;
 use super::identity::{Entry, IdentityIndex, SlotId};
 use super::partition::{Community, Partition, member_of};
-
-/// So many are remembered whatever `parked_max` is: who is forgotten must not depend on how much else is parked.
-const ERASURES_MIN: usize = 10_000;
 use super::state_version::WITH_ALIASES;
 use super::{CommunityStage, Shared};
 use crate::dead_letters::hex;
+
+/// So many are remembered whatever `parked_max` is: who is forgotten must not depend on how much else is parked.
+const ERASURES_MIN: usize = 10_000;
 
 /// What stands for an author in a community: 16 bytes of SHA-256 of both. Who has the changelog learns no author's key from it.
 pub(super) type ErasureKey = [u8; 16];
