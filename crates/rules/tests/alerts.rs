@@ -134,6 +134,20 @@ fn a_crisis_is_one_alert_that_resolves() {
     assert!(numbers.len() < 60 && numbers.is_sorted() && numbers.iter().max() <= Some(&3), "{numbers:?}");
 }
 
+/// What came before anything was learned is no unusual traffic, whatever part of an hour history begins with.
+#[test]
+fn a_short_history_hides_no_crisis() {
+    for quarter in 0..4 {
+        let mut community = Community::new(3);
+        community.rules.warm_up_ms = HOUR;
+        community.at += quarter * HOUR / 4;
+        community.run(2 * HOUR, 150.0, 400.0);
+        assert_eq!(community.told, [], "quarter {quarter}");
+        community.run(12 * MINUTE, 1_000.0, 500.0);
+        assert!(community.firing(Rule::ComplaintSpike).is_some(), "quarter {quarter}: {:?}", community.told);
+    }
+}
+
 #[test]
 fn nothing_is_judged_before_there_is_a_baseline() {
     let mut community = Community::new(2);

@@ -281,10 +281,13 @@ impl CommunityAlerts {
                 *run = None;
             }
         }
-        let in_block = at - live.began_at.max(at - BLOCK_MS);
-        for (seen, kept) in live.others.iter_mut().zip(OTHERS_KEPT) {
-            seen.count = (seen.count + f64::from(live.block.others())) * kept;
-            seen.expected = (seen.expected + rates.others() * in_block as f64) * kept;
+        // Where nothing is usual yet, nothing is more than usual.
+        if self.baseline.level.hours > 0 {
+            let in_block = at - live.began_at.max(at - BLOCK_MS);
+            for (seen, kept) in live.others.iter_mut().zip(OTHERS_KEPT) {
+                seen.count = (seen.count + f64::from(live.block.others())) * kept;
+                seen.expected = (seen.expected + rates.others() * in_block as f64) * kept;
+            }
         }
         let quiet_ms = at - live.quiet_since.max(at - BLOCK_MS);
         let usual = rates.interactions();
