@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use sinyal_tests::{Kafka, Sinyal};
+use sinyal_tests::{Kafka, Ran, Sinyal, Usage};
 
 /// Records a second if no other rate is asked for: well below what the roles can do, so that it is not the time in a queue that is
 /// measured.
@@ -36,7 +36,10 @@ pub(crate) fn measure_latency(records_per_second: usize) -> Result<Vec<serde_jso
     let mut fed = sinyal.command(&["ingest", "-", "--rate", &rate])?.stdin(lines).stderr(Stdio::null()).spawn()?;
     // What waits to be read when half of the time is over, and at the end: a rate that is too high shows by its growth.
     let (mut lags, mut warm) = (Vec::new(), None);
+    let feed = [made.id(), fed.id()];
+    let mut cores = Cores::default();
     let status = loop {
+        cores.look(started.elapsed(), &running, &kafka, feed)?;
         let text = running.metrics()?;
         lags.push(sum(&text, "sinyal_lag_records{"));
         if started.elapsed() > WARM_UP {
@@ -58,6 +61,17 @@ pub(crate) fn measure_latency(records_per_second: usize) -> Result<Vec<serde_jso
          in the last",
         (records_per_second * SECONDS) as f64 / seconds
     )?;
+    let taken = cores.taken();
+    writeln!(
+        std::io::stdout().lock(),
+        "cores: {:.3} the service, {:.3} the broker, {:.3} the feed; CPU-seconds for a million records: {:.1}, {:.1}, {:.1}",
+        taken[0],
+        taken[1],
+        taken[2],
+        taken[0] / records_per_second as f64 * 1e6,
+        taken[1] / records_per_second as f64 * 1e6,
+        taken[2] / records_per_second as f64 * 1e6
+    )?;
     // What came last is to be committed, and its panes are to end.
     std::thread::sleep(Duration::from_secs(15));
     let text = running.metrics()?;
@@ -77,9 +91,41 @@ pub(crate) fn measure_latency(records_per_second: usize) -> Result<Vec<serde_jso
         )?;
         results.push(json!({ "case": case, "records_per_second": records_per_second, "measured": count,
                              "fed_seconds": seconds, "lag_second_quarter": half, "lag_last_quarter": last,
-                             "p50_seconds": p50, "p99_seconds": p99 }));
+                             "cores_service_broker_feed": taken, "p50_seconds": p50, "p99_seconds": p99 }));
     }
     Ok(results)
+}
+
+/// CPU-seconds of the service, the broker and the feed after the warm-up and at the last look, each with when that was.
+#[derive(Debug, Default)]
+struct Cores {
+    first: Option<(Duration, [f64; 3])>,
+    last: Option<(Duration, [f64; 3])>,
+}
+
+impl Cores {
+    fn look(&mut self, at: Duration, running: &Ran, kafka: &Kafka, feed: [u32; 2]) -> Result<()> {
+        let mut of_feed = 0.0;
+        for id in feed {
+            // The one that makes lines up ends before the one that sends them; then it is over.
+            let Ok(usage) = Usage::of(id) else { return Ok(()) };
+            of_feed += usage.cpu_seconds;
+        }
+        let brokers = kafka.usage()?.iter().map(|usage| usage.cpu_seconds).sum();
+        let used = (at, [running.usage()?.cpu_seconds, brokers, of_feed]);
+        if at > WARM_UP {
+            self.first.get_or_insert(used);
+            self.last = Some(used);
+        }
+        Ok(())
+    }
+
+    /// How many cores each had busy between the two.
+    fn taken(&self) -> [f64; 3] {
+        let (Some((from, before)), Some((to, after))) = (self.first, self.last) else { return [f64::NAN; 3] };
+        let seconds = to.saturating_sub(from).as_secs_f64();
+        std::array::from_fn(|at| (after[at] - before[at]) / seconds)
+    }
 }
 
 /// The sum of all samples of a metric.

@@ -1,5 +1,6 @@
 //! Each role end to end on a real Kafka of its own: the service as it is run, not a part of it.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ pub(crate) fn measure_roles(records: usize, nodes: usize) -> Result<Vec<serde_js
     for (role, ..) in ROLES {
         measured.push(measure_role(&sinyal, role, records)?);
     }
+    write_sizes(&sinyal, records)?;
     // Afterwards, since the loop writes into the same topics; the last role first, since it reads what the first has written.
     let mut results = Vec::new();
     for ((role, inputs, outputs), measured) in ROLES.into_iter().zip(measured).rev() {
@@ -62,6 +64,22 @@ const ROLES: [(&str, [&str; 2], &[&str]); 2] = [
         &["social.community.metrics", "social.queue.state", "social.community.changelog"],
     ),
 ];
+
+/// What there is of each topic for a record that was ingested: keys and values, before compression.
+fn write_sizes(sinyal: &Sinyal, records: usize) -> Result<()> {
+    let topics: BTreeSet<&str> =
+        ROLES.iter().flat_map(|(_, inputs, outputs)| inputs.iter().chain(outputs.iter())).copied().collect();
+    for topic in topics {
+        let size = size_of(sinyal.bootstrap(), &sinyal.topic(topic))?;
+        let of_each = |count: u64| count as f64 / records as f64;
+        let (count, bytes) = (of_each(size.records), of_each(size.bytes));
+        writeln!(
+            std::io::stdout().lock(),
+            "{topic:<30} {count:.3} records and {bytes:.1} bytes for each that was ingested"
+        )?;
+    }
+    Ok(())
+}
 
 /// The bare loop over what a role has read, with as many records and bytes as it has written.
 fn measure_bare(sinyal: &Sinyal, inputs: &[&str], outputs: &[&str]) -> Result<serde_json::Value> {

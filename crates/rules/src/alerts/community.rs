@@ -281,13 +281,10 @@ impl CommunityAlerts {
                 *run = None;
             }
         }
-        // Where nothing is usual yet, nothing is more than usual.
-        if self.baseline.level.hours > 0 {
-            let in_block = at - live.began_at.max(at - BLOCK_MS);
-            for (seen, kept) in live.others.iter_mut().zip(OTHERS_KEPT) {
-                seen.count = (seen.count + f64::from(live.block.others())) * kept;
-                seen.expected = (seen.expected + rates.others() * in_block as f64) * kept;
-            }
+        let in_block = at - live.began_at.max(at - BLOCK_MS);
+        for (seen, kept) in live.others.iter_mut().zip(OTHERS_KEPT) {
+            seen.count = (seen.count + f64::from(live.block.others())) * kept;
+            seen.expected = (seen.expected + rates.others() * in_block as f64) * kept;
         }
         let quiet_ms = at - live.quiet_since.max(at - BLOCK_MS);
         let usual = rates.interactions();
@@ -317,6 +314,10 @@ impl CommunityAlerts {
                 Some(false) => lasting = true,
                 None => {}
             }
+        }
+        if self.baseline.level.hours == 0 {
+            // Where nothing was usual yet, nothing was more than usual.
+            live.others = [Seen::default(); 2];
         }
         let hour = step.calendar.hour_of_week(at - HOUR_MS / 2);
         if self.baseline.learn(hour, &counts, rates, lasting) {
