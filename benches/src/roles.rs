@@ -138,11 +138,39 @@ pub(crate) fn measure_restore(entries: usize) -> Result<Vec<serde_json::Value>> 
 
 const RESTORED_PARTITIONS: i32 = 4;
 
-/// A made-up world of 1,000 communities, straight from `sim` into `ingest`.
+/// A made-up world that is taken in.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    pub(crate) communities: usize,
+    /// Records per second of event time.
+    pub(crate) rate: f64,
+}
+
+impl Default for World {
+    fn default() -> World {
+        World { communities: 1_000, rate: 100.0 }
+    }
+}
+
+/// A world of 1,000 communities, straight from `sim` into `ingest`.
 pub(crate) fn ingest(sinyal: &Sinyal, records: usize) -> Result<()> {
-    let count = records.to_string();
-    let arguments = ["sim", "--seed", "9", "--communities", "1000", "--rate", "100", "--interactions", &count];
-    let mut made = sinyal.command(&arguments)?.stdout(Stdio::piped()).spawn()?;
+    ingest_world(sinyal, records, &World::default())
+}
+
+/// The same of any world.
+pub(crate) fn ingest_world(sinyal: &Sinyal, records: usize, world: &World) -> Result<()> {
+    ingest_after(sinyal, records, world, 0)
+}
+
+/// More of it, which begins where so many records ended.
+pub(crate) fn ingest_after(sinyal: &Sinyal, records: usize, world: &World, before: usize) -> Result<()> {
+    let (count, communities, rate) = (records.to_string(), world.communities.to_string(), world.rate.to_string());
+    let start = (sim::DEFAULT_START + (before as f64 / world.rate * 1e3) as i64).to_string();
+    // Others are said each time: what is said again is known.
+    let seed = (9 + before).to_string();
+    let mut made = sinyal.command(&["sim", "--seed", &seed, "--start", &start])?;
+    made.args(["--communities", &communities, "--rate", &rate, "--interactions", &count]);
+    let mut made = made.stdout(Stdio::piped()).spawn()?;
     let lines = made.stdout.take().context("a pipe")?;
     let mut taken: Command = sinyal.command(&["ingest", "-"])?;
     let status = taken.stdin(lines).stderr(Stdio::null()).status()?;

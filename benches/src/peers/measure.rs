@@ -8,22 +8,23 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use sinyal_tests::{Kafka, Ran, Sinyal};
 
+use super::candidate::Candidate;
 use super::progress::Progress;
-use super::streams::{GENERATION, Peer, build, group, make_topics};
+use super::streams::{Peer, build, make_topics};
 use crate::roles::ingest;
 
 /// Longest that one run may take.
 const PATIENCE: Duration = Duration::from_secs(1_200);
 /// What may stand behind the last record of a partition: the marks of transactions, one of each producer that wrote there.
 const MARKS_MAX: i64 = 3;
-const RAW: [&str; 2] = ["social.posts.raw", "social.comments.raw"];
-const CLASSIFIED: &str = "social.interactions.classified";
+pub(crate) const RAW: [&str; 2] = ["social.posts.raw", "social.comments.raw"];
+pub(crate) const CLASSIFIED: &str = "social.interactions.classified";
 
 /// One run.
-struct Run {
-    records_per_second: f64,
-    cpu_seconds_per_million: f64,
-    peak_resident_mib: f64,
+pub(crate) struct Run {
+    pub(crate) records_per_second: f64,
+    pub(crate) cpu_seconds_per_million: f64,
+    pub(crate) peak_resident_mib: f64,
 }
 
 /// Runs both so many times, and says the median and the range of each.
@@ -33,38 +34,37 @@ pub(crate) fn measure_peers(records: usize, runs: usize, peers: &[Peer]) -> Resu
     let sinyal = Sinyal::new(&kafka.bootstrap(), "bench", "telemetry.log = \"info\"\n")?;
     sinyal.succeed(&["topics", "apply"])?;
     ingest(&sinyal, records)?;
-    let mut ours = Vec::new();
-    let mut theirs: Vec<Vec<Run>> = peers.iter().map(|_| Vec::new()).collect();
+    let candidates = Candidate::all(peers);
+    let mut measured: Vec<Vec<Run>> = candidates.iter().map(|_| Vec::new()).collect();
     for run in 0..runs {
-        let name = format!("s{run}");
-        make_topics(&sinyal, &name)?;
-        let roles = ["run", "--role", "classify,community"];
-        let started = sinyal.start_with(&roles, &[(GENERATION, &name)])?;
-        let of_name = sinyal.generation(&name);
-        let groups = [of_name.group("classify"), of_name.group("community")];
-        ours.push(measure(&sinyal, &name, &groups, records, started).context("the service")?);
-        for (at, peer) in peers.iter().enumerate() {
-            let name = format!("k{at}-{run}");
-            make_topics(&sinyal, &name)?;
-            let started = peer.start(&sinyal, &name)?;
-            let groups = [group(&sinyal, &name), group(&sinyal, &name)];
-            theirs[at].push(measure(&sinyal, &name, &groups, records, started).context("the peer")?);
+        for (at, candidate) in candidates.iter().enumerate() {
+            measured[at].push(run_once(&sinyal, &format!("c{at}-{run}"), candidate, records)?);
         }
     }
-    let mut results = vec![summary("sinyal", records, &ours)?];
-    for (peer, runs) in peers.iter().zip(&theirs) {
-        let name = format!("kafka-streams {}, {} threads, {} MiB heap", peer.store, peer.threads, peer.heap_mib);
-        results.push(summary(&name, records, runs)?);
-    }
-    Ok(results)
+    candidates.iter().zip(&measured).map(|(candidate, runs)| summary(&candidate.name(), records, runs)).collect()
 }
 
-/// Waits until everything is classified and aggregated. `groups` read the raw topics and the classified one.
-fn measure(sinyal: &Sinyal, generation: &str, groups: &[String; 2], records: usize, mut ran: Ran) -> Result<Run> {
-    let raw = RAW.map(|topic| sinyal.topic(topic));
+/// Takes in all that is in the raw topics, on topics that are made for it.
+pub(crate) fn run_once(sinyal: &Sinyal, generation: &str, candidate: &Candidate, records: usize) -> Result<Run> {
+    make_topics(sinyal, generation)?;
+    let mut ran = candidate.start(sinyal, generation)?;
+    let run = measure(sinyal, generation, candidate, records, &mut ran).with_context(|| candidate.name())?;
+    ran.terminate()?;
+    Ok(run)
+}
+
+/// Waits until everything is classified and aggregated, from a start just now on.
+pub(crate) fn measure(
+    sinyal: &Sinyal,
+    generation: &str,
+    candidate: &Candidate,
+    records: usize,
+    ran: &mut Ran,
+) -> Result<Run> {
+    let [of_raw, of_classified] = candidate.groups(sinyal, generation);
+    let of_raw = Progress::of(sinyal.bootstrap(), &of_raw, &RAW.map(|topic| sinyal.topic(topic)))?;
     let classified = sinyal.generation(generation).topic(CLASSIFIED);
-    let of_raw = Progress::of(sinyal.bootstrap(), &groups[0], &raw)?;
-    let of_classified = Progress::of(sinyal.bootstrap(), &groups[1], &[classified])?;
+    let of_classified = Progress::of(sinyal.bootstrap(), &of_classified, &[classified])?;
     let started = Instant::now();
     let mut first: Option<(Instant, i64)> = None;
     let mut ends: Option<Vec<i64>> = None;
@@ -91,7 +91,6 @@ fn measure(sinyal: &Sinyal, generation: &str, groups: &[String; 2], records: usi
     let Some((since, before)) = first else { bail!("nothing was read") };
     let seconds = since.elapsed().as_secs_f64();
     let usage = ran.usage()?;
-    ran.terminate()?;
     Ok(Run {
         records_per_second: (records as f64 - before as f64) / seconds,
         cpu_seconds_per_million: usage.cpu_seconds / records as f64 * 1e6,
@@ -126,7 +125,8 @@ impl fmt::Display for Spread {
     }
 }
 
-fn summary(name: &str, records: usize, runs: &[Run]) -> Result<Value> {
+/// A line for people; what is drawn later is kept whole.
+pub(crate) fn summary(name: &str, records: usize, runs: &[Run]) -> Result<Value> {
     let cpu = Spread::of(runs, |run| run.cpu_seconds_per_million);
     let rate = Spread::of(runs, |run| run.records_per_second);
     let peak = Spread::of(runs, |run| run.peak_resident_mib);

@@ -1,18 +1,30 @@
 //! The same job in Kafka Streams beside the service: whether both say the same, and what each costs.
 //!
-//! `peers check [INTERACTIONS] [STORE]` compares their outputs; `peers [RECORDS] [RUNS] [STORE:THREADS:HEAP_MIB ...]` runs the service
-//! and each of these peers in turns.
+//! - `peers [RECORDS] [RUNS] [STORE:THREADS:HEAP_MIB ...]`: the service and each of these peers in turns;
+//! - `peers check [INTERACTIONS] [STORE]`: their outputs side by side;
+//! - `peers latency|restart|communities|windows [NUMBER] [STORE:THREADS:HEAP_MIB ...]`: at so many records a second, with so many taken
+//!   in before, over so many records;
+//! - `peers plot FILE.json FILE.svg`: draws what `--json` has printed.
 
+mod candidate;
 mod check;
+mod follow;
+mod growth;
+mod latency;
 mod measure;
+mod plot;
 mod progress;
+mod restart;
 mod streams;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
 use self::check::check_peer;
+use self::growth::{measure_communities, measure_windows};
+use self::latency::measure_peer_latency;
 use self::measure::measure_peers;
+use self::restart::measure_restart;
 use self::streams::Peer;
 
 /// Which peers are run where none is named.
@@ -25,15 +37,26 @@ pub(crate) fn run_peers(arguments: &[String]) -> Result<Vec<Value>> {
         Some(number) => number.parse().with_context(|| format!("{number:?} is no number")),
         None => Ok(otherwise),
     };
-    if arguments.first() == Some(&"check") {
-        let store = arguments.get(2).copied().unwrap_or("in-memory");
-        check_peer(u32::try_from(number(1, 20_000)?)?, store)?;
-        return Ok(Vec::new());
+    let peers = |from: usize| match arguments.get(from..) {
+        None | Some([]) => PEERS.iter().map(|peer| peer_of(peer)).collect::<Result<Vec<Peer>>>(),
+        Some(named) => named.iter().map(|peer| peer_of(peer)).collect(),
+    };
+    match arguments.first().copied() {
+        Some("check") => {
+            check_peer(u32::try_from(number(1, 20_000)?)?, arguments.get(2).copied().unwrap_or("in-memory"))?;
+            Ok(Vec::new())
+        }
+        Some("latency") => measure_peer_latency(number(1, 2_000)?, &peers(2)?),
+        Some("restart") => measure_restart(number(1, 1_000_000)?, &peers(2)?),
+        Some("communities") => measure_communities(number(1, 500_000)?, &peers(2)?),
+        Some("windows") => measure_windows(number(1, 500_000)?, &peers(2)?),
+        Some("plot") => {
+            let [_, from, to] = arguments[..] else { anyhow::bail!("peers plot FILE.json FILE.svg is right") };
+            plot::plot(from.as_ref(), to.as_ref())?;
+            Ok(Vec::new())
+        }
+        _ => measure_peers(number(0, 1_000_000)?, number(1, 5)?, &peers(2)?),
     }
-    let (records, runs) = (number(0, 1_000_000)?, number(1, 5)?);
-    let named = if arguments.len() > 2 { &arguments[2..] } else { &PEERS[..] };
-    let peers = named.iter().map(|peer| peer_of(peer)).collect::<Result<Vec<Peer>>>()?;
-    measure_peers(records, runs, &peers)
 }
 
 fn peer_of(named: &str) -> Result<Peer> {
@@ -41,5 +64,11 @@ fn peer_of(named: &str) -> Result<Peer> {
     let [store, threads, heap_mib] = parts[..] else {
         anyhow::bail!("{named:?}: STORE:THREADS:HEAP_MIB is right, such as {}", PEERS[0]);
     };
-    Ok(Peer { store: store.to_owned(), threads: threads.parse()?, heap_mib: heap_mib.parse()?, more: Vec::new() })
+    Ok(Peer {
+        store: store.to_owned(),
+        threads: threads.parse()?,
+        heap_mib: heap_mib.parse()?,
+        more: Vec::new(),
+        windows: Vec::new(),
+    })
 }

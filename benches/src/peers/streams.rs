@@ -18,6 +18,27 @@ pub(crate) struct Peer {
     pub(crate) heap_mib: usize,
     /// Further `key=value` settings.
     pub(crate) more: Vec<String>,
+    /// Its windows; those that it has by itself if there are none.
+    pub(crate) windows: Vec<WindowSpec>,
+}
+
+/// A rolling window, for both.
+#[derive(Debug, Clone)]
+pub(crate) struct WindowSpec {
+    pub(crate) name: String,
+    pub(crate) length_ms: u64,
+    pub(crate) slide_ms: u64,
+    pub(crate) lateness_ms: u64,
+}
+
+impl WindowSpec {
+    /// As a configuration of the service has it.
+    pub(crate) fn toml(&self) -> String {
+        let WindowSpec { name, length_ms, slide_ms, lateness_ms } = self;
+        format!(
+            "[[windows]]\nname = \"{name}\"\nlength_ms = {length_ms}\nslide_ms = {slide_ms}\nlateness_ms = {lateness_ms}\n"
+        )
+    }
 }
 
 impl Peer {
@@ -27,6 +48,9 @@ impl Peer {
         let of_generation = sinyal.generation(generation);
         let prefix = |topic: String| topic.trim_end_matches("social.").to_owned();
         let classes = format!("{}:{}/*", folder.join("target/peer.jar").display(), folder.join("target/lib").display());
+        let join = |parts: Vec<String>| parts.join(",");
+        let of_windows = |part: fn(&WindowSpec) -> String| join(self.windows.iter().map(part).collect());
+        let windows = of_windows(|window| format!("{}:{}:{}", window.name, window.length_ms, window.slide_ms));
         let mut arguments = vec![
             format!("-Xmx{}m", self.heap_mib),
             // On few cores the one that takes least of them: no threads of its own beside those that work.
@@ -46,6 +70,10 @@ impl Peer {
             // As the service has: whoever comes again takes its place at once.
             format!("instance={generation}"),
         ];
+        if !windows.is_empty() {
+            arguments.insert(0, format!("-Dpeer.windows={windows}"));
+            arguments.push(format!("lateness.ms={}", of_windows(|window| window.lateness_ms.to_string())));
+        }
         arguments.extend(self.more.iter().cloned());
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         sinyal.start_other(Path::new("java"), &arguments, &[])

@@ -1,16 +1,26 @@
 package id.sinyal.peer.community;
 
 /**
- * The four windows. Time is cut once into slices of the shortest slide, which roll up into those of the next longer one as no open
+ * The windows, four unless others are given. Time is cut once into slices of the shortest slide, which roll up into those of the next longer one as no open
  * pane needs them finer: each window's slide is a level.
  */
 final class WindowSet {
-    static final String[] NAMES = {"5m", "1h", "24h", "7d"};
-    static final int COUNT = NAMES.length;
-    private static final long MINUTE_MS = 60_000;
-    private static final long HOUR_MS = 60 * MINUTE_MS;
-    static final long[] LENGTH_MS = {5 * MINUTE_MS, HOUR_MS, 24 * HOUR_MS, 168 * HOUR_MS};
-    static final long[] SLIDE_MS = {10_000, MINUTE_MS, 15 * MINUTE_MS, HOUR_MS};
+    /** Name, length and slide of each. A property of the JVM, so that they are constants to its compiler. */
+    private static final String[] GIVEN = System.getProperty("peer.windows",
+        "5m:300000:10000,1h:3600000:60000,24h:86400000:900000,7d:604800000:3600000").split(",");
+    static final int COUNT = GIVEN.length;
+    static final String[] NAMES = new String[COUNT];
+    static final long[] LENGTH_MS = new long[COUNT];
+    static final long[] SLIDE_MS = new long[COUNT];
+
+    static {
+        for (int at = 0; at < COUNT; at++) {
+            String[] parts = GIVEN[at].split(":");
+            NAMES[at] = parts[0];
+            LENGTH_MS[at] = Long.parseLong(parts[1]);
+            SLIDE_MS[at] = Long.parseLong(parts[2]);
+        }
+    }
 
     final long[] latenessMs;
     /** A slice leaves its level when the watermark is this far behind its end. */

@@ -1,0 +1,180 @@
+//! How long it takes from a raw record to the queue item and to the row that it makes due, seen from outside: from when a reader of
+//! committed records sees the one until it sees the other.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rdkafka::message::{BorrowedMessage, Message};
+use serde_json::{Value, json};
+use sinyal_tests::{Kafka, Sinyal};
+use wire::{GenericSchema, SchemaName};
+
+use super::candidate::Candidate;
+use super::follow::Follower;
+use super::measure::RAW;
+use super::streams::{Peer, build, make_topics};
+
+const SECONDS: usize = 90;
+/// What is seen before is the start's.
+const WARM_UP: Duration = Duration::from_secs(30);
+/// What came last is to be committed, and its panes are to end.
+const LINGERS: Duration = Duration::from_secs(15);
+/// One record of so many is looked into, that looking costs little.
+const SAMPLED: u64 = 8;
+/// Bytes of a single-object header.
+const HEADER_BYTES: usize = 10;
+const METRICS: &str = "social.community.metrics";
+const QUEUES: [&str; 5] = ["complaint", "tip", "experience", "praise", "review"];
+const GENERATION: &str = "g";
+
+/// Feeds each candidate at this rate, in event time that goes on with the wall clock.
+pub(crate) fn measure_peer_latency(records_per_second: usize, peers: &[Peer]) -> Result<Vec<Value>> {
+    build()?;
+    let mut results = Vec::new();
+    for candidate in Candidate::all(peers) {
+        let seen = watch(&candidate, records_per_second).with_context(|| candidate.name())?;
+        let (name, mut out) = (candidate.name(), std::io::stdout().lock());
+        for (what, mut seconds) in [("queue item", seen.items()), ("row", seen.rows)] {
+            ensure!(!seconds.is_empty(), "no {what} was seen of {name}");
+            seconds.sort_by(f64::total_cmp);
+            let at = |share: f64| seconds[((seconds.len() - 1) as f64 * share) as usize];
+            let (p50, p99, count) = (at(0.5), at(0.99), seconds.len());
+            writeln!(
+                out,
+                "{name:<52} {what:<10} p50 {p50:.3} s, p99 {p99:.3} s of {count} at {records_per_second} records/s"
+            )?;
+            results.push(json!({ "case": format!("latency: {name}, {what}"), "records_per_second": records_per_second,
+                                 "measured": count, "p50_seconds": p50, "p99_seconds": p99 }));
+        }
+    }
+    Ok(results)
+}
+
+/// What the reader has seen.
+struct Seen {
+    warm_from: Instant,
+    item_schema: GenericSchema,
+    row_schema: GenericSchema,
+    count: u64,
+    /// By topic and partition, from the first offset on.
+    raw: HashMap<(String, i64), Vec<Instant>>,
+    /// The origin of each queue item that was looked into.
+    items: Vec<((String, i64), i64, Instant)>,
+    /// From the end of a pane on time until it is seen, in seconds.
+    rows: Vec<f64>,
+}
+
+fn watch(candidate: &Candidate, records_per_second: usize) -> Result<Seen> {
+    let kafka = Kafka::start()?;
+    let sinyal = Sinyal::new(&kafka.bootstrap(), "latency", "telemetry.log = \"info\"\n")?;
+    sinyal.succeed(&["topics", "apply"])?;
+    make_topics(&sinyal, GENERATION)?;
+    let made = sinyal.generation(GENERATION);
+    let mut topics: Vec<String> = RAW.iter().map(|topic| sinyal.topic(topic)).collect();
+    topics.extend(QUEUES.iter().map(|queue| made.topic(&format!("social.queue.{queue}"))));
+    topics.push(made.topic(METRICS));
+    let follower = Follower::at_end(sinyal.bootstrap(), &topics)?;
+    let mut ran = candidate.start(&sinyal, GENERATION)?;
+    // Both have their partitions by then.
+    std::thread::sleep(Duration::from_secs(15));
+    let mut feed = Feed::start(&sinyal, records_per_second)?;
+    let mut seen = Seen::new(Instant::now() + WARM_UP)?;
+    let mut ended: Option<Instant> = None;
+    while ended.is_none_or(|at| at.elapsed() < LINGERS) {
+        follower.poll(Duration::from_millis(5), |message| seen.take(message))?;
+        if ended.is_none() && feed.is_over()? {
+            ensure!(ran.is_running(), "it ended: {}", ran.end_of_log());
+            ended = Some(Instant::now());
+        }
+    }
+    ran.terminate()?;
+    Ok(seen)
+}
+
+impl Seen {
+    fn new(warm_from: Instant) -> Result<Seen> {
+        Ok(Seen {
+            warm_from,
+            item_schema: GenericSchema::parse(SchemaName::QueueItem.text())?,
+            row_schema: GenericSchema::parse(SchemaName::CommunityMetrics.text())?,
+            count: 0,
+            raw: HashMap::new(),
+            items: Vec::new(),
+            rows: Vec::new(),
+        })
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<()> {
+        let now = Instant::now();
+        let topic = message.topic();
+        if topic.ends_with(".raw") {
+            self.raw.entry((topic.to_owned(), i64::from(message.partition()))).or_default().push(now);
+            return Ok(());
+        }
+        let Some(datum) = message.payload().and_then(|value| value.get(HEADER_BYTES..)) else { return Ok(()) };
+        self.count += 1;
+        if now < self.warm_from || !self.count.is_multiple_of(SAMPLED) {
+            return Ok(());
+        }
+        if topic.ends_with(METRICS) {
+            let row = self.row_schema.to_json(datum)?;
+            if row["timing"] == "on_time" {
+                let ended_at = row["window_end"].as_i64().context("a time")?;
+                self.rows.push((kafka_io::Clock::now_ms(&kafka_io::SystemClock) - ended_at) as f64 / 1e3);
+            }
+            return Ok(());
+        }
+        let item = self.item_schema.to_json(datum)?;
+        let number = |field: &str| item[field].as_i64().context("a number");
+        if let Some(topic) = item["origin_topic"].as_str() {
+            self.items.push(((topic.to_owned(), number("origin_partition")?), number("origin_offset")?, now));
+        }
+        Ok(())
+    }
+
+    /// From when a raw record is seen until its item is, in seconds; 0 where the reader came to the item first.
+    fn items(&self) -> Vec<f64> {
+        let raw_at = |partition, offset: i64| self.raw.get(partition)?.get(usize::try_from(offset).ok()?);
+        let seconds = self.items.iter().filter_map(|(partition, offset, at)| {
+            Some(at.saturating_duration_since(*raw_at(partition, *offset)?).as_secs_f64())
+        });
+        seconds.collect()
+    }
+}
+
+/// A world that is fed as it goes on.
+struct Feed {
+    made: Child,
+    fed: Child,
+}
+
+impl Feed {
+    fn start(sinyal: &Sinyal, records_per_second: usize) -> Result<Feed> {
+        let (rate, count) = (records_per_second.to_string(), (records_per_second * SECONDS).to_string());
+        let arguments = ["sim", "--seed", "9", "--communities", "1000", "--rate", &rate, "--interactions", &count];
+        // Event time is the wall clock's.
+        let start = kafka_io::Clock::now_ms(&kafka_io::SystemClock).to_string();
+        let mut made = sinyal.command(&arguments)?.args(["--start", &start]).stdout(Stdio::piped()).spawn()?;
+        let lines = made.stdout.take().context("a pipe")?;
+        let fed = sinyal.command(&["ingest", "-", "--rate", &rate])?.stdin(lines).stderr(Stdio::null()).spawn()?;
+        Ok(Feed { made, fed })
+    }
+
+    fn is_over(&mut self) -> Result<bool> {
+        let Some(status) = self.fed.try_wait()? else { return Ok(false) };
+        ensure!(self.made.wait()?.success() && status.success(), "the input could not be ingested");
+        Ok(true)
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        for child in [&mut self.made, &mut self.fed] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
