@@ -9,10 +9,12 @@ mod deep_tier;
 mod fast_tier;
 mod latency;
 mod peers;
+mod profile;
 mod roles;
 mod stages;
 mod state;
 
+use std::sync::Barrier;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -39,6 +41,8 @@ fn main() -> Result<()> {
         Some("community-step") => results.push(measure("community-step", || community_case(records, COMMUNITIES))),
         // What a community can bring at most: one thread works on it.
         Some("hot-community-step") => results.push(measure("hot-community-step", || community_case(records, 1))),
+        // Whether replicas get in each other's way where they share a machine's memory and caches.
+        Some("classify-cores") => results = measure_cores(records)?,
         Some("fast-tier") => results = measure_fast_tier(),
         Some("slides") => results = state::measure_slides(records)?,
         Some("communities") => results = state::measure_communities(records)?,
@@ -53,6 +57,7 @@ fn main() -> Result<()> {
         }
         // The same job in Kafka Streams: see benches/peers.
         Some("peers") => results = run_peers(&arguments[1..])?,
+        Some("profile") => profile::profile_roles(arguments.get(1).map_or("profile", String::as_str).as_ref())?,
         // A role's least: this program runs it in a process of its own.
         Some("bare-copy") => {
             println!("{}", bare::run(&arguments[1..])?);
@@ -75,13 +80,43 @@ fn main() -> Result<()> {
             results.extend(measure_restore(RESTORED_ENTRIES)?);
         }
         Some(other) => bail!(
-            "{other:?}: classify-step, community-step, hot-community-step, fast-tier, slides, communities, restore, roles, latency, peers or all is right"
+            "{other:?}: classify-step, classify-cores, community-step, hot-community-step, fast-tier, slides, communities, restore, roles, latency, peers, profile or all is right"
         ),
     }
     if arguments.iter().any(|argument| argument == "--json") {
         println!("{}", json!(results));
     }
     Ok(())
+}
+
+/// The classify stage on one thread, and one on each core at once, in turns.
+fn measure_cores(records: usize) -> Result<Vec<serde_json::Value>> {
+    let cores = std::thread::available_parallelism()?.get();
+    let mut rates = [Vec::new(), Vec::new()];
+    for _ in 0..RUNS {
+        for (rates, threads) in rates.iter_mut().zip([1, cores]) {
+            let ready = Barrier::new(threads);
+            let seconds = std::thread::scope(|scope| {
+                let at_once = || {
+                    let mut case = classify_case(records);
+                    ready.wait();
+                    let start = Instant::now();
+                    (case.work)();
+                    start.elapsed().as_secs_f64()
+                };
+                let working: Vec<_> = (0..threads).map(|_| scope.spawn(at_once)).collect();
+                working.into_iter().map(|work| work.join().unwrap_or(f64::NAN)).fold(0.0, f64::max)
+            });
+            rates.push((records * threads) as f64 / seconds);
+        }
+    }
+    let [one, all] = rates.map(|mut rates| {
+        rates.remove(0);
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    });
+    println!("classify-cores   {one:>9.0} records/s on one core, {all:.0} on {cores}: {:.2} times as many", all / one);
+    Ok(vec![json!({ "case": "classify-cores", "one": one, "all": all, "cores": cores })])
 }
 
 fn measure(name: &str, case: impl Fn() -> Case) -> serde_json::Value {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
-use sinyal_tests::{Kafka, Sinyal};
+use sinyal_tests::{Kafka, Ran, Sinyal};
 
 use crate::bare::{self, Size, size_of};
 use crate::state::make_state;
@@ -178,15 +178,21 @@ pub(crate) fn ingest_after(sinyal: &Sinyal, records: usize, world: &World, befor
     Ok(())
 }
 
-fn measure_role(sinyal: &Sinyal, role: &str, records: usize) -> Result<serde_json::Value> {
+/// Starts a role and waits until it can be asked.
+pub(crate) fn start_role(sinyal: &Sinyal, role: &str) -> Result<Ran> {
     let mut running = sinyal.start(&["run", "--role", role])?;
     sinyal_tests::wait_for("the service to serve /metrics", Duration::from_secs(30), || {
         ensure!(running.is_running(), "it ended: {}", sinyal.log());
         Ok(running.metrics().is_ok())
     })?;
+    Ok(running)
+}
+
+/// Waits until it has taken in so many interactions; gives how many seconds it took from the first to be seen on, and for how many.
+pub(crate) fn work_off(sinyal: &Sinyal, role: &str, records: usize, running: &mut Ran) -> Result<(f64, f64)> {
     let started = Instant::now();
     let mut first: Option<(Instant, f64)> = None;
-    let (seconds, counted) = loop {
+    loop {
         ensure!(running.is_running(), "role {role} ended: {}", sinyal.log());
         let text = running.metrics()?;
         // Markers are consumed too: what counts is the interactions.
@@ -195,7 +201,7 @@ fn measure_role(sinyal: &Sinyal, role: &str, records: usize) -> Result<serde_jso
         match first {
             None if consumed > 0.0 => first = Some((Instant::now(), consumed)),
             Some((at, before)) if consumed >= records as f64 => {
-                break (at.elapsed().as_secs_f64(), consumed - before);
+                return Ok((at.elapsed().as_secs_f64(), consumed - before));
             }
             _ if started.elapsed() > PATIENCE => {
                 bail!("role {role} took {consumed} of {records} records in 10 minutes")
@@ -203,7 +209,12 @@ fn measure_role(sinyal: &Sinyal, role: &str, records: usize) -> Result<serde_jso
             _ => {}
         }
         std::thread::sleep(Duration::from_millis(20));
-    };
+    }
+}
+
+fn measure_role(sinyal: &Sinyal, role: &str, records: usize) -> Result<serde_json::Value> {
+    let mut running = start_role(sinyal, role)?;
+    let (seconds, counted) = work_off(sinyal, role, records, &mut running)?;
     let usage = running.usage()?;
     let text = running.metrics()?;
     ensure!(running.terminate()? == Some(0), "role {role} did not end well: {}", sinyal.log());

@@ -310,6 +310,11 @@ impl Ran {
         Probe { id: self.server.0.id(), log: self.log.clone() }
     }
 
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.server.0.id()
+    }
+
     /// What it has used so far, as Linux counts.
     ///
     /// # Errors
