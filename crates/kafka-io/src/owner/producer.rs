@@ -21,6 +21,9 @@ use crate::admin::Admin;
 use crate::client::{Context, is_unauthorized};
 use crate::statistics::ClientStatistics;
 
+/// How long nothing is done between two looks at what is to be delivered before a commit, which takes some milliseconds.
+const LOOKS_EVERY: Duration = Duration::from_micros(200);
+
 /// What a failure of the producer means.
 #[derive(Debug)]
 pub(super) enum ProducerError {
@@ -171,7 +174,12 @@ impl StageProducer {
             if Instant::now() > until {
                 return Err(ProducerError::Reset("deliveries do not come to an end".to_owned()));
             }
-            self.producer.poll(Duration::from_millis(1));
+            let in_flight = self.producer.in_flight_count();
+            // It would spin through what is less than a millisecond of any time that it is given to wait.
+            self.producer.poll(Duration::ZERO);
+            if self.producer.in_flight_count() == in_flight {
+                std::thread::sleep(LOOKS_EVERY);
+            }
         }
         match self.producer.context().first_failure.lock().ok().and_then(|first| first.clone()) {
             Some((error, topic)) => Err(self.judge_of(&self.cause(error), Some(topic))),
