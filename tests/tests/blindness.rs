@@ -56,7 +56,7 @@ impl Crawlers {
                         .unwrap();
                     }
                 }
-                feed.poll(Duration::from_millis(50));
+                feed.rest(Duration::from_millis(50));
                 std::thread::sleep(Duration::from_millis(50));
             }
             feed.flush(Duration::from_secs(10)).unwrap();

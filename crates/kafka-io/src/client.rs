@@ -10,6 +10,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::statistics::Statistics;
 use record::EpochMs;
 
@@ -319,6 +320,19 @@ fn is_not_let_in(code: RDKafkaErrorCode) -> bool {
 /// seconds, and nothing was refused yet.
 pub(crate) fn lacks_token(code: RDKafkaErrorCode, reason: &str) -> bool {
     code == RDKafkaErrorCode::Authentication && reason.starts_with("Failed to acquire SASL OAUTHBEARER token")
+}
+
+/// How long nothing is done between two looks at what is to be delivered.
+const LOOKS_EVERY: Duration = Duration::from_micros(200);
+
+/// Serves deliveries, and waits a moment if there are none. A poll that is told to wait would spin through what is below a
+/// millisecond of the time that it is given.
+pub(crate) fn serve<C: ProducerContext>(producer: &BaseProducer<C>) {
+    let in_flight = producer.in_flight_count();
+    producer.poll(Duration::ZERO);
+    if producer.in_flight_count() == in_flight {
+        std::thread::sleep(LOOKS_EVERY);
+    }
 }
 
 /// Most events that are looked through for the reason of a failure.

@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaConfRes;
 
 use crate::Connection;
 use crate::acl::{Operation, Resource, missing};
-use crate::client::{Context, is_unauthorized};
+use crate::client::{Context, is_unauthorized, serve};
 
 /// Why nothing more can be fed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -215,7 +215,7 @@ impl Feed {
                         )));
                     }
                     record = refused;
-                    self.producer.poll(Duration::from_millis(50));
+                    serve(&self.producer);
                 }
                 Err((error, _)) => {
                     self.producer.context().note(error.rdkafka_error_code());
@@ -237,14 +237,15 @@ impl Feed {
             if Instant::now() >= end {
                 return Err(FeedError::Timeout(u64::try_from(self.producer.in_flight_count()).unwrap_or(0)));
             }
-            self.producer.poll(Duration::from_millis(5));
+            serve(&self.producer);
         }
         Ok(())
     }
 
-    /// Serves deliveries while there is nothing to send.
-    pub fn poll(&self, timeout: Duration) {
-        self.producer.poll(timeout);
+    /// Serves deliveries, and does nothing for `pause`: there is nothing to send.
+    pub fn rest(&self, pause: Duration) {
+        self.producer.poll(Duration::ZERO);
+        std::thread::sleep(pause);
     }
 
     /// Records that the brokers have.

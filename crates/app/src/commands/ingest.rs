@@ -196,7 +196,7 @@ pub(super) fn pace(rate: Option<u32>, accepted: u64, started: Instant, feed: &Fe
     let Some(rate) = rate.filter(|&rate| rate > 0) else { return };
     let due = started + Duration::from_secs_f64(accepted as f64 / f64::from(rate));
     while let Some(left) = due.checked_duration_since(Instant::now()) {
-        feed.poll(left.min(Duration::from_millis(50)));
+        feed.rest(left.min(Duration::from_millis(50)));
     }
 }
 

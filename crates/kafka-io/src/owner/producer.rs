@@ -18,11 +18,8 @@ use super::{ASK_TIMEOUT, Delivery, OwnerConfig, OwnerError};
 use crate::Connection;
 use crate::acl::{Operation, Resource, missing};
 use crate::admin::Admin;
-use crate::client::{Context, is_unauthorized};
+use crate::client::{Context, is_unauthorized, serve};
 use crate::statistics::ClientStatistics;
-
-/// How long nothing is done between two looks at what is to be delivered before a commit, which takes some milliseconds.
-const LOOKS_EVERY: Duration = Duration::from_micros(200);
 
 /// What a failure of the producer means.
 #[derive(Debug)]
@@ -150,7 +147,7 @@ impl StageProducer {
                     if start.elapsed() > self.patience {
                         return Err(ProducerError::Reset("the queue of the producer stays full".to_owned()));
                     }
-                    self.producer.poll(Duration::from_millis(10));
+                    serve(&self.producer);
                 }
                 Err((error, _)) => return Err(self.judge(&error)),
             }
@@ -174,12 +171,7 @@ impl StageProducer {
             if Instant::now() > until {
                 return Err(ProducerError::Reset("deliveries do not come to an end".to_owned()));
             }
-            let in_flight = self.producer.in_flight_count();
-            // It would spin through what is less than a millisecond of any time that it is given to wait.
-            self.producer.poll(Duration::ZERO);
-            if self.producer.in_flight_count() == in_flight {
-                std::thread::sleep(LOOKS_EVERY);
-            }
+            serve(&self.producer);
         }
         match self.producer.context().first_failure.lock().ok().and_then(|first| first.clone()) {
             Some((error, topic)) => Err(self.judge_of(&self.cause(error), Some(topic))),

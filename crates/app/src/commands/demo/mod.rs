@@ -223,7 +223,7 @@ fn spawn_feed(
         let mut next = world.next_interaction();
         while !ending.load(Ordering::Acquire) {
             if next.arrival > clock.now_ms() {
-                feed.poll(Duration::from_millis(2));
+                feed.rest(Duration::from_millis(2));
                 continue;
             }
             let interaction = &next.interaction;
