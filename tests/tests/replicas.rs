@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use kafka_io::Connection;
+use kafka_io::subscription::{Heard, Subscription, SubscriptionSettings};
 use sinyal_tests::checks::{
     by_origin, check_exactly_once, check_rows, classified, kafka, made_up, open_windows, sinyal, wait_until_done,
 };
@@ -141,6 +143,87 @@ fn a_namesake_takes_over_and_the_other_says_so() {
     wait_for("the second to work", Duration::from_secs(60), || Ok(second.committed("classify")? > 1)).unwrap();
     assert_eq!(second.terminate().unwrap(), Some(0));
     wait_for("the feed to end", Duration::from_secs(60), || Ok(!feeding.is_running())).unwrap();
+}
+
+/// What a role's member of its group is to somebody with its name.
+fn namesake(sinyal: &Sinyal, name: &str, group: &str, topic: &str) -> SubscriptionSettings {
+    SubscriptionSettings {
+        connection: Connection {
+            bootstrap: sinyal.bootstrap().to_owned(),
+            client_id: "namesake".to_owned(),
+            properties: Vec::new(),
+        },
+        group_id: group.to_owned(),
+        group_instance_id: Some(name.to_owned()),
+        topics: vec![sinyal.topic(topic)],
+        session_timeout_ms: 20_000,
+        prefetch_bytes: 1_048_576,
+    }
+}
+
+fn until_heard(subscription: &mut Subscription, is_it: impl Fn(&Heard) -> bool) {
+    wait_for("what is to be heard", Duration::from_secs(30), || {
+        let heard = subscription.poll(Duration::from_millis(100))?;
+        if let Some(Heard::Assigned(_)) = &heard {
+            subscription.read_from(&[]).unwrap();
+        }
+        if let Some(Heard::Revoked { .. }) = &heard {
+            subscription.let_go().unwrap();
+        }
+        Ok(heard.is_some_and(|heard| is_it(&heard)))
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_role_that_is_fenced_once_joins_again_and_loses_nothing() {
+    let sinyal = sinyal("fenced", &open_windows()).unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let oracle = made_up(&sinyal, 27, 4_000).unwrap();
+    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "200"]).unwrap();
+    let mut running = sinyal.start(&["run"]).unwrap();
+    wait_for("the role to work", Duration::from_secs(60), || Ok(running.committed("community")? > 1)).unwrap();
+    let settings = namesake(&sinyal, "fenced", "fenced-community", "social.interactions.classified");
+    let mut once = Subscription::open(&settings).unwrap();
+    until_heard(&mut once, |heard| matches!(heard, Heard::Assigned(_)));
+    // A static member does not leave: for the group it is there still, as one that is gone for good.
+    once.close();
+    wait_for("the role to join again", Duration::from_secs(30), || {
+        Ok(sinyal.log().contains("joining the group again with a new consumer"))
+    })
+    .unwrap();
+    wait_for("the feed to end", Duration::from_secs(60), || Ok(!feeding.is_running())).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    check_exactly_once(&sinyal, &reader, &oracle).unwrap();
+    assert!(running.is_running(), "{}", sinyal.log());
+    // Nor is everything restored over and over until the group has answered.
+    let resets = sinyal.log().matches("giving up what is not committed").count();
+    assert!(resets <= 2, "{resets}: {}", sinyal.log());
+    assert_eq!(running.terminate().unwrap(), Some(0), "{}", sinyal.log());
+}
+
+#[test]
+fn a_reader_that_is_fenced_joins_again_once_and_then_names_the_other() {
+    let sinyal = sinyal("fenced-reader", "").unwrap();
+    let settings = namesake(&sinyal, "reader", "fenced-reader", "social.alerts");
+    let mut reader = Subscription::open(&settings).unwrap();
+    until_heard(&mut reader, |heard| matches!(heard, Heard::Assigned(_)));
+    let mut other = Subscription::open(&settings).unwrap();
+    until_heard(&mut other, |heard| matches!(heard, Heard::Assigned(_)));
+    other.close();
+    until_heard(&mut reader, |heard| *heard == Heard::Revoked { lost: true });
+    until_heard(&mut reader, |heard| matches!(heard, Heard::Assigned(_)));
+    let mut other = Subscription::open(&settings).unwrap();
+    until_heard(&mut other, |heard| matches!(heard, Heard::Assigned(_)));
+    let mut told = String::new();
+    wait_for("the reader to stop", Duration::from_secs(30), || {
+        if let Err(error) = reader.poll(Duration::from_millis(100)) {
+            told = error.to_string();
+        }
+        Ok(!told.is_empty())
+    })
+    .unwrap();
+    assert!(told.contains("fenced: another process works under the same group.instance.id"), "{told}");
 }
 
 #[test]

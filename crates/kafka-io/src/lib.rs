@@ -11,6 +11,7 @@ pub mod admin;
 mod client;
 pub mod embedded;
 pub mod feed;
+mod fences;
 pub mod group;
 pub mod offsets;
 mod owner;

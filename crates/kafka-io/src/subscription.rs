@@ -11,6 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use record::{Position, TraceContext};
 
 use crate::client::{Context, is_unauthorized, is_unreachable, lacks_token};
+use crate::fences::{Fences, GROUP_INSTANCE_ID, OUTAGE_REMEMBERED};
 use crate::owner::close_beside;
 use crate::queue::{Event, EventQueue};
 use crate::{Connection, OwnerError};
@@ -19,8 +20,6 @@ use crate::{Connection, OwnerError};
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long brokers may take to say that they are there.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an outage may be the cause of what comes after it; longer than a session.
-const OUTAGE_REMEMBERED: Duration = Duration::from_secs(120);
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +96,7 @@ pub struct Standing {
 
 /// A member of a group. One thread polls it.
 pub struct Subscription {
+    settings: SubscriptionSettings,
     // Dropped before the consumer: it belongs to it.
     events: EventQueue,
     consumer: Arc<BaseConsumer<Context>>,
@@ -105,6 +105,7 @@ pub struct Subscription {
     paused: BTreeSet<Place>,
     heard: VecDeque<Heard>,
     reads_traces: bool,
+    expelled: Fences,
 }
 
 impl std::fmt::Debug for Subscription {
@@ -119,42 +120,16 @@ impl Subscription {
     /// # Errors
     /// If the properties are wrong.
     pub fn open(settings: &SubscriptionSettings) -> Result<Subscription, OwnerError> {
-        let kbytes = (settings.prefetch_bytes / 1_024).max(64).to_string();
-        let fetch_bytes = settings.prefetch_bytes.clamp(65_536, 1_048_576).to_string();
-        let session_timeout = settings.session_timeout_ms.to_string();
-        let mut ours = vec![
-            ("group.id", settings.group_id.as_str()),
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            ("enable.partition.eof", "true"),
-            ("isolation.level", "read_committed"),
-            ("auto.offset.reset", "earliest"),
-            ("queued.max.messages.kbytes", &kbytes),
-            ("fetch.message.max.bytes", &fetch_bytes),
-            ("fetch.wait.max.ms", "100"),
-            ("fetch.queue.backoff.ms", "10"),
-            ("session.timeout.ms", &session_timeout),
-            ("topic.metadata.refresh.interval.ms", "30000"),
-            ("max.poll.interval.ms", "300000"),
-            ("partition.assignment.strategy", "range"),
-        ];
-        if let Some(instance) = &settings.group_instance_id {
-            ours.push(("group.instance.id", instance));
-        }
-        let wrong = |error: KafkaError| OwnerError::Config(error.to_string());
-        let context = Context::new("subscription").of_group(&settings.group_id);
-        let consumer: BaseConsumer<Context> =
-            settings.connection.config(&ours).create_with_context(context).map_err(wrong)?;
-        let consumer = Arc::new(consumer);
-        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).map_err(wrong)?;
+        let consumer = Arc::new(join(settings)?);
         Ok(Subscription {
+            settings: settings.clone(),
             events: EventQueue::new(Arc::clone(&consumer)),
             consumer,
             reading: BTreeMap::new(),
             paused: BTreeSet::new(),
             heard: VecDeque::new(),
             reads_traces: false,
+            expelled: Fences::default(),
         })
     }
 
@@ -171,7 +146,7 @@ impl Subscription {
         if let Some(heard) = self.heard.pop_front() {
             return Ok(Some(heard));
         }
-        let Subscription { events, consumer, reading, paused, heard, reads_traces } = self;
+        let Subscription { events, consumer, reading, paused, heard, reads_traces, .. } = self;
         let mut trouble = None;
         events.poll(timeout, &mut |event| match event {
             Event::Message(message) => {
@@ -206,9 +181,28 @@ impl Subscription {
             }
         });
         match trouble {
-            Some(error) => Err(error),
-            None => Ok(self.heard.pop_front()),
+            Some(OwnerError::Fenced { id, detail }) => self.rejoin(id, detail)?,
+            Some(error) => return Err(error),
+            None => {}
         }
+        Ok(self.heard.pop_front())
+    }
+
+    /// Joins the group again after it took this member for replaced, with a new consumer; partitions come anew. That may be by what
+    /// the client sent itself before brokers were away, or by a coordinator that took the group over; or somebody else is at work
+    /// with our id, and does it again.
+    fn rejoin(&mut self, id: String, detail: String) -> Result<(), OwnerError> {
+        if self.expelled.is_namesake(self.consumer.client().context().was_unreachable(OUTAGE_REMEMBERED)) {
+            return Err(OwnerError::Fenced { id, detail });
+        }
+        tracing::warn!(group = self.settings.group_id, detail, "joining the group again with a new consumer");
+        let consumer = Arc::new(join(&self.settings)?);
+        consumer.client().context().remember_outage_of(self.consumer.client().context());
+        self.events = EventQueue::new(Arc::clone(&consumer));
+        close_beside(std::mem::replace(&mut self.consumer, consumer));
+        self.heard.clear();
+        self.heard.push_back(Heard::Revoked { lost: true });
+        Ok(())
     }
 
     /// How these partitions stand.
@@ -346,6 +340,39 @@ impl Subscription {
     }
 }
 
+/// A consumer that joins the group.
+fn join(settings: &SubscriptionSettings) -> Result<BaseConsumer<Context>, OwnerError> {
+    let kbytes = (settings.prefetch_bytes / 1_024).max(64).to_string();
+    let fetch_bytes = settings.prefetch_bytes.clamp(65_536, 1_048_576).to_string();
+    let session_timeout = settings.session_timeout_ms.to_string();
+    let mut ours = vec![
+        ("group.id", settings.group_id.as_str()),
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("enable.partition.eof", "true"),
+        ("isolation.level", "read_committed"),
+        ("auto.offset.reset", "earliest"),
+        ("queued.max.messages.kbytes", &kbytes),
+        ("fetch.message.max.bytes", &fetch_bytes),
+        ("fetch.wait.max.ms", "100"),
+        ("fetch.queue.backoff.ms", "10"),
+        ("session.timeout.ms", &session_timeout),
+        ("topic.metadata.refresh.interval.ms", "30000"),
+        ("max.poll.interval.ms", "300000"),
+        ("partition.assignment.strategy", "range"),
+    ];
+    if let Some(instance) = &settings.group_instance_id {
+        ours.push(("group.instance.id", instance));
+    }
+    let wrong = |error: KafkaError| OwnerError::Config(error.to_string());
+    let context = Context::new("subscription").of_group(&settings.group_id);
+    let consumer: BaseConsumer<Context> =
+        settings.connection.config(&ours).create_with_context(context).map_err(wrong)?;
+    let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+    consumer.subscribe(&topics).map_err(wrong)?;
+    Ok(consumer)
+}
+
 fn places(partitions: Vec<(String, i32)>) -> Vec<Place> {
     partitions.into_iter().map(|(topic, partition)| Place { topic, partition }).collect()
 }
@@ -369,8 +396,8 @@ fn judge(
         code if is_unauthorized(code) => {
             Some(OwnerError::Unauthorized(consumer.client().context().refusal(code, &reason, topic)))
         }
-        RDKafkaErrorCode::FencedInstanceId if !consumer.client().context().was_unreachable(OUTAGE_REMEMBERED) => {
-            Some(OwnerError::Fenced { id: "group.instance.id".to_owned(), detail: reason })
+        RDKafkaErrorCode::FencedInstanceId => {
+            Some(OwnerError::Fenced { id: GROUP_INSTANCE_ID.to_owned(), detail: reason })
         }
         code if is_fatal => Some(OwnerError::Fatal(format!("the consumer cannot go on: {code}: {reason}"))),
         _ => None,

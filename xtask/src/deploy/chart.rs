@@ -36,7 +36,7 @@ const MISTAKES: &[(&[&str], &str)] = &[
     ),
     (&["config.kafka.bootstrap=kafka:9092"], "config.kafka.bootstrap: the chart sets it; see kafka.bootstrap"),
     (&["config.instance.id=one"], "config.instance.id: the chart sets it"),
-    (&["community.resources.limits.memory=2Gi"], "2Gi is 2048 MiB, and a pod may come to hold 5491 MiB"),
+    (&["community.resources.limits.memory=2Gi"], "2Gi is 2048 MiB, and a pod may come to hold 5619 MiB"),
     (&["community.resources.limits.memory=lots"], "at '/community/resources/limits/memory'"),
     (&["strimzi.topics.enabled=true"], "at '/strimzi/cluster'"),
     (&["sink.enabled=true"], "config.sink.url: the database is right"),

@@ -10,8 +10,8 @@ use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, S
 use super::faults::fault_point;
 use super::producer::StageProducer;
 use super::{
-    COMPLAIN_EVERY, GROUP_INSTANCE_ID, Hooks, Owned, Owner, OwnerConfig, OwnerError, OwnerState, Rebalance,
-    TracedRecord, Trouble, WaitReason,
+    COMPLAIN_EVERY, Hooks, Owned, Owner, OwnerConfig, OwnerError, OwnerState, Rebalance, TracedRecord, Trouble,
+    WaitReason,
 };
 use crate::client::{Context, is_unauthorized, is_unreachable, lacks_token};
 use crate::queue::{Message, MessageHeaders};
@@ -174,9 +174,6 @@ pub(super) fn send_all(outputs: &mut Outputs, producer: &mut Option<StageProduce
     result.map_err(Trouble::from)
 }
 
-/// How long an outage may be the cause of what comes after it; longer than a session.
-pub(super) const OUTAGE_REMEMBERED: Duration = Duration::from_secs(120);
-
 pub(super) fn judge_error(
     code: RDKafkaErrorCode,
     reason: &str,
@@ -191,7 +188,6 @@ pub(super) fn judge_error(
     let fatal = consumer.client().fatal_error();
     let is_fatal = fatal.is_some();
     let (code, reason) = fatal.unwrap_or_else(|| (code, reason.to_owned()));
-    let had_outage = || consumer.client().context().was_unreachable(OUTAGE_REMEMBERED);
     match code {
         RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
             rebalances.push(Rebalance::OutOfRange)
@@ -201,11 +197,8 @@ pub(super) fn judge_error(
             let refusal = consumer.client().context().refusal(code, &reason, topic);
             return Err(Trouble::Stop(OwnerError::Unauthorized(refusal)));
         }
-        // After brokers were away the client may have replaced itself: what it had sent before comes to them late.
-        RDKafkaErrorCode::FencedInstanceId if had_outage() => rebalances.push(Rebalance::Expelled(reason)),
-        RDKafkaErrorCode::FencedInstanceId => {
-            return Err(Trouble::Stop(OwnerError::Fenced { id: GROUP_INSTANCE_ID.to_owned(), detail: reason }));
-        }
+        // Whether by a namesake, shows when this member joins again.
+        RDKafkaErrorCode::FencedInstanceId => rebalances.push(Rebalance::Expelled(reason)),
         code if is_fatal => {
             return Err(Trouble::Stop(OwnerError::Fatal(format!("the consumer cannot go on: {code}: {reason}"))));
         }

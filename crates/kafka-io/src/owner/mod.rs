@@ -29,11 +29,11 @@ pub use self::faults::arm;
 pub use self::faults::fault;
 use self::faults::fault_point;
 use self::producer::{ProducerError, StageProducer};
-use self::recovery::Fences;
 use self::settings::make_consumer;
 pub use self::settings::{Assignor, Delivery, OwnerConfig};
 pub use self::state::{Hooks, OwnerError, OwnerState, STEPS_PER_SAMPLE, TracedRecord, Tracer, Turn, WaitReason};
 use crate::client::{Clock, Context, Shutdown, is_unauthorized};
+use crate::fences::Fences;
 use crate::queue::{Event, EventQueue};
 
 /// One partition that is owned.
@@ -59,7 +59,6 @@ const METADATA_EVERY: Duration = Duration::from_secs(30);
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Short, so that whoever waits for a broker that is not there is told soon.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(3);
-const GROUP_INSTANCE_ID: &str = "the same group.instance.id";
 /// How long clients that are given up are waited for.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -115,7 +114,7 @@ enum Rebalance {
     Revoke(Vec<(String, i32)>),
     /// The broker has no record at a position any more.
     OutOfRange,
-    /// The group took this member for replaced after brokers were away; its consumer is of no use any more.
+    /// The group took this member for replaced; its consumer is of no use any more.
     Expelled(String),
 }
 
@@ -134,6 +133,7 @@ impl From<ProducerError> for Trouble {
         match error {
             ProducerError::Reset(detail) => Trouble::Reset(detail),
             ProducerError::Fenced(detail) => Trouble::Fenced(detail),
+            ProducerError::Expelled(detail) => Trouble::Expelled(detail),
             ProducerError::Stop(error) => Trouble::Stop(error),
         }
     }

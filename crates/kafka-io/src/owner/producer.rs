@@ -28,6 +28,8 @@ pub(super) enum ProducerError {
     Reset(String),
     /// Somebody else took over the transactional id, or the broker gave up on this transaction; it looks the same.
     Fenced(String),
+    /// The group has another member under our name, and takes no positions from this one.
+    Expelled(String),
     /// The process must stop.
     Stop(OwnerError),
 }
@@ -309,6 +311,8 @@ impl StageProducer {
                 RDKafkaErrorCode::Fenced
                 | RDKafkaErrorCode::ProducerFenced
                 | RDKafkaErrorCode::InvalidProducerEpoch => return ProducerError::Fenced(text),
+                // The consumer hears of it with one of its next heartbeats only; until then no commit would be taken.
+                RDKafkaErrorCode::FencedInstanceId => return ProducerError::Expelled(text),
                 RDKafkaErrorCode::MessageSizeTooLarge => {
                     return ProducerError::Stop(OwnerError::Fatal(format!(
                         "an output is larger than the broker takes: {text}"

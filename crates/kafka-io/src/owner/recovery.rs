@@ -1,40 +1,16 @@
 //! How an owner begins again when nothing in memory is to be trusted.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 use record::stage::{Input, InputPartition, Stage};
 
-use super::events::OUTAGE_REMEMBERED;
 use super::producer::{ProducerError, StageProducer};
 use super::settings::{Delivery, make_consumer};
-use super::{
-    GROUP_INSTANCE_ID, Hooks, Owner, OwnerError, OwnerState, RETRY_AFTER, Trouble, WaitReason, abandon_beside,
-    close_beside,
-};
+use super::{Hooks, Owner, OwnerError, OwnerState, RETRY_AFTER, Trouble, WaitReason, abandon_beside, close_beside};
+use crate::fences::{GROUP_INSTANCE_ID, OUTAGE_REMEMBERED};
 use crate::queue::EventQueue;
-
-/// Fenced again within this time means that somebody else is at work with our id; once may be the broker giving up on us.
-const FENCED_AGAIN_WITHIN: Duration = Duration::from_secs(60);
-/// So often it may happen within that time before it is a namesake; and where brokers were away meanwhile, each of whose outages may
-/// be the cause of one.
-const FENCES_MAX: usize = 1;
-const FENCES_MAX_IN_OUTAGES: usize = 3;
-
-/// When this member was fenced.
-#[derive(Debug, Default)]
-pub(super) struct Fences(Vec<Instant>);
-
-impl Fences {
-    /// It was fenced again; true if that is by somebody else. A namesake fences us as often as we come back, which is every few
-    /// seconds.
-    fn is_namesake(&mut self, in_outages: bool) -> bool {
-        self.0.retain(|at| at.elapsed() < FENCED_AGAIN_WITHIN);
-        self.0.push(Instant::now());
-        self.0.len() > if in_outages { FENCES_MAX_IN_OUTAGES } else { FENCES_MAX }
-    }
-}
 
 /// Longer than between two heartbeats (`heartbeat.interval.ms`, 3 s), whose answers tell a member that it was replaced.
 const FENCED_PAUSE: Duration = Duration::from_secs(4);
@@ -147,7 +123,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     }
 
     /// Joins the group again after it took this member for replaced. That may be by what we sent ourselves before the brokers
-    /// were away; or somebody else is at work with our id, and does it again.
+    /// were away, or by a coordinator that took the group over; or somebody else is at work with our id, and does it again.
     fn rejoin(&mut self, detail: &str) -> Result<(), OwnerError> {
         if self.expelled.is_namesake(self.had_outage()) {
             return Err(OwnerError::Fenced { id: GROUP_INSTANCE_ID.to_owned(), detail: detail.to_owned() });
@@ -185,7 +161,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                     return Ok(());
                 }
                 Err(ProducerError::Stop(error)) => return Err(error),
-                Err(ProducerError::Reset(detail) | ProducerError::Fenced(detail)) => {
+                Err(ProducerError::Reset(detail) | ProducerError::Fenced(detail) | ProducerError::Expelled(detail)) => {
                     self.complain(&detail);
                     self.turn.state = OwnerState::Waiting(WaitReason::Broker(detail));
                     self.wait(RETRY_AFTER)?;

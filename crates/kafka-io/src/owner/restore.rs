@@ -217,6 +217,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             ("auto.offset.reset", "earliest"),
             ("queued.max.messages.kbytes", "16384"),
             ("fetch.wait.max.ms", "20"),
+            ("fetch.queue.backoff.ms", "10"),
         ]);
         let reader: BaseConsumer<Context> =
             config.create_with_context(Context::new("restore").joining_none()).map_err(|error| unanswered(&error))?;
