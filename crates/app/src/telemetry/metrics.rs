@@ -11,6 +11,7 @@ use record::{Ledger, Outcome, Reason, StageName};
 
 use super::Registry;
 use super::clients::ClientMetrics;
+use super::lag::LagMetric;
 use super::reload_metrics::ReloadMetrics;
 use super::state_metrics::StateMetrics;
 use super::traces::TraceMetrics;
@@ -40,7 +41,7 @@ pub(crate) struct Metrics {
     classified_latency_seconds: Histogram,
     pane_latency_seconds: Histogram,
     in_flight: IntGaugeVec,
-    lag: IntGaugeVec,
+    lag: LagMetric,
     lost: IntCounterVec,
     resets: IntCounterVec,
     balanced: IntGaugeVec,
@@ -156,7 +157,7 @@ impl Metrics {
                  that pane, for each on-time pane. Revisions, and panes that the wall clock alone made due, do not count.",
             ),
             in_flight: gauge("in_flight_records", "Records handed over and not acknowledged yet.", &["stage"]),
-            lag: gauge("lag_records", "Records of an input partition not read yet.", partition),
+            lag: LagMetric::new(&registry),
             lost: counter("lost_records_total", "Records that were gone before they were read.", &["stage"]),
             resets: counter(
                 "resets_total",
@@ -324,9 +325,7 @@ impl Metrics {
         });
         self.forget_partitions(stage, owned);
         self.balanced.with_label_values(&[stage_name]).set(i64::from(balanced));
-        for &(at, lag) in &turn.lag {
-            self.lag.with_label_values(&[stage_name, topic(at), &at.partition.to_string()]).set(lag);
-        }
+        self.lag.show(stage, turn.lag.iter().map(|&(at, lag)| (topic(at), at.partition, lag)));
         self.state(stage_name, &turn.state);
         for (client, told) in [("consumer", &turn.consumer), ("producer", &turn.producer)] {
             if let Some(told) = told {
@@ -380,9 +379,8 @@ impl Metrics {
         for (topic, partition) in before.difference(&shown[stage.as_str()]) {
             let partition = partition.to_string();
             self.begin_anew(stage.as_str(), topic, &partition);
-            // A gauge that was never set is not there to be removed.
-            let _ = self.lag.remove_label_values(&[stage.as_str(), topic, &partition]);
             if stage == StageName::Community {
+                // A gauge that was never set is not there to be removed.
                 self.state.forget(&partition);
                 for gauge in [&self.watermark_delay_seconds, &self.watermark_seconds, &self.hottest_per_second] {
                     let _ = gauge.remove_label_values(&[&partition]);
@@ -577,6 +575,26 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
+    }
+
+    #[test]
+    fn lag_is_told_of_what_is_read_here_and_of_nothing_else() {
+        let metrics = Metrics::new();
+        let topics = ["posts".to_owned()];
+        let at = |partition| InputPartition { input: 0, partition };
+        let shown = |lag| {
+            // Nothing is in memory, as while a stage begins anew.
+            metrics.owner(StageName::Classify, &topics, &NoPartition, &Turn { lag, ..Turn::default() });
+            let text = metrics.text();
+            let lines = text.lines().filter(|line| line.starts_with("sinyal_lag_records{"));
+            lines.map(|line| line.split_once("partition=").unwrap().1.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(vec![(at(0), 1_356), (at(2), 17)]),
+            ["\"0\",stage=\"classify\",topic=\"posts\"} 1356", "\"2\",stage=\"classify\",topic=\"posts\"} 17"]
+        );
+        assert_eq!(shown(vec![(at(2), 9)]), ["\"2\",stage=\"classify\",topic=\"posts\"} 9"]);
+        assert_eq!(shown(Vec::new()), [""; 0]);
     }
 
     #[test]

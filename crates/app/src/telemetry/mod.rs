@@ -3,6 +3,7 @@
 mod clients;
 mod health;
 mod http;
+mod lag;
 mod metrics;
 mod registry;
 mod reload_metrics;

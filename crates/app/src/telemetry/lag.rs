@@ -1,0 +1,42 @@
+//! The metric of how many records are still to be read.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use prometheus::{IntGaugeVec, Opts};
+use record::StageName;
+
+use super::Registry;
+
+/// By input partition, for as long as it is this process's to read: also while nothing of it is in memory.
+#[derive(Debug, Clone)]
+pub(super) struct LagMetric {
+    gauge: IntGaugeVec,
+    /// Which are shown, by stage.
+    shown: Arc<Mutex<HashMap<StageName, HashSet<(String, i32)>>>>,
+}
+
+impl LagMetric {
+    pub(super) fn new(registry: &Registry) -> LagMetric {
+        let opts = Opts::new("lag_records", "Records of an input partition not read yet.");
+        LagMetric {
+            gauge: registry.add(IntGaugeVec::new(opts, &["stage", "topic", "partition"])),
+            shown: Arc::default(),
+        }
+    }
+
+    /// Shows these of a stage, and no others: what another replica reads now is that one's to tell.
+    pub(super) fn show<'a>(&self, stage: StageName, lag: impl Iterator<Item = (&'a str, i32, i64)>) {
+        let Ok(mut shown) = self.shown.lock() else { return };
+        let mut now = HashSet::new();
+        for (topic, partition, records) in lag {
+            self.gauge.with_label_values(&[stage.as_str(), topic, &partition.to_string()]).set(records);
+            now.insert((topic.to_owned(), partition));
+        }
+        let before = shown.insert(stage, now).unwrap_or_default();
+        for (topic, partition) in before.difference(&shown[&stage]) {
+            // It was set, so it is there.
+            let _ = self.gauge.remove_label_values(&[stage.as_str(), topic, &partition.to_string()]);
+        }
+    }
+}
