@@ -112,8 +112,11 @@ pub(crate) fn fill(bootstrap: &str, topic: &str, entries: &[StateEntry]) -> Resu
 
 /// Serves deliveries as the product does: a poll that waits would spin, and the loop would look dearer than it is.
 fn look(producer: &BaseProducer) {
+    let in_flight = producer.in_flight_count();
     producer.poll(Duration::ZERO);
-    std::thread::sleep(Duration::from_micros(200));
+    if producer.in_flight_count() == in_flight {
+        std::thread::sleep(Duration::from_micros(200));
+    }
 }
 
 struct Copy {

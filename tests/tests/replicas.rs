@@ -145,6 +145,31 @@ fn a_namesake_takes_over_and_the_other_says_so() {
     wait_for("the feed to end", Duration::from_secs(60), || Ok(!feeding.is_running())).unwrap();
 }
 
+#[test]
+fn of_two_namesakes_of_which_one_slept_one_goes_on() {
+    let times = "kafka.session_timeout_ms = 6000\nkafka.transaction_timeout_ms = 3000\n";
+    let sinyal = sinyal("slept", &format!("{times}{}", open_windows())).unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let oracle = made_up(&sinyal, 28, 12_000).unwrap();
+    let mut feeding = sinyal.start(&["ingest", "input.jsonl", "--rate", "150"]).unwrap();
+    let mut first = sinyal.start(&["run"]).unwrap();
+    wait_for("the first to work", Duration::from_secs(60), || Ok(first.committed("community")? > 1)).unwrap();
+    first.freeze(true);
+    let mut second = sinyal.start(&["run"]).unwrap();
+    wait_for("the second to work", Duration::from_secs(60), || Ok(second.committed("community")? > 1)).unwrap();
+    // Longer than the transaction of the first is let to be open.
+    std::thread::sleep(Duration::from_secs(5));
+    first.freeze(false);
+    wait_for("one of them to stop", Duration::from_secs(60), || Ok(first.is_running() != second.is_running())).unwrap();
+    wait_for("the feed to end", Duration::from_secs(120), || Ok(!feeding.is_running())).unwrap();
+    wait_until_done(&sinyal, &reader, &oracle).unwrap();
+    check_exactly_once(&sinyal, &reader, &oracle).unwrap();
+    let (mut left, mut gone) = if first.is_running() { (first, second) } else { (second, first) };
+    assert_eq!(gone.wait(Duration::from_secs(1)).unwrap(), Some(3), "{}", sinyal.log());
+    assert!(left.is_running(), "{}", sinyal.log());
+    assert_eq!(left.terminate().unwrap(), Some(0), "{}", sinyal.log());
+}
+
 /// What a role's member of its group is to somebody with its name.
 fn namesake(sinyal: &Sinyal, name: &str, group: &str, topic: &str) -> SubscriptionSettings {
     SubscriptionSettings {

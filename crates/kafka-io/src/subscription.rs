@@ -205,6 +205,11 @@ impl Subscription {
         Ok(())
     }
 
+    /// Whether the client is of no use any more: the next [`Subscription::poll`] joins again, or says why it cannot.
+    pub fn is_done_for(&self) -> bool {
+        self.consumer.client().fatal_error().is_some()
+    }
+
     /// How these partitions stand.
     ///
     /// # Errors

@@ -103,6 +103,9 @@ impl Feed {
         let made = sim.0.stdout.take().context("a pipe")?;
         let mut command = sinyal.command(&["ingest", "-", "--rate", &self.rate.to_string()])?;
         let said = std::fs::File::create(sinyal.file("ingest.log"))?;
+        // As a crawler that hands over what it has twenty times a second. By itself `ingest` sends every 5 ms, which is a request for each
+        // record here, and brokers on the same two cores do little else then.
+        command.env("SINYAL__KAFKA__PROPERTIES__LINGER.MS", "50");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(said);
         let mut ingest = Server::start(command)?;
         let taken = ingest.0.stdin.take().context("a pipe")?;

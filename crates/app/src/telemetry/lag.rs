@@ -1,19 +1,20 @@
 //! The metric of how many records are still to be read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use prometheus::{IntGaugeVec, Opts};
 use record::StageName;
 
 use super::Registry;
+use super::metrics::OwnedPartitions;
 
 /// By input partition, for as long as it is this process's to read: also while nothing of it is in memory.
 #[derive(Debug, Clone)]
 pub(super) struct LagMetric {
     gauge: IntGaugeVec,
     /// Which are shown, by stage.
-    shown: Arc<Mutex<HashMap<StageName, HashSet<(String, i32)>>>>,
+    shown: Arc<Mutex<HashMap<StageName, OwnedPartitions>>>,
 }
 
 impl LagMetric {
@@ -28,7 +29,7 @@ impl LagMetric {
     /// Shows these of a stage, and no others: what another replica reads now is that one's to tell.
     pub(super) fn show<'a>(&self, stage: StageName, lag: impl Iterator<Item = (&'a str, i32, i64)>) {
         let Ok(mut shown) = self.shown.lock() else { return };
-        let mut now = HashSet::new();
+        let mut now = OwnedPartitions::new();
         for (topic, partition, records) in lag {
             self.gauge.with_label_values(&[stage.as_str(), topic, &partition.to_string()]).set(records);
             now.insert((topic.to_owned(), partition));

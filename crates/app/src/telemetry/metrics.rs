@@ -95,7 +95,7 @@ const WAITING: &str = "waiting";
 const CLOSED: &str = "closed";
 
 /// Topics and partitions that a stage has.
-type OwnedPartitions = HashSet<(String, i32)>;
+pub(super) type OwnedPartitions = HashSet<(String, i32)>;
 
 impl Metrics {
     /// With nothing counted.

@@ -266,8 +266,11 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.owned.iter().any(|(&at, owned)| self.left_in(at, owned).is_some_and(|left| left > 0))
     }
 
-    /// How many records of a partition are not read yet, by its last fetch.
+    /// How many records of a partition are not read yet, by its last fetch; nothing while it is not known from where it is read.
     fn left_in(&self, at: InputPartition, owned: &Owned) -> Option<i64> {
+        if owned.position == UNKNOWN {
+            return None;
+        }
         let (_, high) = self.queue.cached_watermarks(&self.config.inputs[at.input], at.partition)?;
         Some((high - owned.position.max(owned.end)).max(0))
     }

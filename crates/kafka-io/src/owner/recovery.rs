@@ -8,7 +8,9 @@ use record::stage::{Input, InputPartition, Stage};
 
 use super::producer::{ProducerError, StageProducer};
 use super::settings::{Delivery, make_consumer};
-use super::{Hooks, Owner, OwnerError, OwnerState, RETRY_AFTER, Trouble, WaitReason, abandon_beside, close_beside};
+use super::{
+    Hooks, Owner, OwnerError, OwnerState, RETRY_AFTER, Rebalance, Trouble, WaitReason, abandon_beside, close_beside,
+};
 use crate::fences::{GROUP_INSTANCE_ID, OUTAGE_REMEMBERED};
 use crate::queue::EventQueue;
 
@@ -38,8 +40,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                     };
                     return Err(OwnerError::Fenced { id, detail });
                 }
-                // A namesake has taken our place in the group too: that is heard of before a new producer of ours fences
-                // its in turn, and both of us stop.
+                // A namesake has taken our place in the group too: that is to be heard of before a new producer of ours fences
+                // its in turn, and both of us stop. `reset` looks.
                 self.turn.state = OwnerState::Waiting(WaitReason::Broker(detail.clone()));
                 self.wait(FENCED_PAUSE)?;
                 detail
@@ -63,6 +65,9 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         let mut failures = 0;
         while let Some(detail) = pending.take() {
             self.turn.state = OwnerState::Waiting(WaitReason::Broker(detail));
+            if let Some(told) = self.take_expulsion() {
+                self.rejoin(&told)?;
+            }
             if let Some(producer) = self.producer.take() {
                 self.produced_by_others += producer.produced;
                 abandon_beside(producer);
@@ -120,6 +125,15 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     fn had_outage(&self) -> bool {
         let producer = self.producer.as_ref().is_some_and(|producer| producer.was_unreachable(OUTAGE_REMEMBERED));
         producer || self.consumer.client().context().was_unreachable(OUTAGE_REMEMBERED)
+    }
+
+    /// What the group said of a member that it took for replaced, if it did and that is not answered yet.
+    fn take_expulsion(&mut self) -> Option<String> {
+        let at = self.rebalances.iter().position(|rebalance| matches!(rebalance, Rebalance::Expelled(_)))?;
+        match self.rebalances.remove(at) {
+            Rebalance::Expelled(told) => Some(told),
+            _ => None,
+        }
     }
 
     /// Joins the group again after it took this member for replaced. That may be by what we sent ourselves before the brokers

@@ -56,6 +56,8 @@ impl Worker {
                     return Ok(());
                 }
                 Err(Unwritten::Unauthorized(detail)) => return Err(OwnerError::Unauthorized(detail)),
+                // Brokers take no position from it, however often they are asked.
+                Err(Unwritten::Later(_)) if subscription.is_done_for() => return Ok(()),
                 Err(Unwritten::Later(detail)) => self.complain(&detail),
             }
             std::thread::sleep(Duration::from_millis(500));
