@@ -28,6 +28,7 @@ use self::events::{judge_error, partition_of, send_all, take_message};
 pub use self::faults::arm;
 pub use self::faults::fault;
 use self::faults::fault_point;
+use self::pace::Pace;
 use self::producer::{ProducerError, StageProducer};
 use self::settings::make_consumer;
 pub use self::settings::{Assignor, Delivery, OwnerConfig};
@@ -86,6 +87,7 @@ pub(crate) struct Owner<S, H> {
     last_commit: Instant,
     /// How long it took.
     commit_took: Duration,
+    pace: Pace,
     last_turn: Instant,
     last_metadata: Instant,
     last_complaint: Option<Instant>,
@@ -158,6 +160,7 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
     shutdown: Shutdown,
 ) -> Result<S, OwnerError> {
     let consumer = Arc::new(make_consumer(&config)?);
+    let pace = config.pace();
     let now = Instant::now();
     let mut owner = Owner {
         queue: EventQueue::new(Arc::clone(&consumer)),
@@ -171,6 +174,7 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
         topology: Topology::default(),
         last_commit: now,
         commit_took: Duration::ZERO,
+        pace,
         last_turn: now,
         last_metadata: now,
         last_complaint: None,
@@ -225,7 +229,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             self.rebalance(rebalance)?;
         }
         self.unauthorized()?;
-        let pace = self.config.pace();
+        let pace = self.pace;
         self.step(Input::Clock(self.clock.now_ms()))?;
         self.notice_more()?;
         let mut clock_at = Instant::now();
@@ -255,6 +259,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         if self.last_commit.elapsed() >= pace.interval {
             self.commit()?;
             self.commit_took = self.last_commit.elapsed();
+            self.pace.took(self.commit_took);
         }
         self.refresh_metadata()?;
         self.tell(false);

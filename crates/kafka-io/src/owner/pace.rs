@@ -10,11 +10,30 @@ const WORK_PER_COMMIT: u32 = 2;
 pub(super) struct Pace {
     /// From the beginning of one commit to that of the next.
     pub(super) interval: Duration,
-    /// The longest that work goes on beyond the interval: a transaction is open meanwhile, and must be committed in time.
-    pub(super) work_max: Duration,
+    /// How long brokers let a transaction be open.
+    transaction: Duration,
+    /// The longest that work goes on beyond the interval, by what brokers bear.
+    work_max: Duration,
 }
 
 impl Pace {
+    /// Begins with no more work than an interval's: what brokers bear is not known yet, or not any more after a reset.
+    pub(super) fn new(interval: Duration, transaction: Duration) -> Pace {
+        Pace { interval, transaction, work_max: interval.min(transaction / 2) }
+    }
+
+    /// A commit took so long. What is worked makes commits longer where brokers are slow, and one that takes longer than they let a
+    /// transaction be open is work for nothing, again and again if the next is as long. So work before a commit may become longer
+    /// only while commits take less than a quarter of that time, up to half of it, and becomes half as long where they take more than
+    /// half of it.
+    pub(super) fn took(&mut self, took: Duration) {
+        if took > self.transaction / 2 {
+            self.work_max = (self.work_max / 2).max(self.interval / 4).min(self.transaction / 2);
+        } else if took < self.transaction / 4 {
+            self.work_max = (self.work_max + self.work_max / 2).min(self.transaction / 2);
+        }
+    }
+
     /// How long it is until the next commit, where the last one began `since` ago and took `took`, all waiting for brokers
     /// included.
     ///
@@ -32,9 +51,18 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const TRANSACTION: Duration = Duration::from_secs(10);
+
+    /// After so many quick commits that work may go on for as long as it ever may.
+    fn pace() -> Pace {
+        let mut pace = Pace::new(Duration::from_millis(100), TRANSACTION);
+        (0..20).for_each(|_| pace.took(Duration::ZERO));
+        assert_eq!(pace.work_max, TRANSACTION / 2);
+        pace
+    }
+
     fn check(since: u64, took: u64, behind: bool, expected: u64) {
-        let pace = Pace { interval: Duration::from_millis(100), work_max: Duration::from_millis(5_000) };
-        let next = pace.next_commit_in(Duration::from_millis(since), Duration::from_millis(took), behind);
+        let next = pace().next_commit_in(Duration::from_millis(since), Duration::from_millis(took), behind);
         assert_eq!(next, Duration::from_millis(expected), "since {since}, took {took}, behind {behind}");
     }
 
@@ -69,7 +97,7 @@ mod tests {
         check(2_500, 2_500, true, 5_000);
         check(4_000, 4_000, true, 5_000);
         check(60_000, 60_000, true, 5_000);
-        let no_room = Pace { interval: Duration::from_millis(100), work_max: Duration::ZERO };
+        let no_room = Pace::new(Duration::from_millis(100), Duration::ZERO);
         assert_eq!(no_room.next_commit_in(Duration::ZERO, Duration::MAX, true), Duration::MAX);
     }
 
@@ -77,18 +105,52 @@ mod tests {
     #[test]
     fn commits_take_a_third_of_the_time_at_most() {
         for (fixed_ms, per_worked) in [(5, 0.0), (70, 0.0), (95, 0.0), (300, 0.0), (20, 0.3), (90, 0.4)] {
-            let pace = Pace { interval: Duration::from_millis(100), work_max: Duration::from_millis(5_000) };
+            let mut pace = Pace::new(Duration::from_millis(100), TRANSACTION);
             let (mut worked, mut committed) = (Duration::ZERO, Duration::ZERO);
             let mut took = Duration::ZERO;
-            for _ in 0..100 {
+            for number in 0..120 {
                 let work = pace.next_commit_in(took, took, true);
                 took = Duration::from_millis(fixed_ms) + work.mul_f64(per_worked);
-                assert!(work <= pace.work_max, "{work:?}");
-                worked += work;
-                committed += took;
+                assert!(work <= TRANSACTION / 2, "{work:?}");
+                pace.took(took);
+                if number >= 20 {
+                    worked += work;
+                    committed += took;
+                }
             }
             let share = worked.as_secs_f64() / (worked + committed).as_secs_f64();
             assert!(share > 0.66, "{fixed_ms} ms and {per_worked}: works {share} of the time");
         }
+    }
+
+    /// Brokers that take three seconds for what is worked in one, with transactions of three seconds.
+    #[test]
+    fn brokers_that_are_slow_get_what_they_bear() {
+        let transaction = Duration::from_secs(3);
+        let mut pace = Pace::new(Duration::from_millis(100), transaction);
+        let (mut took, mut worked) = (Duration::ZERO, Duration::ZERO);
+        let mut round = |per_worked: f64, pace: &mut Pace| {
+            let work = pace.next_commit_in(took, took, true);
+            took = Duration::from_millis(100) + work.mul_f64(per_worked);
+            let open = work + took;
+            if open < transaction {
+                pace.took(took);
+                worked += work;
+            } else {
+                // As an owner does that begins anew.
+                (*pace, took) = (Pace::new(pace.interval, transaction), Duration::ZERO);
+            }
+            open
+        };
+        for _ in 0..200 {
+            assert!(round(3.0, &mut pace) < transaction);
+        }
+        // They are quick for a while, and slow all at once: one transaction is lost by that, or two.
+        for _ in 0..50 {
+            round(0.1, &mut pace);
+        }
+        let lost = (0..200).filter(|_| round(3.0, &mut pace) >= transaction).count();
+        assert!(lost <= 2, "{lost}");
+        assert!(worked > Duration::from_secs(60), "{worked:?}");
     }
 }

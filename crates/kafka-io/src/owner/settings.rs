@@ -116,15 +116,11 @@ impl OwnerConfig {
 
     /// How an owner divides its time between work and commits.
     pub(super) fn pace(&self) -> Pace {
-        // Half of what brokers let a transaction be open for: the other half is for the commit, and for what goes wrong in it.
         let transaction_ms = match self.delivery {
             Delivery::ExactlyOnce { transaction_timeout_ms, .. } => u64::try_from(transaction_timeout_ms).unwrap_or(0),
             Delivery::AtLeastOnce => DELIVERY_TIMEOUT_MS,
         };
-        Pace {
-            interval: Duration::from_millis(self.commit_interval_ms),
-            work_max: Duration::from_millis(transaction_ms / 2),
-        }
+        Pace::new(Duration::from_millis(self.commit_interval_ms), Duration::from_millis(transaction_ms))
     }
 
     /// The same of an owner's producer.
