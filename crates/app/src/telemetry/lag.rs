@@ -41,3 +41,29 @@ impl LagMetric {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_is_told_of_what_is_read_here_and_of_nothing_else() {
+        let registry = Registry::new();
+        let metric = LagMetric::new(&registry);
+        let shown = |stage, lag: &[(&'static str, i32, i64)]| {
+            metric.show(stage, lag.iter().copied());
+            let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+            let lines = text.lines().filter(|line| line.starts_with("sinyal_lag_records{"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let of = |stage, partition: i32, lag: i64| {
+            format!("sinyal_lag_records{{partition=\"{partition}\",stage=\"{stage}\",topic=\"posts\"}} {lag}")
+        };
+        let both = [of("classify", 0, 1_356), of("classify", 2, 17)];
+        assert_eq!(shown(StageName::Classify, &[("posts", 0, 1_356), ("posts", 2, 17)]), both);
+        assert_eq!(shown(StageName::Classify, &[("posts", 2, 9)]), [of("classify", 2, 9)]);
+        // What one stage reads is nothing to the other.
+        assert_eq!(shown(StageName::Community, &[("posts", 1, 5)]), [of("community", 1, 5), of("classify", 2, 9)]);
+        assert_eq!(shown(StageName::Classify, &[]), [of("community", 1, 5)]);
+    }
+}

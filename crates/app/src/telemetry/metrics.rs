@@ -578,26 +578,6 @@ mod tests {
     }
 
     #[test]
-    fn lag_is_told_of_what_is_read_here_and_of_nothing_else() {
-        let metrics = Metrics::new();
-        let topics = ["posts".to_owned()];
-        let at = |partition| InputPartition { input: 0, partition };
-        let shown = |lag| {
-            // Nothing is in memory, as while a stage begins anew.
-            metrics.owner(StageName::Classify, &topics, &NoPartition, &Turn { lag, ..Turn::default() });
-            let text = metrics.text();
-            let lines = text.lines().filter(|line| line.starts_with("sinyal_lag_records{"));
-            lines.map(|line| line.split_once("partition=").unwrap().1.to_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            shown(vec![(at(0), 1_356), (at(2), 17)]),
-            ["\"0\",stage=\"classify\",topic=\"posts\"} 1356", "\"2\",stage=\"classify\",topic=\"posts\"} 17"]
-        );
-        assert_eq!(shown(vec![(at(2), 9)]), ["\"2\",stage=\"classify\",topic=\"posts\"} 9"]);
-        assert_eq!(shown(Vec::new()), [""; 0]);
-    }
-
-    #[test]
     fn counters_go_on_where_a_count_begins_anew() {
         let metrics = Metrics::new();
         assert_eq!(metrics.add_up(&metrics.commits, &["classify"], 5), 5);
