@@ -41,8 +41,8 @@ fn main() -> Result<()> {
     tell(told.with_context(again)?, "PASSED")
 }
 
-/// Half of what two cores bear with a fault each minute: at 2,500 a second the lag of the community role grew by 600 a second, since
-/// most of each minute went by in restoring state beside three brokers. Without faults they bear several times as much.
+/// Half of about what two cores bore with a fault each minute, beside three brokers, before commits followed what brokers bear: at 2,500 a
+/// second the community role read 1,900, since most of each minute went by in restoring state.
 const RATE: u32 = 1_000;
 
 /// In `benches/results`, by the day.
