@@ -81,8 +81,8 @@ pub(crate) fn compare(written: &dyn Written, oracle: &Oracle, windows: &[Window]
     ensure!(letters.is_empty(), "{} dead letters, first {:?}", letters.len(), letters[0]["headers"]);
     let rows = read("social.community.metrics", Some("CommunityMetrics"))?;
     // Every window is open for longer than anything takes.
-    let missed = rows.iter().filter(|row| row["value"]["missed"] != 0).count();
-    ensure!(missed == 0, "{missed} rows tell of panes that were missed");
+    let missed: Vec<&Value> = rows.iter().map(|row| &row["value"]).filter(|row| row["missed"] != 0).collect();
+    ensure!(missed.is_empty(), "{} rows tell of panes that were missed, first {}", missed.len(), missed[0]);
     let compared = oracle.check_rows(rows.iter().map(|row| &row["value"]), windows, Some(until))?;
     Ok(Alike { items, rows: compared.rows, panes: compared.panes })
 }
