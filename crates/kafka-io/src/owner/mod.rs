@@ -85,8 +85,6 @@ pub(crate) struct Owner<S, H> {
     topology: Topology,
     /// When the last commit began.
     last_commit: Instant,
-    /// How long it took.
-    commit_took: Duration,
     pace: Pace,
     last_turn: Instant,
     last_metadata: Instant,
@@ -173,7 +171,6 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
         gaps: BTreeMap::new(),
         topology: Topology::default(),
         last_commit: now,
-        commit_took: Duration::ZERO,
         pace,
         last_turn: now,
         last_metadata: now,
@@ -229,14 +226,15 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             self.rebalance(rebalance)?;
         }
         self.unauthorized()?;
-        let pace = self.pace;
         self.step(Input::Clock(self.clock.now_ms()))?;
         self.notice_more()?;
         let mut clock_at = Instant::now();
         let mut behind = self.is_behind();
+        let mut is_due = false;
         while self.rebalances.is_empty() {
-            let left = pace.next_commit_in(self.last_commit.elapsed(), self.commit_took, behind);
+            let left = self.pace.next_commit_in(self.last_commit.elapsed(), behind);
             if left.is_zero() {
+                is_due = true;
                 break;
             }
             if clock_at.elapsed() > Duration::from_millis(20) {
@@ -256,10 +254,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 producer.poll();
             }
         }
-        if self.last_commit.elapsed() >= pace.interval {
+        if is_due {
             self.commit()?;
-            self.commit_took = self.last_commit.elapsed();
-            self.pace.took(self.commit_took);
         }
         self.refresh_metadata()?;
         self.tell(false);
@@ -369,9 +365,17 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 
     /// Commits what was done since the last commit.
     fn commit(&mut self) -> Result<(), Trouble> {
+        let worked = self.pace.worked(self.last_commit.elapsed());
         self.last_commit = Instant::now();
+        let anything = self.commit_all()?;
+        self.pace.committed(worked, self.last_commit.elapsed(), anything);
+        Ok(())
+    }
+
+    /// False if there was nothing to commit, or it could not be.
+    fn commit_all(&mut self) -> Result<bool, Trouble> {
         if self.owned.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         if self.consumer.assignment_lost() {
             return Err(Trouble::Reset("partitions were lost".to_owned()));
@@ -380,7 +384,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.step(Input::Clock(self.clock.now_ms()))?;
         self.flush()?;
         fault_point!("commit.flushed");
-        let Some(producer) = self.producer.as_mut() else { return Ok(()) };
+        let Some(producer) = self.producer.as_mut() else { return Ok(false) };
         let waiting = Instant::now();
         let until = waiting + producer.patience();
         producer.drain(until)?;
@@ -396,7 +400,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         }
         let nothing = positions.count() == 0 && producer.produced == self.produced_before;
         if nothing {
-            return Ok(());
+            return Ok(false);
         }
         if producer.is_transactional() {
             if positions.count() == 0 {
@@ -424,7 +428,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             }
             // The outputs are out; the next commit covers these positions too.
             tracing::warn!(%error, "positions could not be committed; trying again with the next commit");
-            return Ok(());
+            return Ok(false);
         }
         let waited = waiting.elapsed();
         self.produced_before = producer.produced;
@@ -444,7 +448,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         self.turn.commit_seconds = self.last_commit.elapsed().as_secs_f64();
         self.turn.commit_wait_seconds = waited.as_secs_f64();
         self.tell(true);
-        Ok(())
+        Ok(true)
     }
 
     /// Waits, and keeps the consumer's place in its group: records that come meanwhile are read again later.

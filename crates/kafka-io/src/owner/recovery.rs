@@ -58,7 +58,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             "giving up what is not committed, and reading it again"
         );
         self.turn.resets += 1;
-        (self.pace, self.commit_took) = (self.config.pace(), Duration::ZERO);
+        self.pace.gave_up();
         if let Some(tracer) = self.hooks.tracer() {
             tracer.given_up();
         }
