@@ -1,10 +1,12 @@
-//! `cargo xtask fuzz`: runs each fuzz target for some time, and tells in a table what came of it.
+//! `cargo xtask fuzz`: runs each fuzz target for some time, one on each core at once, and tells in a table what came of it.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 const USAGE: &str = "usage: cargo xtask fuzz [TARGET] [--seconds N] [--keep] [--no-doors]";
 /// How long a target runs unless told otherwise.
@@ -65,13 +67,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     build.args(arguments.target.as_slice());
     ensure!(build.status().context("cargo cannot be started")?.success(), "the targets cannot be built; see above");
     println!("{:<16} {:>12} {:>9} {:>9}  finding", "target", "executions", "coverage", "inputs");
-    let mut is_clean = true;
-    for Target { name, .. } in targets {
-        let outcome = fuzzed(root, &name, doors, &arguments)?;
-        let Outcome { executions, coverage, inputs, finding } = &outcome;
-        println!("{name:<16} {executions:>12} {coverage:>9} {inputs:>9}  {}", finding.as_deref().unwrap_or("none"));
-        is_clean &= finding.is_none();
-    }
+    let is_clean = fuzz_all(root, targets, doors, &arguments)?;
     if !is_clean {
         eprintln!(
             "mend what was found, and put the input into fuzz/findings/TARGET: `cargo test -p fuzzed` gives it to the target \
@@ -79,6 +75,30 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
         );
     }
     Ok(is_clean)
+}
+
+/// One on each core, until there are no more; false if something was found.
+fn fuzz_all(root: &Path, targets: Vec<Target>, doors: bool, arguments: &Arguments) -> Result<bool> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let left = Mutex::new(targets.into_iter());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || -> Result<bool> {
+        let mut is_clean = true;
+        while let Some(Target { name, .. }) = next() {
+            let Outcome { executions, coverage, inputs, finding } = fuzzed(root, &name, doors, arguments)?;
+            println!("{name:<16} {executions:>12} {coverage:>9} {inputs:>9}  {}", finding.as_deref().unwrap_or("none"));
+            is_clean &= finding.is_none();
+        }
+        Ok(is_clean)
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        let mut is_clean = true;
+        for worker in workers {
+            is_clean &= worker.join().map_err(|_| anyhow!("a target's thread panicked"))??;
+        }
+        Ok(is_clean)
+    })
 }
 
 fn parse(arguments: &[String]) -> Result<Arguments> {

@@ -30,6 +30,11 @@ impl Candidate {
         }
     }
 
+    /// True if it keeps state on a disk of its own.
+    pub(crate) fn has_local_state(&self) -> bool {
+        matches!(self, Candidate::Peer(peer) if peer.store == "rocksdb")
+    }
+
     /// Starts it on the raw topics of `sinyal` and the other topics of one of its generations.
     pub(crate) fn start(&self, sinyal: &Sinyal, generation: &str) -> Result<Ran> {
         match self {

@@ -99,21 +99,21 @@ pub(crate) fn measure(
 }
 
 /// The median and the range of a figure.
-struct Spread {
+pub(super) struct Spread {
     median: f64,
     min: f64,
     max: f64,
 }
 
 impl Spread {
-    fn of(runs: &[Run], figure: fn(&Run) -> f64) -> Spread {
-        let mut figures: Vec<f64> = runs.iter().map(figure).collect();
+    pub(super) fn of(figures: impl Iterator<Item = f64>) -> Spread {
+        let mut figures: Vec<f64> = figures.collect();
         figures.sort_by(f64::total_cmp);
         let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);
         Spread { median: at(figures.len() / 2), min: at(0), max: at(figures.len().saturating_sub(1)) }
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         json!({ "median": self.median, "min": self.min, "max": self.max })
     }
 }
@@ -127,9 +127,10 @@ impl fmt::Display for Spread {
 
 /// A line for people; what is drawn later is kept whole.
 pub(crate) fn summary(name: &str, records: usize, runs: &[Run]) -> Result<Value> {
-    let cpu = Spread::of(runs, |run| run.cpu_seconds_per_million);
-    let rate = Spread::of(runs, |run| run.records_per_second);
-    let peak = Spread::of(runs, |run| run.peak_resident_mib);
+    let of = |figure: fn(&Run) -> f64| Spread::of(runs.iter().map(figure));
+    let cpu = of(|run| run.cpu_seconds_per_million);
+    let rate = of(|run| run.records_per_second);
+    let peak = of(|run| run.peak_resident_mib);
     writeln!(
         std::io::stdout().lock(),
         "{name:<52} {cpu:.1} CPU-seconds per million, {rate} records/s, peak {peak} MiB resident, {} runs",
@@ -141,4 +142,10 @@ pub(crate) fn summary(name: &str, records: usize, runs: &[Run]) -> Result<Value>
     });
     Ok(json!({ "case": format!("peers: {name}"), "records": records, "cpu_seconds_per_million": cpu.json(),
                "records_per_second": rate.json(), "peak_resident_mib": peak.json(), "runs": raw.collect::<Vec<_>>() }))
+}
+
+/// What is told of a candidate that could not do it, which is a result too: what others did is not lost by that.
+pub(super) fn failure(case: &str, error: &anyhow::Error) -> Result<Value> {
+    writeln!(std::io::stdout().lock(), "{case:<52} FAILED: {error:#}")?;
+    Ok(json!({ "case": case, "failed": format!("{error:#}") }))
 }

@@ -29,6 +29,8 @@ use self::streams::Peer;
 
 /// Which peers are run where none is named.
 const PEERS: [&str; 2] = ["in-memory:2:1024", "rocksdb:2:1024"];
+/// With more in their memory than the comparison itself gives them.
+const LARGE_PEERS: [&str; 2] = ["in-memory:2:4096", "rocksdb:2:4096"];
 
 /// Does what the arguments behind `peers` say.
 pub(crate) fn run_peers(arguments: &[String]) -> Result<Vec<Value>> {
@@ -37,25 +39,26 @@ pub(crate) fn run_peers(arguments: &[String]) -> Result<Vec<Value>> {
         Some(number) => number.parse().with_context(|| format!("{number:?} is no number")),
         None => Ok(otherwise),
     };
-    let peers = |from: usize| match arguments.get(from..) {
-        None | Some([]) => PEERS.iter().map(|peer| peer_of(peer)).collect::<Result<Vec<Peer>>>(),
+    let peers_or = |from: usize, otherwise: [&str; 2]| match arguments.get(from..) {
+        None | Some([]) => otherwise.iter().map(|peer| peer_of(peer)).collect::<Result<Vec<Peer>>>(),
         Some(named) => named.iter().map(|peer| peer_of(peer)).collect(),
     };
+    let (peers, large) = (|from| peers_or(from, PEERS), |from| peers_or(from, LARGE_PEERS));
     match arguments.first().copied() {
         Some("check") => {
             check_peer(u32::try_from(number(1, 20_000)?)?, arguments.get(2).copied().unwrap_or("in-memory"))?;
             Ok(Vec::new())
         }
         Some("latency") => measure_peer_latency(number(1, 2_000)?, &peers(2)?),
-        Some("restart") => measure_restart(number(1, 1_000_000)?, &peers(2)?),
-        Some("communities") => measure_communities(number(1, 500_000)?, &peers(2)?),
-        Some("windows") => measure_windows(number(1, 500_000)?, &peers(2)?),
+        Some("restart") => measure_restart(number(1, 1_000_000)?, &large(2)?),
+        Some("communities") => measure_communities(number(1, 500_000)?, &large(2)?),
+        Some("windows") => measure_windows(number(1, 500_000)?, &large(2)?),
         Some("plot") => {
             let [_, from, to] = arguments[..] else { anyhow::bail!("peers plot FILE.json FILE.svg is right") };
             plot::plot(from.as_ref(), to.as_ref())?;
             Ok(Vec::new())
         }
-        _ => measure_peers(number(0, 1_000_000)?, number(1, 5)?, &peers(2)?),
+        _ => measure_peers(number(0, 400_000)?, number(1, 5)?, &peers(2)?),
     }
 }
 

@@ -61,7 +61,7 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, Shift>, title: &str, bars: &[Bar]) ->
     mesh.disable_y_mesh().disable_y_axis().light_line_style(TRANSPARENT).bold_line_style(BLACK.mix(0.1));
     mesh.x_label_formatter(&|value: &f64| format!("{value:.0}")).label_style(("sans-serif", 13)).draw()?;
     for (row, bar) in (0..rows).rev().zip(bars) {
-        let color = if bar.name == "sinyal" { RGBColor(0, 110, 150) } else { RGBColor(150, 150, 150) };
+        let color = if bar.name.starts_with("sinyal") { RGBColor(0, 110, 150) } else { RGBColor(150, 150, 150) };
         chart.draw_series([Rectangle::new([(0.0, row), (bar.median, row + 1)], color.mix(0.7).filled())])?;
         chart.draw_series([Rectangle::new([(bar.min, row), (bar.max, row + 1)], BLACK.mix(0.8))])?;
         let (_, top) = chart.backend_coord(&(0.0, row + 1));

@@ -65,7 +65,7 @@ impl Peer {
             format!("topics.raw.prefix={}", prefix(sinyal.topic("social."))),
             format!("pseudonym.secret.file={}", sinyal.file("secret").display()),
             format!("state.store={}", self.store),
-            format!("state.folder={}", sinyal.file(&format!("peer-{generation}")).display()),
+            format!("state.folder={}", state_folder(sinyal, generation).display()),
             format!("threads={}", self.threads),
             // As the service has: whoever comes again takes its place at once.
             format!("instance={generation}"),
@@ -78,6 +78,11 @@ impl Peer {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         sinyal.start_other(Path::new("java"), &arguments, &[])
     }
+}
+
+/// Where it keeps what is on disk.
+pub(crate) fn state_folder(sinyal: &Sinyal, generation: &str) -> PathBuf {
+    sinyal.file(&format!("peer-{generation}"))
 }
 
 /// The consumer group of the peer, which is named like that of the community role: it reads what both roles read.

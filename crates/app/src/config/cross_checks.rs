@@ -206,6 +206,19 @@ mod tests {
     }
 
     #[test]
+    fn alerts_are_looked_at_often_enough() {
+        let window = |slide_ms: i64| {
+            format!("[[windows]]\nname = \"1h\"\nlength_ms = 3600000\nslide_ms = {slide_ms}\nlateness_ms = 0\n")
+        };
+        check(&window(900_000), &[]);
+        for wrong in [500, 3_600_000] {
+            let found = format!("windows: the shortest slide_ms is {wrong}");
+            let right = "1000 to 900000 is right, since alerts are looked at so often";
+            check(&window(wrong), &[&format!("{found}; {right}")]);
+        }
+    }
+
+    #[test]
     fn no_topic_is_there_twice() {
         check("[topics]\nprefix = \"uji.\"\nqueue_prefix = \"uji.q.\"\n", &[]);
         check(

@@ -321,8 +321,20 @@ fn windows(reader: &mut Reader<'_>) -> Option<WindowSet> {
     if reader.errors.len() > before {
         return None;
     }
-    WindowSet::new(specs).map_err(|error| reader.errors.push(format!("windows: {error}"))).ok()
+    let windows = WindowSet::new(specs).map_err(|error| reader.errors.push(format!("windows: {error}"))).ok()?;
+    let shortest = windows.specs().iter().map(|spec| spec.slide_ms).min().unwrap_or_default();
+    if !SLIDES_MS.contains(&shortest) {
+        let (least, most) = (SLIDES_MS.start(), SLIDES_MS.end());
+        reader.errors.push(format!(
+            "windows: the shortest slide_ms is {shortest}; {least} to {most} is right, since alerts are looked at so often"
+        ));
+        return None;
+    }
+    Some(windows)
 }
+
+/// The shortest slide of all windows: the step of the rules of alerts.
+const SLIDES_MS: std::ops::RangeInclusive<i64> = 1_000..=900_000;
 
 /// The registry of communities and where it stands.
 fn communities(reader: &mut Reader<'_>) -> Option<(Communities, Option<PathBuf>)> {

@@ -559,10 +559,12 @@ mod tests {
     }
 
     #[test]
-    fn each_stage_has_a_latency_of_its_own() {
+    fn each_stage_has_a_latency_and_a_lag_of_its_own() {
         let metrics = Metrics::new();
-        let turn = |latency_seconds| Turn { latency_seconds, ..Turn::default() };
-        metrics.owner(StageName::Classify, &[], &NoPartition, &turn(vec![(0.08, 1), (0.4, 2)]));
+        let lag = vec![(InputPartition { input: 1, partition: 2 }, 17)];
+        let turn = |latency_seconds| Turn { latency_seconds, lag: lag.clone(), ..Turn::default() };
+        let topics = ["posts".to_owned(), "comments".to_owned()];
+        metrics.owner(StageName::Classify, &topics, &NoPartition, &turn(vec![(0.08, 1), (0.4, 2)]));
         metrics.owner(StageName::Community, &[], &NoPartition, &turn(vec![(1.25, 40)]));
         let text = metrics.text();
         for line in [
@@ -572,6 +574,7 @@ mod tests {
             "sinyal_pane_latency_seconds_bucket{le=\"1\"} 0",
             "sinyal_pane_latency_seconds_bucket{le=\"1.5\"} 40",
             "sinyal_pane_latency_seconds_sum 50",
+            "sinyal_lag_records{partition=\"2\",stage=\"classify\",topic=\"comments\"} 17",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }

@@ -155,12 +155,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                     partitions = partitions.len(),
                     "partitions assigned"
                 );
-                let keeps = !self.owned.is_empty();
                 self.own(&partitions);
-                if keeps && !partitions.is_empty() {
-                    // State may take longer to be restored than a transaction may stay open.
-                    self.commit()?;
-                }
                 self.assign(&partitions)
             }
             Rebalance::Revoke(partitions) => {

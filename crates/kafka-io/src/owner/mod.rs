@@ -233,10 +233,6 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         let mut is_due = false;
         while self.rebalances.is_empty() {
             let left = self.pace.next_commit_in(self.last_commit.elapsed(), behind);
-            if left.is_zero() {
-                is_due = true;
-                break;
-            }
             if clock_at.elapsed() > Duration::from_millis(20) {
                 self.step(Input::Clock(self.clock.now_ms()))?;
                 // Whoever asks for the end does not want to wait.
@@ -247,6 +243,11 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             let any = self.take_event(left.min(Duration::from_millis(20)))?;
             // Beyond the last fetch there may be nothing but a transaction that is still open.
             behind &= any;
+            // Now, not before: however short the time, each round takes something.
+            if left.is_zero() {
+                is_due = true;
+                break;
+            }
             if (!any || self.unfinished) && self.shutdown.is_requested() {
                 break;
             }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// How many times as long as a commit took is worked before the next one, while there is more to read.
 const WORK_PER_COMMIT: u32 = 2;
-/// The part of an interval that is worked at least.
-const LEAST: u32 = 8;
+/// What is worked at least, but for shorter intervals.
+const LEAST: Duration = Duration::from_millis(10);
 
 /// How an owner divides its time between work and commits.
 ///
@@ -22,17 +22,20 @@ pub(super) struct Pace {
     work_max: Duration,
     /// How long the last commit took.
     took: Duration,
+    /// There was something in it.
+    anything: bool,
 }
 
 impl Pace {
     /// Begins with an interval's work: what brokers bear is not known yet.
     pub(super) fn new(interval: Duration, open_max: Duration) -> Pace {
-        Pace { interval, open_max, work_max: interval.min(open_max / 2), took: Duration::ZERO }
+        Pace { interval, open_max, work_max: interval.min(open_max / 2), took: Duration::ZERO, anything: false }
     }
 
-    /// A commit began so long after the last one did: how much of that was work.
+    /// A commit begins so long after the last one did: how much of that was work. No more than was allowed: what went beyond it went by in
+    /// a restore, or waiting for something else.
     pub(super) fn worked(&self, since: Duration) -> Duration {
-        since.saturating_sub(self.took)
+        since.saturating_sub(self.took).min(self.work_max)
     }
 
     /// A commit took so long, all waiting for brokers included, after so much work. One with nothing in it says nothing of brokers.
@@ -40,36 +43,40 @@ impl Pace {
     /// Half as much is worked where the two took more than three quarters of what they may. Where they took less than half, it becomes
     /// half as much again: by that they cannot come beyond three quarters, unless brokers become slower.
     pub(super) fn committed(&mut self, worked: Duration, took: Duration, anything: bool) {
-        self.took = took;
+        (self.took, self.anything) = (took, anything);
         let open = worked.saturating_add(took);
         if anything && open > self.open_max / 4 * 3 {
-            self.limit(self.work_max.min(worked) / 2);
+            self.limit(worked / 2);
         } else if anything && open < self.open_max / 2 && worked >= self.work_max {
             self.limit(self.work_max + self.work_max / 2);
         }
     }
 
-    /// What was not committed is given up: begins anew with an interval's work at most, and with less each time.
+    /// What was not committed is given up: begins anew with an interval's work at most, and with half of that each time.
     pub(super) fn gave_up(&mut self) {
         self.took = Duration::ZERO;
         self.limit(self.work_max.min(self.interval.saturating_mul(2)) / 2);
     }
 
     fn limit(&mut self, work_max: Duration) {
-        self.work_max = work_max.max(self.interval / LEAST).min(self.open_max / 2);
+        self.work_max = work_max.max(self.interval.min(LEAST)).min(self.open_max / 2);
     }
 
     /// How long it is until the next commit, where the last one began `since` ago.
     ///
     /// The interval counts from the beginning of a commit. Where a commit takes nearly as long, hardly any time would be left to
     /// work in; an owner that is `behind` therefore works twice as long as the commit took, if brokers bear it. With nothing more to
-    /// read the interval alone counts: what waits for a commit is not to wait for longer.
+    /// read the interval alone counts: what waits for a commit is not to wait for longer. Nor is there a need to hurry where there was
+    /// nothing to commit.
     pub(super) fn next_commit_in(&self, since: Duration, behind: bool) -> Duration {
         let mut work = self.interval.saturating_sub(self.took);
         if behind {
             work = work.max(self.took.saturating_mul(WORK_PER_COMMIT));
         }
-        self.took.saturating_add(work.min(self.work_max)).saturating_sub(since)
+        if behind || self.anything {
+            work = work.min(self.work_max);
+        }
+        self.took.saturating_add(work).saturating_sub(since)
     }
 }
 
@@ -220,6 +227,18 @@ mod tests {
         let mut bench = Bench::new(INTERVAL, OPEN_MAX);
         bench.run(100, 100, 300.0);
         assert!(bench.lost <= 3, "{}", bench.lost);
+    }
+
+    #[test]
+    fn what_is_given_up_again_and_again_leaves_something_to_work_with() {
+        let mut pace = Pace::new(INTERVAL, OPEN_MAX);
+        (0..50).for_each(|_| pace.gave_up());
+        assert_eq!(pace.next_commit_in(Duration::ZERO, true), LEAST);
+        assert_eq!(pace.next_commit_in(Duration::ZERO, false), INTERVAL, "with nothing to do there is no hurry");
+        // A restore took a minute, which was no work.
+        let worked = pace.worked(Duration::from_secs(60));
+        pace.committed(worked, Duration::ZERO, true);
+        assert_eq!(pace.next_commit_in(Duration::ZERO, false), LEAST + LEAST / 2);
     }
 
     #[test]

@@ -109,6 +109,34 @@ fn an_answer_is_to_one_person_and_an_automatic_reply_is_none() {
     assert_eq!(desk.status("k2"), "open");
 }
 
+/// Whoever writes much would else make rows by the square of that.
+#[test]
+fn what_somebody_writes_tells_anew_of_no_more_than_it_changes() {
+    let mut desk = Desk::new();
+    let under = |post: String, id: &str, at, text| Interaction {
+        post_id: Some(post.into()),
+        ..comment(id, "m", None, at, text)
+    };
+    let told = |desk: &Desk| desk.whole.side.left.told;
+    // Twenty threads, and twenty times in one.
+    for number in 10..30 {
+        desk.says(&under(format!("p{number}"), &format!("k{number}"), NOW + number, COMPLAINT));
+    }
+    for number in 30..50 {
+        desk.says(&under("p".to_owned(), &format!("k{number}"), NOW + number, COMPLAINT));
+    }
+    // In one thread the one before is looked at again each time: what came after it belongs to the newer one.
+    assert_eq!(told(&desk), 20 + 20 + 19);
+    let before = told(&desk);
+    desk.says(&under("p".to_owned(), "greeting", NOW + 45, GREETING));
+    assert_eq!(told(&desk) - before, 1, "it belongs to the last before it");
+    assert!(desk.row("k10")["priority_reasons"].as_array().unwrap().iter().all(|reason| reason != "repeated_contact"));
+    let before = told(&desk);
+    desk.says(&under("p9".to_owned(), "k9", NOW + 9, COMPLAINT));
+    assert_eq!(told(&desk) - before, 2, "its own, and that of the first one until then");
+    assert!(desk.row("k10")["priority_reasons"].as_array().unwrap().iter().any(|reason| reason == "repeated_contact"));
+}
+
 #[test]
 fn who_writes_again_waits_again_but_thanks_ask_for_nothing() {
     let mut desk = Desk::new();

@@ -256,6 +256,8 @@ impl ClassifySide {
 pub(crate) struct Left {
     pub(crate) rows: BTreeMap<String, Value>,
     pub(crate) queue_states: BTreeMap<String, Value>,
+    /// How many rows told of them.
+    pub(crate) told: usize,
     /// What compaction leaves of it: the last value of each key, and when it was written.
     pub(crate) changelog: BTreeMap<(i32, Vec<u8>), (u64, Vec<u8>)>,
     written: u64,
@@ -291,6 +293,7 @@ impl Left {
                     Some(value) => {
                         let mut item = decoded(SchemaName::QueueItem, value);
                         item["updated_at"] = Value::Null;
+                        self.told += 1;
                         self.queue_states.insert(key(), item);
                     }
                     None => {

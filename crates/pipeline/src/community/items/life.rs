@@ -129,7 +129,7 @@ impl Partition {
     /// An item is to be gone once its last row is written: from now on nothing is done with it.
     fn end_item(&mut self, slot: SlotId) {
         self.items.answer(slot, false);
-        self.items.unlink(slot);
+        self.items.unlink(slot, self.index.slot(slot).entry.event_time, &self.index);
         self.put_out_of_order(slot);
         if let Some(item) = self.items.by_slot.get_mut(&slot) {
             // Its last row says the same whenever it is written.
@@ -154,7 +154,7 @@ impl Partition {
         }
         let links = self.items.links(community_id, &entry);
         self.keep_in_order(slot, true);
-        self.items.insert(slot, Item { links, ..item });
+        self.items.insert(slot, Item { links, ..item }, &self.index);
         self.items.touch(slot);
     }
 
@@ -170,13 +170,13 @@ impl Partition {
         if before == now {
             return;
         }
-        if let Some((talk, _)) = before {
+        if let Some((talk, at)) = before {
             self.items.part_from_talk(talk, |talk| talk.messages.retain(|held| *held != slot));
-            self.items.touch_talk(Some(talk));
+            self.items.touch_spoken_before(Some(talk), slot, at, &self.index);
         }
-        if let Some((talk, _)) = now {
+        if let Some((talk, at)) = now {
             self.items.hear(talk, slot);
-            self.items.touch_talk(Some(talk));
+            self.items.touch_spoken_before(Some(talk), slot, at, &self.index);
         }
     }
 
@@ -188,9 +188,9 @@ impl Partition {
         let (Some((community_id, ..)), new) = (known.identity(), known.entry) else { return };
         if (old.author, old.thread) != (new.author, new.thread) {
             let links = self.items.links(community_id, &new);
-            self.items.regroup(slot, links);
+            self.items.regroup(slot, old.event_time, links, &self.index);
         } else if old.event_time != new.event_time || (old.label == Label::Praise) != (new.label == Label::Praise) {
-            self.items.touch_company(slot);
+            self.items.touch_company(slot, old.event_time, &self.index);
         }
     }
 
@@ -228,7 +228,7 @@ impl Partition {
             && known.entry.is_message()
         {
             let talk = self.items.talk_of(community_id, &known.entry);
-            self.items.touch_talk(talk);
+            self.items.touch_spoken_before(talk, slot, known.entry.event_time, &self.index);
         }
     }
 
@@ -360,7 +360,7 @@ impl Partition {
             let community_id = community_id.to_owned();
             self.keep_in_order(slot, true);
             let links = self.items.links(&community_id, &entry);
-            self.items.insert(slot, Item { links, ..item });
+            self.items.insert(slot, Item { links, ..item }, &self.index);
         }
         let watermark = self.watermark.value().unwrap_or(EpochMs::MIN);
         let slots: Vec<SlotId> = self.items.iter().map(|(slot, _)| slot).collect();

@@ -13,7 +13,7 @@ mod standing;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use record::{EpochMs, ReachBand};
+use record::{EpochMs, Label, ReachBand};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use window::MemberKey;
@@ -23,7 +23,7 @@ pub(super) use self::content::Content;
 pub(super) use self::life::Act;
 pub(super) use self::overdue::Overdue;
 pub(super) use self::standing::Standing;
-use super::identity::{Entry, SlotId};
+use super::identity::{Entry, IdentityIndex, SlotId};
 
 /// Most messages of one person in one thread that are remembered, and most items.
 const TALK_MAX: usize = 256;
@@ -191,14 +191,14 @@ impl Items {
     }
 
     /// Adds an item, and brings it together with the others of the person and of the thread.
-    fn insert(&mut self, slot: SlotId, item: Item) {
+    fn insert(&mut self, slot: SlotId, item: Item, index: &IdentityIndex) {
         self.waiting += usize::from(item.closed_at.is_none());
         self.by_slot.insert(slot, item);
-        self.join(slot);
+        self.join(slot, index);
     }
 
     /// Brings an item together with the others of the person and of the thread.
-    fn join(&mut self, slot: SlotId) {
+    fn join(&mut self, slot: SlotId, index: &IdentityIndex) {
         let Some(item) = self.by_slot.get(&slot) else { return };
         let (Links { person, thread, talk, .. }, answered) = (item.links, item.answered);
         if let Some(person) = person {
@@ -207,7 +207,7 @@ impl Items {
                 others.push(slot);
             }
         }
-        self.touch_person(person);
+        self.touch_asked_after(person, slot, index.slot(slot).entry.event_time, index);
         if let Some(thread) = thread {
             let others = self.threads.entry(thread).or_default();
             others.answered += u32::from(answered);
@@ -221,38 +221,39 @@ impl Items {
                 talk.items.push(slot);
             }
         }
-        self.touch_talk(talk);
+        self.touch_spoken_before(talk, slot, index.slot(slot).entry.event_time, index);
     }
 
-    /// An item turns out to be of another person or in another thread.
-    fn regroup(&mut self, slot: SlotId, Links { person, thread, talk, .. }: Links) {
+    /// An item, which was of a time `before`, turns out to be of another person or in another thread.
+    fn regroup(&mut self, slot: SlotId, before: EpochMs, Links { person, thread, talk, .. }: Links, index: &IdentityIndex) {
         self.answer(slot, false);
-        self.unlink(slot);
+        self.unlink(slot, before, index);
         if let Some(item) = self.by_slot.get_mut(&slot) {
             item.links = Links { person, thread, talk, ..item.links };
         }
-        self.join(slot);
+        self.join(slot, index);
     }
 
     /// Takes an item out. The changelog is told by the key in the index.
-    fn remove(&mut self, slot: SlotId, key: &[u8]) -> Option<Item> {
-        self.unlink(slot);
+    fn remove(&mut self, slot: SlotId, index: &IdentityIndex) -> Option<Item> {
+        let known = index.slot(slot);
+        self.unlink(slot, known.entry.event_time, index);
         let item = self.by_slot.remove(&slot)?;
         if let Some(due_at) = item.links.due_at {
             self.timers.remove(&(due_at, slot));
         }
         self.waiting -= usize::from(item.closed_at.is_none());
-        self.removed.push(key.into());
+        self.removed.push(known.key().into());
         Some(item)
     }
 
-    /// Parts an item from the others of the person and of the thread.
-    fn unlink(&mut self, slot: SlotId) {
+    /// Parts an item of this time from the others of the person and of the thread.
+    fn unlink(&mut self, slot: SlotId, at: EpochMs, index: &IdentityIndex) {
         let Some(item) = self.by_slot.get_mut(&slot) else { return };
         let (person, thread, talk) = (item.links.person.take(), item.links.thread.take(), item.links.talk.take());
         if let Some(talk) = talk {
             self.part_from_talk(talk, |talk| talk.items.retain(|held| *held != slot));
-            self.touch_talk(Some(talk));
+            self.touch_spoken_before(Some(talk), slot, at, index);
         }
         if let Some(person) = person
             && let Some(slots) = self.people.get_mut(&person)
@@ -261,7 +262,7 @@ impl Items {
             if slots.is_empty() {
                 self.people.remove(&person);
             }
-            self.touch_person(Some(person));
+            self.touch_asked_after(Some(person), slot, at, index);
         }
         if let Some(thread) = thread
             && let Some(others) = self.threads.get_mut(&thread)
@@ -338,10 +339,15 @@ impl Items {
         }
     }
 
-    /// Whether somebody asked before may be otherwise now.
-    fn touch_person(&mut self, person: Option<Group>) {
+    /// An item of this time came to a person, or went: whether they [`asked_before`](Items::asked_before) is otherwise now for their
+    /// first ones beside it, if it is before those, and for no other. Whoever writes much would else have all rows written anew by each.
+    fn touch_asked_after(&mut self, person: Option<Group>, slot: SlotId, at: EpochMs, index: &IdentityIndex) {
         let Some(slots) = person.and_then(|person| self.people.get(&person)) else { return };
-        slots.clone().into_iter().for_each(|slot| self.touch(slot));
+        let at_of = |other: SlotId| index.slot(other).entry.event_time;
+        let others = || slots.iter().copied().filter(|&other| other != slot);
+        let Some(first) = others().map(at_of).min().filter(|&first| at < first) else { return };
+        let first: SmallVec<[SlotId; 2]> = others().filter(|&other| at_of(other) == first).collect();
+        first.into_iter().for_each(|slot| self.touch(slot));
     }
 
     /// Whether the person has an item that is older than this time, among those that are kept.
@@ -350,18 +356,26 @@ impl Items {
         others.is_some_and(|others| others.iter().any(|&other| event_time(other) < at))
     }
 
-    /// Which message belongs to which item of a talk may be otherwise now.
-    fn touch_talk(&mut self, talk: Option<Group>) {
+    /// An item or a message of this time came to a talk, or went, or was answered: that is a matter of the last item before it, to which
+    /// the messages after it belong, and of no other.
+    fn touch_spoken_before(&mut self, talk: Option<Group>, slot: SlotId, at: EpochMs, index: &IdentityIndex) {
         let Some(talk) = talk.and_then(|talk| self.talks.get(&talk)) else { return };
-        talk.items.clone().into_iter().for_each(|slot| self.touch(slot));
+        let at_of = |other: SlotId| index.slot(other).entry.event_time;
+        let takes = |&other: &SlotId| other != slot && index.slot(other).entry.label != Label::Praise && at_of(other) < at;
+        let others = || talk.items.iter().copied().filter(takes);
+        let Some(last) = others().map(at_of).max() else { return };
+        let last: SmallVec<[SlotId; 2]> = others().filter(|&other| at_of(other) == last).collect();
+        last.into_iter().for_each(|slot| self.touch(slot));
     }
 
-    /// What an item is to the others of its person may be otherwise now.
-    fn touch_company(&mut self, slot: SlotId) {
+    /// What an item, which was of a time `before`, is to the others of its person may be otherwise now.
+    fn touch_company(&mut self, slot: SlotId, before: EpochMs, index: &IdentityIndex) {
         let Some(Item { links: Links { person, talk, .. }, .. }) = self.by_slot.get(&slot) else { return };
         let (person, talk) = (*person, *talk);
-        self.touch_person(person);
-        self.touch_talk(talk);
+        for at in [before, index.slot(slot).entry.event_time] {
+            self.touch_asked_after(person, slot, at, index);
+            self.touch_spoken_before(talk, slot, at, index);
+        }
     }
 
     /// An item was closed.

@@ -232,7 +232,7 @@ impl Partition {
             self.items.answer(slot, false);
             self.put_out_of_order(slot);
         }
-        let Some(item) = self.items.remove(slot, self.index.slot(slot).key()) else { return };
+        let Some(item) = self.items.remove(slot, &self.index) else { return };
         if let Some(number) = number
             && let Some(community) = self.communities[number as usize].as_mut()
         {
