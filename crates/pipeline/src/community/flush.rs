@@ -40,17 +40,18 @@ impl Partition {
         if self.emit_tombstones(outputs, FLUSH_BYTES) == Step::More {
             return Ok(Step::More);
         }
+        self.bound_index(shared);
+        // Before rows are written: what leaves needs none, and what that means for others is told by this commit.
+        self.moved |= self.let_leave(shared, outputs);
         if self.emit_items(shared, outputs, FLUSH_BYTES)? == Step::More {
             return Ok(Step::More);
         }
         self.write_touched_alerts(shared, outputs)?;
         self.watermark.forget_growth();
-        self.bound_index(shared);
         self.bound_members(shared);
         self.rewrite_sparse(shared);
         self.scrub();
-        let left = self.let_leave(shared, outputs);
-        self.write_changelog(shared, outputs, left);
+        self.write_changelog(shared, outputs);
         Ok(Step::Done)
     }
 
@@ -257,7 +258,7 @@ impl Partition {
         self.index.remove(id);
     }
 
-    fn write_changelog(&mut self, shared: &Shared, outputs: &mut Outputs, left: bool) {
+    fn write_changelog(&mut self, shared: &Shared, outputs: &mut Outputs) {
         if !shared.changelog {
             self.forget_changes();
             return;
@@ -265,7 +266,6 @@ impl Partition {
         let watermark_moved = self.watermark.value() != self.written_watermark;
         let meta_due = shared.now.saturating_sub(self.meta_written_at) >= META_INTERVAL_MS;
         let worked = self.moved
-            || left
             || !self.changed.is_empty()
             || self.parked.is_changed()
             || self.items.is_changed()

@@ -125,11 +125,13 @@ fn what_somebody_writes_tells_anew_of_no_more_than_it_changes() {
     for number in 30..50 {
         desk.says(&under("p".to_owned(), &format!("k{number}"), NOW + number, COMPLAINT));
     }
-    // In one thread the one before is looked at again each time: what came after it belongs to the newer one.
-    assert_eq!(told(&desk), 20 + 20 + 19);
+    assert_eq!(told(&desk), 40);
     let before = told(&desk);
-    desk.says(&under("p".to_owned(), "greeting", NOW + 45, GREETING));
+    desk.says(&under("p".to_owned(), "greeting", NOW + 60, GREETING));
     assert_eq!(told(&desk) - before, 1, "it belongs to the last before it");
+    let before = told(&desk);
+    desk.says(&under("p".to_owned(), "k55", NOW + 55, COMPLAINT));
+    assert_eq!(told(&desk) - before, 2, "to this one from now on, and not to the other");
     assert!(desk.row("k10")["priority_reasons"].as_array().unwrap().iter().all(|reason| reason != "repeated_contact"));
     let before = told(&desk);
     desk.says(&under("p9".to_owned(), "k9", NOW + 9, COMPLAINT));
@@ -522,5 +524,69 @@ proptest! {
         let before = replayed.whole.side.left.queue_states.clone();
         replayed.whole.side.replay();
         prop_assert_eq!(&before, &replayed.whole.side.left.queue_states);
+    }
+}
+
+/// Something that is said, in whatever version of it: by another person, in another thread, at another time, or taken back.
+#[derive(Debug, Clone)]
+struct Version {
+    id: u8,
+    by: u8,
+    post: u8,
+    at: u8,
+    text: usize,
+    deleted: bool,
+    /// The brand answers one of those instead.
+    under: Option<u8>,
+}
+
+fn version() -> impl Strategy<Value = Version> {
+    let parts =
+        (0_u8..8, 0_u8..2, 0_u8..2, 0_u8..12, 0_usize..TEXTS.len(), 0_u8..8, prop::option::weighted(0.2, 0_u8..8));
+    parts.prop_map(|(id, by, post, at, text, deleted, under)| {
+        // Answers are never what people said.
+        let id = if under.is_some() { id + 8 } else { id };
+        Version { id, by, post, at, text, deleted: deleted == 0, under }
+    })
+}
+
+/// The rows of all items, if each version is told of by itself, or all of them at once.
+fn rows_of(versions: &[Version], by_itself: bool) -> BTreeMap<String, Value> {
+    let mut desk = Desk::new();
+    for (place, Version { id, by, post, at, text, deleted, under }) in versions.iter().enumerate() {
+        let under = under.map(|under| under.to_string());
+        let (by, text) = match &under {
+            Some(_) => ("brand".to_owned(), "Sudah kami cek ya Kak"),
+            None => (format!("m{by}"), TEXTS[*text]),
+        };
+        let mut said = comment(&id.to_string(), &by, under.as_deref(), NOW + i64::from(*at) * 1_000, text);
+        said.post_id = Some(format!("p{post}").into());
+        said.observed_at = NOW + 60_000 + place as i64 * 1_000;
+        said.deleted = *deleted;
+        desk.now = desk.now.max(said.observed_at);
+        desk.whole.raw(0, &said, desk.now);
+        if by_itself {
+            desk.whole.settle(desk.now);
+        } else {
+            desk.whole.side.read();
+        }
+    }
+    for _ in 0..3 {
+        desk.passes(40);
+    }
+    desk.whole.side.left.queue_states
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
+
+    /// A row is written where it changes, and nowhere else is looked: so what is told bit by bit must come to what is told at once.
+    #[test]
+    fn no_row_is_left_as_it_was(versions in prop::collection::vec(version(), 1..30)) {
+        let (by_itself, at_once) = (rows_of(&versions, true), rows_of(&versions, false));
+        prop_assert_eq!(by_itself.len(), at_once.len());
+        for (key, row) in &at_once {
+            prop_assert_eq!(&by_itself[key], row, "{}", key);
+        }
     }
 }

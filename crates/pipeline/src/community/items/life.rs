@@ -103,7 +103,7 @@ impl Partition {
             if other_queue && edited {
                 item.moved_at = item.moved_at.max(Some(edited_at));
             }
-            self.items.touch(slot);
+            self.items.change(slot);
             if ends {
                 self.end_item(slot);
             }
@@ -155,7 +155,7 @@ impl Partition {
         let links = self.items.links(community_id, &entry);
         self.keep_in_order(slot, true);
         self.items.insert(slot, Item { links, ..item }, &self.index);
-        self.items.touch(slot);
+        self.items.change(slot);
     }
 
     /// An interaction came, changed or went: it may be a message that belongs to an item of the same person and thread.
@@ -274,7 +274,7 @@ impl Partition {
             if other_queue && sent_at.is_some() {
                 item.moved_at = item.moved_at.max(sent_at);
             }
-            self.items.touch(slot);
+            self.items.change(slot);
             if ends {
                 self.end_item(slot);
             }
@@ -293,7 +293,7 @@ impl Partition {
         let Some(item) = self.items.by_slot.get_mut(&slot) else { return };
         if item.content().origin_partition < 0 {
             item.content = Content::of(interaction).to_bytes();
-            self.items.touch(slot);
+            self.items.change(slot);
         }
     }
 
@@ -338,7 +338,7 @@ impl Partition {
         if !act.apply(acts) {
             return Outcome::Stale;
         }
-        self.items.touch(slot);
+        self.items.change(slot);
         Outcome::Acted
     }
 

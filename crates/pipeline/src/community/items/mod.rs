@@ -171,6 +171,22 @@ impl Items {
         }
     }
 
+    /// An item is to be stored anew, and a row of it to be written.
+    fn change(&mut self, slot: SlotId) {
+        self.touch(slot);
+        self.mark_changed(slot);
+    }
+
+    /// An item is to be stored anew.
+    fn mark_changed(&mut self, slot: SlotId) {
+        if let Some(item) = self.by_slot.get_mut(&slot)
+            && !item.links.changed
+        {
+            item.links.changed = true;
+            self.changed.push(slot);
+        }
+    }
+
     /// What was restored is as its rows have it.
     fn forget_touched(&mut self) {
         for slot in std::mem::take(&mut self.dirty) {
@@ -221,11 +237,17 @@ impl Items {
                 talk.items.push(slot);
             }
         }
-        self.touch_spoken_before(talk, slot, index.slot(slot).entry.event_time, index);
+        self.touch_last_item(talk, slot, index.slot(slot).entry.event_time, index);
     }
 
     /// An item, which was of a time `before`, turns out to be of another person or in another thread.
-    fn regroup(&mut self, slot: SlotId, before: EpochMs, Links { person, thread, talk, .. }: Links, index: &IdentityIndex) {
+    fn regroup(
+        &mut self,
+        slot: SlotId,
+        before: EpochMs,
+        Links { person, thread, talk, .. }: Links,
+        index: &IdentityIndex,
+    ) {
         self.answer(slot, false);
         self.unlink(slot, before, index);
         if let Some(item) = self.by_slot.get_mut(&slot) {
@@ -253,7 +275,7 @@ impl Items {
         let (person, thread, talk) = (item.links.person.take(), item.links.thread.take(), item.links.talk.take());
         if let Some(talk) = talk {
             self.part_from_talk(talk, |talk| talk.items.retain(|held| *held != slot));
-            self.touch_spoken_before(Some(talk), slot, at, index);
+            self.touch_last_item(Some(talk), slot, at, index);
         }
         if let Some(person) = person
             && let Some(slots) = self.people.get_mut(&person)
@@ -316,7 +338,9 @@ impl Items {
         if std::mem::replace(&mut item.answered, answered) == answered {
             return;
         }
-        let Some(thread) = item.links.thread.and_then(|thread| self.threads.get_mut(&thread)) else { return };
+        let thread = item.links.thread;
+        self.mark_changed(slot);
+        let Some(thread) = thread.and_then(|thread| self.threads.get_mut(&thread)) else { return };
         let before = thread.answered;
         thread.answered = if answered { before + 1 } else { before.saturating_sub(1) };
         if (before == 0) != (thread.answered == 0) {
@@ -356,12 +380,20 @@ impl Items {
         others.is_some_and(|others| others.iter().any(|&other| event_time(other) < at))
     }
 
-    /// An item or a message of this time came to a talk, or went, or was answered: that is a matter of the last item before it, to which
-    /// the messages after it belong, and of no other.
+    /// An item of this time came to a talk, or went: the messages after it, if there are any, belong to it, or to the last item before.
+    fn touch_last_item(&mut self, talk: Option<Group>, slot: SlotId, at: EpochMs, index: &IdentityIndex) {
+        let messages = talk.and_then(|talk| self.talks.get(&talk)).map_or(&[][..], |talk| &talk.messages);
+        if messages.iter().any(|&message| index.slot(message).entry.event_time > at) {
+            self.touch_spoken_before(talk, slot, at, index);
+        }
+    }
+
+    /// A message of this time came to a talk, or went, or was answered: that is a matter of the last item before it, and of no other.
     fn touch_spoken_before(&mut self, talk: Option<Group>, slot: SlotId, at: EpochMs, index: &IdentityIndex) {
         let Some(talk) = talk.and_then(|talk| self.talks.get(&talk)) else { return };
         let at_of = |other: SlotId| index.slot(other).entry.event_time;
-        let takes = |&other: &SlotId| other != slot && index.slot(other).entry.label != Label::Praise && at_of(other) < at;
+        let takes =
+            |&other: &SlotId| other != slot && index.slot(other).entry.label != Label::Praise && at_of(other) < at;
         let others = || talk.items.iter().copied().filter(takes);
         let Some(last) = others().map(at_of).max() else { return };
         let last: SmallVec<[SlotId; 2]> = others().filter(|&other| at_of(other) == last).collect();
@@ -372,9 +404,12 @@ impl Items {
     fn touch_company(&mut self, slot: SlotId, before: EpochMs, index: &IdentityIndex) {
         let Some(Item { links: Links { person, talk, .. }, .. }) = self.by_slot.get(&slot) else { return };
         let (person, talk) = (*person, *talk);
-        for at in [before, index.slot(slot).entry.event_time] {
-            self.touch_asked_after(person, slot, at, index);
-            self.touch_spoken_before(talk, slot, at, index);
+        let now = index.slot(slot).entry.event_time;
+        for at in [before, now] {
+            if before != now {
+                self.touch_asked_after(person, slot, at, index);
+            }
+            self.touch_last_item(talk, slot, at, index);
         }
     }
 

@@ -61,18 +61,15 @@ impl Partition {
         shared: &mut Shared,
         outputs: &mut Outputs,
     ) -> Result<(), Stop> {
-        // It may have left since.
-        if !self.items.by_slot.contains_key(&slot) || !self.index.is_taken(slot) {
+        // It may have left since, or been told of.
+        let is_dirty = self.items.by_slot.get(&slot).is_some_and(|item| item.links.dirty);
+        if !is_dirty || !self.index.is_taken(slot) {
             return Ok(());
         }
         let as_of = self.as_of(slot, watermark, shared);
         self.keep_time(slot, watermark, &as_of);
         let Some(item) = self.items.by_slot.get_mut(&slot) else { return Ok(()) };
         item.links.dirty = false;
-        if !item.links.changed {
-            item.links.changed = true;
-            self.items.changed.push(slot);
-        }
         let Some(item) = self.items.by_slot.get(&slot) else { return Ok(()) };
         let unanswered_thread = !item.links.ended && self.items.is_thread_unanswered(item);
         let known = self.index.slot(slot);
@@ -190,7 +187,7 @@ impl Partition {
         let overdue = due_at.filter(|_| counts).map(|due_at| (standing.closed_at, due_at));
         let before = std::mem::replace(&mut item.links.overdue, overdue);
         let was_open = item.closed_at.is_none();
-        item.closed_at = standing.closed_at;
+        let is_changed = std::mem::replace(&mut item.closed_at, standing.closed_at) != standing.closed_at;
         item.links.since = Some(standing.since);
         item.links.told_due_at = *due_at;
         if let Some(closed_at) = standing.closed_at
@@ -204,6 +201,9 @@ impl Partition {
         }
         self.items.waiting -= usize::from(was_open);
         self.items.waiting += usize::from(standing.closed_at.is_none());
+        if is_changed {
+            self.items.mark_changed(slot);
+        }
         if before != overdue
             && let Some(number) = number
             && let Some(community) = self.communities[number as usize].as_mut()
@@ -282,7 +282,7 @@ impl Partition {
                 item.expired = true;
                 self.items.expired += 1;
             }
-            self.items.touch(slot);
+            self.items.change(slot);
         }
     }
 
@@ -296,7 +296,7 @@ impl Partition {
             }
         }
         for slot in std::mem::take(&mut self.items.changed) {
-            if let Some(item) = self.items.by_slot.get_mut(&slot) {
+            if let Some(item) = self.items.by_slot.get_mut(&slot).filter(|item| item.links.changed) {
                 item.links.changed = false;
                 see(self.index.slot(slot).key(), Some(item));
             }
