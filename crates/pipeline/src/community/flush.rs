@@ -40,18 +40,25 @@ impl Partition {
         if self.emit_tombstones(outputs, FLUSH_BYTES) == Step::More {
             return Ok(Step::More);
         }
-        self.bound_index(shared);
         // Before rows are written: what leaves needs none, and what that means for others is told by this commit.
-        self.moved |= self.let_leave(shared, outputs);
+        let left = self.left.unwrap_or_else(|| {
+            self.bound_index(shared);
+            self.let_leave(shared, outputs)
+        });
+        self.left = Some(left);
         if self.emit_items(shared, outputs, FLUSH_BYTES)? == Step::More {
             return Ok(Step::More);
         }
         self.write_touched_alerts(shared, outputs)?;
         self.watermark.forget_growth();
         self.bound_members(shared);
-        self.rewrite_sparse(shared);
+        // What is on its way out thins segments out by itself.
+        if !left && self.leaving.is_empty() {
+            self.rewrite_sparse(shared);
+        }
         self.scrub();
-        self.write_changelog(shared, outputs);
+        self.write_changelog(shared, outputs, left);
+        self.left = None;
         Ok(Step::Done)
     }
 
@@ -194,18 +201,22 @@ impl Partition {
         let low_mark = self.low_mark.map_or(low_mark, |known| known.max(low_mark));
         self.low_mark = Some(low_mark);
         let below = self.index.iter().filter(|(_, slot)| slot.entry.event_time < low_mark).map(|(id, _)| id);
-        let mut leaving: Vec<SlotId> = below.collect();
-        // Slice by slice: so the sketch of a slice is written to the changelog once or twice, not with every part that leaves.
-        leaving.sort_unstable_by_key(|&id| self.index.slot(id).entry.event_time);
-        self.leaving = leaving.into();
+        self.leaving = below.collect();
+        self.put_leaving_in_order();
+    }
+
+    /// Slice by slice: so the sketch of a slice is written to the changelog once or twice, not with every part that leaves. And what
+    /// was said before what answers it.
+    pub(super) fn put_leaving_in_order(&mut self) {
+        let index = &self.index;
+        self.leaving.make_contiguous().sort_unstable_by_key(|&id| index.slot(id).entry.event_time);
     }
 
     /// Has what is left in thinned out segments written anew, as soon as the segments hold more than twice and a half of what lives:
     /// then compaction leaves less than three times of it. As much has to change again before it is looked through again.
     fn rewrite_sparse(&mut self, shared: &Shared) {
-        // What is on its way out thins them out by itself.
         let enough = self.index.len() as u64 * 5 + SEGMENT_ENTRIES_MAX as u64;
-        if !shared.changelog || !self.leaving.is_empty() || self.written_ids * 2 < enough {
+        if !shared.changelog || self.written_ids * 2 < enough {
             return;
         }
         let is_sparse = |slot: &Slot| {
@@ -258,7 +269,7 @@ impl Partition {
         self.index.remove(id);
     }
 
-    fn write_changelog(&mut self, shared: &Shared, outputs: &mut Outputs) {
+    fn write_changelog(&mut self, shared: &Shared, outputs: &mut Outputs, left: bool) {
         if !shared.changelog {
             self.forget_changes();
             return;
@@ -266,6 +277,7 @@ impl Partition {
         let watermark_moved = self.watermark.value() != self.written_watermark;
         let meta_due = shared.now.saturating_sub(self.meta_written_at) >= META_INTERVAL_MS;
         let worked = self.moved
+            || left
             || !self.changed.is_empty()
             || self.parked.is_changed()
             || self.items.is_changed()

@@ -126,8 +126,10 @@ pub(super) struct Partition {
     pub(super) community_ids: HashMap<Arc<str>, u32, ahash::RandomState>,
     pub(super) due: BTreeSet<(EpochMs, u32)>,
     pub(super) touched: Vec<u32>,
-    /// Something was processed since the last flush.
+    /// Something was processed since the last flush, or told.
     pub(super) moved: bool,
+    /// Whether anything left in this flush, once that was its turn.
+    pub(super) left: Option<bool>,
     pub(super) meta_written_at: EpochMs,
     /// The watermark that the changelog has.
     pub(super) written_watermark: Option<EpochMs>,
@@ -179,6 +181,7 @@ impl Partition {
             touched: Vec::new(),
             // The first flush writes down where the partition begins.
             moved: true,
+            left: None,
             meta_written_at: EpochMs::MIN,
             written_watermark: None,
             swept_to: None,

@@ -167,6 +167,7 @@ impl Partition {
         if let Some(low_mark) = self.low_mark {
             self.leaving =
                 self.index.iter().filter(|(_, slot)| slot.entry.event_time < low_mark).map(|(id, _)| id).collect();
+            self.put_leaving_in_order();
         }
     }
 }

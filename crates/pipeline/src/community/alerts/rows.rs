@@ -68,6 +68,8 @@ impl Partition {
             on.acknowledge(at, &by);
         }
         self.alerts_told += 1;
+        // What was told is to be known after a crash, with the time that it was told at.
+        self.moved = true;
         alerts.on[rule as usize] = Some(on);
         self.write_alert(number, rule, shared, outputs)
     }

@@ -39,6 +39,8 @@ impl Partition {
             && due_at <= watermark
         {
             self.items.timers.pop_first();
+            // A row that time alone makes goes with the time, which a restart is not to be behind of.
+            self.moved = true;
             if let Some(item) = self.items.by_slot.get_mut(&slot) {
                 item.links.due_at = None;
             }
