@@ -1,6 +1,6 @@
 //! The continuous feed: `sinyal sim` into `sinyal ingest`, through a thread that writes down what is of the communities that are recounted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -18,6 +18,9 @@ use crate::{Server, Sinyal, wait_for};
 /// while others go on, so nothing misses a pane in a recount that knows of no lateness. `sim` delivers half a per cent of the
 /// interactions minutes late, a few very late.
 const LATEST_MS: i64 = 60_000;
+/// What the brand answers later than this is left out, too: of what is known no more, nobody can tell a first response, and when exactly it
+/// goes hangs on restarts. A recount forgets nothing.
+const ANSWERED_MS: i64 = super::LATENESS_MS;
 /// How many lines are looked at to tell how much each community brings.
 const LOOKED_AT: u64 = 50_000;
 /// The most active ones are not recounted: one of them has a crisis, and nobody knows how large.
@@ -58,6 +61,30 @@ struct Line<'a> {
     id: std::borrow::Cow<'a, str>,
     created_at: i64,
     observed_at: i64,
+    #[serde(borrow)]
+    author: Option<Author<'a>>,
+    #[serde(borrow)]
+    post_id: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow)]
+    parent_id: Option<std::borrow::Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Author<'a> {
+    #[serde(borrow)]
+    role: std::borrow::Cow<'a, str>,
+}
+
+impl Line<'_> {
+    /// What it answers, if it is a comment of the brand.
+    fn answered(&self) -> Option<Identity> {
+        self.author.as_ref().filter(|author| author.role == "brand")?;
+        let (kind, id) = match (&self.parent_id, &self.post_id) {
+            (Some(parent), _) => ("comment", parent),
+            (None, post) => ("post", post.as_ref()?),
+        };
+        Some((self.community_id.to_string(), kind.to_owned(), id.to_string()))
+    }
 }
 
 impl Feed {
@@ -118,6 +145,7 @@ impl Feed {
         let thread = std::thread::spawn(move || {
             let mut taken = BufWriter::new(taken);
             let mut fed = 0;
+            let mut known: HashMap<Identity, i64> = HashMap::new();
             for line in BufReader::new(made).lines() {
                 let line = line?;
                 if Instant::now() >= end {
@@ -128,8 +156,13 @@ impl Feed {
                     continue;
                 }
                 if recounted.contains(seen.community_id.as_ref()) {
+                    let answered_at = seen.answered().and_then(|answered| known.get(&answered).copied());
+                    if answered_at.is_some_and(|at| seen.created_at - at > ANSWERED_MS) {
+                        continue;
+                    }
                     writeln!(kept, "{line}")?;
                     let of = (seen.community_id.into_owned(), seen.kind.into_owned(), seen.id.into_owned());
+                    known.insert(of.clone(), seen.created_at);
                     noted.lock().unwrap_or_else(PoisonError::into_inner).push(of);
                 }
                 writeln!(taken, "{line}").map_err(|error| anyhow!("ingest takes nothing any more: {error}"))?;
