@@ -1,7 +1,6 @@
 //! How long it takes from a restart to the first row, and until all is caught up, with what was taken in before as state.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -89,7 +88,7 @@ fn measure_one(taken_in: usize, candidate: &Candidate) -> Result<Vec<Value>> {
                 ran.terminate()?;
             }
             if *end == End::Moved {
-                let folder: PathBuf = state_folder(&sinyal, GENERATION);
+                let folder = state_folder(&sinyal, GENERATION);
                 std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
             }
             ingest_after(&sinyal, MORE, &world, records)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use kafka_io::Connection;
 use pipeline::KeyFormat;
 use rules::Communities;
+use rules::alerts::STEP_MS;
 use toml::Table;
 use window::{WindowSet, WindowSpec};
 use wire::RawFormat;
@@ -323,8 +324,8 @@ fn windows(reader: &mut Reader<'_>) -> Option<WindowSet> {
     }
     let windows = WindowSet::new(specs).map_err(|error| reader.errors.push(format!("windows: {error}"))).ok()?;
     let shortest = windows.specs().iter().map(|spec| spec.slide_ms).min().unwrap_or_default();
-    if !SLIDES_MS.contains(&shortest) {
-        let (least, most) = (SLIDES_MS.start(), SLIDES_MS.end());
+    if !STEP_MS.contains(&shortest) {
+        let (least, most) = (STEP_MS.start(), STEP_MS.end());
         reader.errors.push(format!(
             "windows: the shortest slide_ms is {shortest}; {least} to {most} is right, since alerts are looked at so often"
         ));
@@ -332,9 +333,6 @@ fn windows(reader: &mut Reader<'_>) -> Option<WindowSet> {
     }
     Some(windows)
 }
-
-/// The shortest slide of all windows: the step of the rules of alerts.
-const SLIDES_MS: std::ops::RangeInclusive<i64> = 1_000..=900_000;
 
 /// The registry of communities and where it stands.
 fn communities(reader: &mut Reader<'_>) -> Option<(Communities, Option<PathBuf>)> {

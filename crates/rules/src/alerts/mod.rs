@@ -35,6 +35,6 @@ pub use community::CommunityAlerts;
 pub use episode::{AlertState, Rule, Severity, Transition, alert_id};
 pub use evidence::{CoordinationRule, Evidence, EvidenceItem, evidence_of};
 pub use interval::{HourOfWeek, Increments, Interval, Levels};
-pub use settings::{AlertRules, AlertRulesError, CountRule, OverdueRule, SilenceRule};
+pub use settings::{AlertRules, AlertRulesError, CountRule, OverdueRule, STEP_MS, SilenceRule};
 pub use state::{StateKey, StateValue};
 pub use summary::{Story, summary_en, summary_id};

@@ -116,6 +116,9 @@ pub struct AlertRulesError {
     pub most: f64,
 }
 
+/// What [`AlertRules::step_ms`] may be.
+pub const STEP_MS: std::ops::RangeInclusive<i64> = 1_000..=900_000;
+
 impl AlertRules {
     /// Whether every setting is within its range.
     ///
@@ -125,7 +128,7 @@ impl AlertRules {
         const MINUTE: i64 = 60_000;
         const HOUR: i64 = 60 * MINUTE;
         const DAY: i64 = 24 * HOUR;
-        times("step_ms", self.step_ms, 1_000, 15 * MINUTE)?;
+        times("step_ms", self.step_ms, *STEP_MS.start(), *STEP_MS.end())?;
         times("warm_up_ms", self.warm_up_ms, HOUR, 60 * DAY)?;
         times("resolve_after_ms", self.resolve_after_ms, 0, 7 * DAY)?;
         times("update_every_ms", self.update_every_ms, MINUTE, DAY)?;
