@@ -53,7 +53,8 @@ pub(crate) fn gone(rows: &[Row]) -> Vec<&'static str> {
 
 /// When the last sample was taken.
 pub(crate) fn end(rows: &[Row]) -> f64 {
-    rows.iter().map(|row| row.seconds).fold(0.0, f64::max)
+    // What is noted after the last sample, of the comparison, is none.
+    rows.iter().filter(|row| row.kind != Kind::Fault).map(|row| row.seconds).fold(0.0, f64::max)
 }
 
 impl fmt::Display for Judgement {

@@ -15,8 +15,10 @@ use crate::encode;
 
 /// How often a watermark that moves alone is written down.
 const META_INTERVAL_MS: i64 = 1_000;
-/// How far event time goes on between two sweeps of the index.
-const SWEEP_INTERVAL_MS: i64 = 3_600_000;
+/// How far event time goes on between two sweeps of the index, at most.
+const SWEEP_INTERVAL_MAX_MS: i64 = 3_600_000;
+/// Where the horizon is short, it is swept so many times while event time goes that far: what is kept too long is a part of what is kept.
+const SWEEPS_PER_HORIZON: i64 = 24;
 /// Identities that leave in one flush where there is no need for more.
 const LEAVING_MAX: usize = 5_000;
 /// When the outputs of one part of a flush have so many bytes, the next part begins.
@@ -141,8 +143,10 @@ impl Partition {
 
     /// Raises the low mark to the horizon, and finds what is below it.
     fn sweep(&mut self, watermark: EpochMs, shared: &Shared) {
-        let low_mark = watermark.saturating_sub(shared.windows.horizon_ms());
-        if self.swept_to.is_some_and(|swept_to| low_mark - swept_to < SWEEP_INTERVAL_MS) {
+        let horizon_ms = shared.windows.horizon_ms();
+        let low_mark = watermark.saturating_sub(horizon_ms);
+        let interval_ms = (horizon_ms / SWEEPS_PER_HORIZON).min(SWEEP_INTERVAL_MAX_MS);
+        if self.swept_to.is_some_and(|swept_to| low_mark - swept_to < interval_ms) {
             return;
         }
         self.swept_to = Some(low_mark);

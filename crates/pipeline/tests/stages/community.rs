@@ -420,6 +420,26 @@ fn every_outcome_has_its_cause() {
     assert!(!whole.side.left.queue_states.contains_key("c|post|1"), "what leaves the index leaves the queues' state");
 }
 
+/// Without a restart, which sweeps too.
+#[test]
+fn what_is_kept_is_a_horizon_and_a_24th_of_it_however_short_it_is() {
+    const EVERY_MS: i64 = 10_000;
+    let spec = WindowSpec { name: "1m".to_owned(), length_ms: 60_000, slide_ms: 10_000, lateness_ms: 180_000 };
+    let windows = WindowSet::new(vec![spec]).unwrap();
+    let horizon_ms = windows.horizon_ms();
+    let mut whole = Whole::new(windows, 1_000);
+    let mut most = 0;
+    for number in 0..200 {
+        let now = NOW + number * EVERY_MS;
+        whole.raw(0, &post(&number.to_string(), "c", now, TEXTS[1]), now);
+        whole.settle(now);
+        let ids: usize = whole.side.stage.status().map(|status| status.ids).sum();
+        most = most.max(ids as i64);
+    }
+    // The watermark is behind the last by the disorder, which is as long as what lies between two.
+    assert!((horizon_ms / EVERY_MS..=horizon_ms * 25 / 24 / EVERY_MS + 3).contains(&most), "{most} of {horizon_ms} ms");
+}
+
 #[test]
 fn corrections_stand_wait_or_are_refused() {
     let mut whole = Whole::new(wide(), 1_000);
