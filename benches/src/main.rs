@@ -32,11 +32,12 @@ const RUNS: usize = 6;
 const RESTORED_ENTRIES: usize = 5_000_000;
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (json, arguments): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument == "--json");
     let records = 200_000;
     let role_records = 500_000;
     let mut results = Vec::new();
-    match arguments.first().map(String::as_str).filter(|argument| *argument != "--json") {
+    match arguments.first().map(String::as_str) {
         Some("classify-step") => results.push(measure("classify-step", || classify_case(records))),
         Some("community-step") => results.push(measure("community-step", || community_case(records, COMMUNITIES))),
         // What a community can bring at most: one thread works on it.
@@ -83,7 +84,7 @@ fn main() -> Result<()> {
             "{other:?}: classify-step, classify-cores, community-step, hot-community-step, fast-tier, slides, communities, restore, roles, latency, peers, profile or all is right"
         ),
     }
-    if arguments.iter().any(|argument| argument == "--json") {
+    if !json.is_empty() {
         println!("{}", json!(results));
     }
     Ok(())

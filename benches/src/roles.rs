@@ -173,8 +173,9 @@ pub(crate) fn ingest_after(sinyal: &Sinyal, records: usize, world: &World, befor
     let mut made = made.stdout(Stdio::piped()).spawn()?;
     let lines = made.stdout.take().context("a pipe")?;
     let mut taken: Command = sinyal.command(&["ingest", "-"])?;
-    let status = taken.stdin(lines).stderr(Stdio::null()).status()?;
-    ensure!(made.wait()?.success() && status.success(), "the input could not be ingested");
+    let taken = taken.stdin(lines).stderr(Stdio::piped()).spawn()?.wait_with_output()?;
+    let said = String::from_utf8_lossy(&taken.stderr);
+    ensure!(made.wait()?.success() && taken.status.success(), "the input could not be ingested: {said}");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use sinyal_tests::checks::{Origin, by_origin, check_rows, made_up_with, open_windows, wait_until_done};
-use sinyal_tests::{Kafka, Oracle, Reader, Sinyal};
+use sinyal_tests::{Kafka, Oracle, Ran, Reader, Sinyal};
 
 use super::progress::Progress;
 use super::streams::{Peer, build, group, make_topics};
@@ -37,8 +37,8 @@ pub(crate) fn check_peer(interactions: u32, store: &str) -> Result<()> {
     let day = "86400000";
     let more = vec![format!("lateness.ms={day},{day},{day},{day}")];
     let peer = Peer { store: store.to_owned(), threads: 2, heap_mib: 512, more, windows: Vec::new() };
-    let first = peer.start(&sinyal, GENERATION)?;
-    wait_until_under_way(&sinyal, i64::from(interactions) / 4)?;
+    let mut first = peer.start(&sinyal, GENERATION)?;
+    wait_until_under_way(&sinyal, &mut first, i64::from(interactions) / 4)?;
     // Killed once: what it restores must say the same as what it had.
     first.kill();
     let mut theirs = peer.start(&sinyal, GENERATION)?;
@@ -49,12 +49,13 @@ pub(crate) fn check_peer(interactions: u32, store: &str) -> Result<()> {
 }
 
 /// Waits until the peer has committed so many raw records.
-fn wait_until_under_way(sinyal: &Sinyal, records: i64) -> Result<()> {
+fn wait_until_under_way(sinyal: &Sinyal, peer: &mut Ran, records: i64) -> Result<()> {
     let raw = ["social.posts.raw", "social.comments.raw"].map(|topic| sinyal.topic(topic));
     let progress = Progress::of(sinyal.bootstrap(), &group(sinyal, GENERATION), &raw)?;
     let started = Instant::now();
     while progress.committed()?.iter().sum::<i64>() < records {
-        ensure!(started.elapsed() < Duration::from_secs(120), "the peer does not get on: {}", sinyal.log());
+        ensure!(peer.is_running(), "the peer ended: {}", peer.end_of_log());
+        ensure!(started.elapsed() < Duration::from_secs(120), "the peer does not get on: {}", peer.end_of_log());
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sinyal_tests::{Kafka, Sinyal};
 
 use super::candidate::Candidate;
-use super::measure::{Run, failure, run_once, summary};
+use super::measure::measure_in_turns;
 use super::streams::{Peer, WindowSpec, build};
 use crate::roles::{World, ingest_world};
 
@@ -74,25 +74,7 @@ fn measure_cases(records: usize, cases: &[Case], peers: &[Peer]) -> Result<Vec<V
                 peer.windows.clone_from(&case.windows);
             }
         }
-        let mut measured: Vec<Result<Vec<Run>>> = candidates.iter().map(|_| Ok(Vec::new())).collect();
-        for run in 0..RUNS {
-            for (at, (candidate, runs)) in candidates.iter().zip(&mut measured).enumerate() {
-                // One that failed is not run again, and what the others did is not lost by it.
-                if let Ok(done) = runs {
-                    match run_once(&sinyal, &format!("c{at}-{run}"), candidate, records) {
-                        Ok(run) => done.push(run),
-                        Err(error) => *runs = Err(error),
-                    }
-                }
-            }
-        }
-        for (candidate, runs) in candidates.iter().zip(measured) {
-            let name = format!("{}, {}", candidate.name(), case.name);
-            results.push(match runs {
-                Ok(runs) => summary(&name, records, &runs)?,
-                Err(error) => failure(&format!("peers: {name}"), &error)?,
-            });
-        }
+        results.extend(measure_in_turns(&sinyal, &candidates, RUNS, records, &format!(", {}", case.name))?);
     }
     Ok(results)
 }

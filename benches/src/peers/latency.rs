@@ -14,7 +14,7 @@ use wire::{GenericSchema, SchemaName};
 
 use super::candidate::Candidate;
 use super::follow::Follower;
-use super::measure::RAW;
+use super::measure::{RAW, failure};
 use super::streams::{Peer, build, make_topics};
 
 const SECONDS: usize = 90;
@@ -35,18 +35,22 @@ pub(crate) fn measure_peer_latency(records_per_second: usize, peers: &[Peer]) ->
     build()?;
     let mut results = Vec::new();
     for candidate in Candidate::all(peers) {
-        let seen = watch(&candidate, records_per_second).with_context(|| candidate.name())?;
+        let seen = match watch(&candidate, records_per_second) {
+            Ok(seen) => seen,
+            Err(error) => {
+                results.push(failure(&format!("latency: {}", candidate.name()), &error)?);
+                continue;
+            }
+        };
+        let fed = seen.fed_per_second();
         let (name, mut out) = (candidate.name(), std::io::stdout().lock());
         for (what, mut seconds) in [("queue item", seen.items()), ("row", seen.rows)] {
             ensure!(!seconds.is_empty(), "no {what} was seen of {name}");
             seconds.sort_by(f64::total_cmp);
             let at = |share: f64| seconds[((seconds.len() - 1) as f64 * share) as usize];
             let (p50, p99, count) = (at(0.5), at(0.99), seconds.len());
-            writeln!(
-                out,
-                "{name:<52} {what:<10} p50 {p50:.3} s, p99 {p99:.3} s of {count} at {records_per_second} records/s"
-            )?;
-            results.push(json!({ "case": format!("latency: {name}, {what}"), "records_per_second": records_per_second,
+            writeln!(out, "{name:<52} {what:<10} p50 {p50:.3} s, p99 {p99:.3} s of {count} at {fed:.0} records/s")?;
+            results.push(json!({ "case": format!("latency: {name}, {what}"), "records_per_second": records_per_second, "fed_per_second": fed,
                                  "measured": count, "p50_seconds": p50, "p99_seconds": p99 }));
         }
     }
@@ -59,6 +63,8 @@ struct Seen {
     item_schema: GenericSchema,
     row_schema: GenericSchema,
     count: u64,
+    /// When the first raw record was seen, and when the last.
+    fed: Option<(Instant, Instant)>,
     /// By topic and partition, from the first offset on.
     raw: HashMap<(String, i64), Vec<Instant>>,
     /// The origin of each queue item that was looked into.
@@ -85,8 +91,8 @@ fn watch(candidate: &Candidate, records_per_second: usize) -> Result<Seen> {
     let mut ended: Option<Instant> = None;
     while ended.is_none_or(|at| at.elapsed() < LINGERS) {
         follower.poll(Duration::from_millis(5), |message| seen.take(message))?;
+        ensure!(ran.is_running(), "it ended: {}", ran.end_of_log());
         if ended.is_none() && feed.is_over()? {
-            ensure!(ran.is_running(), "it ended: {}", ran.end_of_log());
             ended = Some(Instant::now());
         }
     }
@@ -101,6 +107,7 @@ impl Seen {
             item_schema: GenericSchema::parse(SchemaName::QueueItem.text())?,
             row_schema: GenericSchema::parse(SchemaName::CommunityMetrics.text())?,
             count: 0,
+            fed: None,
             raw: HashMap::new(),
             items: Vec::new(),
             rows: Vec::new(),
@@ -111,6 +118,7 @@ impl Seen {
         let now = Instant::now();
         let topic = message.topic();
         if topic.ends_with(".raw") {
+            self.fed.get_or_insert((now, now)).1 = now;
             self.raw.entry((topic.to_owned(), i64::from(message.partition()))).or_default().push(now);
             return Ok(());
         }
@@ -133,6 +141,12 @@ impl Seen {
             self.items.push(((topic.to_owned(), number("origin_partition")?), number("origin_offset")?, now));
         }
         Ok(())
+    }
+
+    /// Raw records in a second, as they came: brokers that share the machine may hold the feed up.
+    fn fed_per_second(&self) -> f64 {
+        let count: usize = self.raw.values().map(Vec::len).sum();
+        self.fed.map_or(f64::NAN, |(first, last)| count as f64 / last.duration_since(first).as_secs_f64())
     }
 
     /// From when a raw record is seen until its item is, in seconds; 0 where the reader came to the item first.
@@ -159,13 +173,13 @@ impl Feed {
         let start = kafka_io::Clock::now_ms(&kafka_io::SystemClock).to_string();
         let mut made = sinyal.command(&arguments)?.args(["--start", &start]).stdout(Stdio::piped()).spawn()?;
         let lines = made.stdout.take().context("a pipe")?;
-        let fed = sinyal.command(&["ingest", "-", "--rate", &rate])?.stdin(lines).stderr(Stdio::null()).spawn()?;
+        let fed = sinyal.command(&["ingest", "-", "--rate", &rate])?.stdin(lines).spawn()?;
         Ok(Feed { made, fed })
     }
 
     fn is_over(&mut self) -> Result<bool> {
         let Some(status) = self.fed.try_wait()? else { return Ok(false) };
-        ensure!(self.made.wait()?.success() && status.success(), "the input could not be ingested");
+        ensure!(self.made.wait()?.success() && status.success(), "the input could not be ingested; see above");
         Ok(true)
     }
 }

@@ -34,18 +34,41 @@ pub(crate) fn measure_peers(records: usize, runs: usize, peers: &[Peer]) -> Resu
     let sinyal = Sinyal::new(&kafka.bootstrap(), "bench", "telemetry.log = \"info\"\n")?;
     sinyal.succeed(&["topics", "apply"])?;
     ingest(&sinyal, records)?;
-    let candidates = Candidate::all(peers);
-    let mut measured: Vec<Vec<Run>> = candidates.iter().map(|_| Vec::new()).collect();
+    measure_in_turns(&sinyal, &Candidate::all(peers), runs, records, "")
+}
+
+/// Runs each so many times, in turns, on the same input; what is said of it ends in this.
+pub(super) fn measure_in_turns(
+    sinyal: &Sinyal,
+    candidates: &[Candidate],
+    runs: usize,
+    records: usize,
+    of: &str,
+) -> Result<Vec<Value>> {
+    let mut measured: Vec<Result<Vec<Run>>> = candidates.iter().map(|_| Ok(Vec::new())).collect();
     for run in 0..runs {
-        for (at, candidate) in candidates.iter().enumerate() {
-            measured[at].push(run_once(&sinyal, &format!("c{at}-{run}"), candidate, records)?);
+        for (at, (candidate, runs)) in candidates.iter().zip(&mut measured).enumerate() {
+            // One that failed is not run again, and what the others did is not lost by it.
+            if let Ok(done) = runs {
+                match run_once(sinyal, &format!("c{at}-{run}"), candidate, records) {
+                    Ok(run) => done.push(run),
+                    Err(error) => *runs = Err(error),
+                }
+            }
         }
     }
-    candidates.iter().zip(&measured).map(|(candidate, runs)| summary(&candidate.name(), records, runs)).collect()
+    let told = candidates.iter().zip(measured).map(|(candidate, runs)| {
+        let name = format!("{}{of}", candidate.name());
+        match runs {
+            Ok(runs) => summary(&name, records, &runs),
+            Err(error) => failure(&format!("peers: {name}"), &error),
+        }
+    });
+    told.collect()
 }
 
 /// Takes in all that is in the raw topics, on topics that are made for it.
-pub(crate) fn run_once(sinyal: &Sinyal, generation: &str, candidate: &Candidate, records: usize) -> Result<Run> {
+fn run_once(sinyal: &Sinyal, generation: &str, candidate: &Candidate, records: usize) -> Result<Run> {
     make_topics(sinyal, generation)?;
     let mut ran = candidate.start(sinyal, generation)?;
     let run = measure(sinyal, generation, candidate, records, &mut ran).with_context(|| candidate.name())?;
@@ -126,7 +149,7 @@ impl fmt::Display for Spread {
 }
 
 /// A line for people; what is drawn later is kept whole.
-pub(crate) fn summary(name: &str, records: usize, runs: &[Run]) -> Result<Value> {
+fn summary(name: &str, records: usize, runs: &[Run]) -> Result<Value> {
     let of = |figure: fn(&Run) -> f64| Spread::of(runs.iter().map(figure));
     let cpu = of(|run| run.cpu_seconds_per_million);
     let rate = of(|run| run.records_per_second);

@@ -4,7 +4,7 @@
 //! - `peers check [INTERACTIONS] [STORE]`: their outputs side by side;
 //! - `peers latency|restart|communities|windows [NUMBER] [STORE:THREADS:HEAP_MIB ...]`: at so many records a second, with so many taken
 //!   in before, over so many records;
-//! - `peers plot FILE.json FILE.svg`: draws what `--json` has printed.
+//! - `peers plot FILE.json FILE.svg`: draws what `--json` has printed of the first, of `communities` or of `windows`.
 
 mod candidate;
 mod check;
@@ -17,7 +17,9 @@ mod progress;
 mod restart;
 mod streams;
 
-use anyhow::{Context, Result};
+use std::io::Write;
+
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use self::check::check_peer;
@@ -34,7 +36,7 @@ const LARGE_PEERS: [&str; 2] = ["in-memory:2:4096", "rocksdb:2:4096"];
 
 /// Does what the arguments behind `peers` say.
 pub(crate) fn run_peers(arguments: &[String]) -> Result<Vec<Value>> {
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).filter(|argument| *argument != "--json").collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let number = |at: usize, otherwise: usize| match arguments.get(at) {
         Some(number) => number.parse().with_context(|| format!("{number:?} is no number")),
         None => Ok(otherwise),
@@ -46,7 +48,9 @@ pub(crate) fn run_peers(arguments: &[String]) -> Result<Vec<Value>> {
     let (peers, large) = (|from| peers_or(from, PEERS), |from| peers_or(from, LARGE_PEERS));
     match arguments.first().copied() {
         Some("check") => {
-            check_peer(u32::try_from(number(1, 20_000)?)?, arguments.get(2).copied().unwrap_or("in-memory"))?;
+            let store = arguments.get(2).copied().unwrap_or("in-memory");
+            check_store(store)?;
+            check_peer(u32::try_from(number(1, 20_000)?)?, store)?;
             Ok(Vec::new())
         }
         Some("latency") => measure_peer_latency(number(1, 2_000)?, &peers(2)?),
@@ -55,8 +59,15 @@ pub(crate) fn run_peers(arguments: &[String]) -> Result<Vec<Value>> {
         Some("windows") => measure_windows(number(1, 500_000)?, &large(2)?),
         Some("plot") => {
             let [_, from, to] = arguments[..] else { anyhow::bail!("peers plot FILE.json FILE.svg is right") };
-            plot::plot(from.as_ref(), to.as_ref())?;
+            for failed in plot::plot(from.as_ref(), to.as_ref())? {
+                writeln!(std::io::stderr().lock(), "not drawn, since it failed: {failed}")?;
+            }
             Ok(Vec::new())
+        }
+        Some(first) if first.parse::<usize>().is_err() => {
+            anyhow::bail!(
+                "{first:?}: a number of records, check, latency, restart, communities, windows or plot is right"
+            )
         }
         _ => measure_peers(number(0, 400_000)?, number(1, 5)?, &peers(2)?),
     }
@@ -67,11 +78,21 @@ fn peer_of(named: &str) -> Result<Peer> {
     let [store, threads, heap_mib] = parts[..] else {
         anyhow::bail!("{named:?}: STORE:THREADS:HEAP_MIB is right, such as {}", PEERS[0]);
     };
+    check_store(store)?;
+    let number = |what: &str, said: &str| match said.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(anyhow::anyhow!("{named:?}: {what} {said:?} is no number from 1 on")),
+    };
     Ok(Peer {
         store: store.to_owned(),
-        threads: threads.parse()?,
-        heap_mib: heap_mib.parse()?,
+        threads: number("threads", threads)?,
+        heap_mib: number("heap", heap_mib)?,
         more: Vec::new(),
         windows: Vec::new(),
     })
+}
+
+fn check_store(store: &str) -> Result<()> {
+    ensure!(["in-memory", "rocksdb"].contains(&store), "store {store:?}: in-memory or rocksdb is right");
+    Ok(())
 }

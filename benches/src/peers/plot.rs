@@ -1,4 +1,5 @@
-//! The comparison as SVG: a panel for each figure, a bar for each of those compared, with the range of its runs.
+//! The comparison as SVG: a panel for each figure, a bar for each of those compared, with the range of its runs. It draws what is
+//! measured in these figures: the comparison itself, and how it grows with communities and windows.
 
 use std::path::Path;
 
@@ -7,10 +8,12 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde_json::Value;
 
-const WIDTH: u32 = 900;
-const PANEL_HEIGHT: u32 = 150;
-/// Left of the bars, for names.
-const NAMES_WIDTH: u32 = 330;
+const BARS_WIDTH: u32 = 570;
+/// Of a panel: its caption, its axis and margins, and what each bar takes at least.
+const AROUND_BARS: u32 = 60;
+const BAR_HEIGHT: u32 = 22;
+/// Of a letter of a name, about.
+const LETTER_WIDTH: u32 = 7;
 const FIGURES: [(&str, &str); 3] = [
     ("cpu_seconds_per_million", "CPU-seconds per million interactions (less is better)"),
     ("records_per_second", "interactions per second (more is better)"),
@@ -25,37 +28,58 @@ struct Bar {
     max: f64,
 }
 
-/// Draws what `peers --json` has printed last into the file.
-pub(crate) fn plot(from: &Path, to: &Path) -> Result<()> {
+/// Draws what `peers --json` has printed last into the file; gives the cases that are left out because they failed.
+///
+/// # Errors
+/// Before the file is touched, if there is nothing in it that can be drawn.
+pub(crate) fn plot(from: &Path, to: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(from).with_context(|| from.display().to_string())?;
     let line = text.lines().rfind(|line| line.starts_with('[')).context("no line of the file is a JSON array")?;
     let results: Vec<Value> = serde_json::from_str(line)?;
-    let root = SVGBackend::new(to, (WIDTH, PANEL_HEIGHT * FIGURES.len() as u32 + 40)).into_drawing_area();
+    let (failed, done): (Vec<&Value>, Vec<&Value>) = results.iter().partition(|result| result["failed"].is_string());
+    ensure!(!done.is_empty(), "{}: nothing was compared", from.display());
+    let mut panels = Vec::new();
+    for (figure, title) in FIGURES {
+        panels.push((title, done.iter().map(|result| bar(result, figure)).collect::<Result<Vec<Bar>>>()?));
+    }
+    let letters = panels.iter().flat_map(|(_, bars)| bars).map(|bar| bar.label().chars().count()).max().unwrap_or(0);
+    let names_width = u32::try_from(letters)? * LETTER_WIDTH;
+    let panel_height = AROUND_BARS + BAR_HEIGHT * u32::try_from(done.len())?.max(4);
+    let size = (names_width + BARS_WIDTH, panel_height * FIGURES.len() as u32 + 40);
+    let root = SVGBackend::new(to, size).into_drawing_area();
     root.fill(&WHITE)?;
     let areas = root.titled("The same job, one machine, medians and ranges", ("sans-serif", 20))?;
-    for ((figure, title), area) in FIGURES.iter().zip(areas.split_evenly((FIGURES.len(), 1))) {
-        let bars = results.iter().map(|result| bar(result, figure)).collect::<Result<Vec<Bar>>>()?;
-        ensure!(!bars.is_empty(), "{}: nothing was compared", from.display());
-        draw(&area, title, &bars)?;
+    for ((title, bars), area) in panels.iter().zip(areas.split_evenly((FIGURES.len(), 1))) {
+        draw(&area, title, bars, names_width)?;
     }
     root.present()?;
-    Ok(())
+    Ok(failed.iter().filter_map(|result| result["case"].as_str().map(str::to_owned)).collect())
+}
+
+impl Bar {
+    fn label(&self) -> String {
+        format!("{}: {:.1}", self.name, self.median)
+    }
 }
 
 fn bar(result: &Value, figure: &str) -> Result<Bar> {
-    let number = |of: &str| result[figure][of].as_f64().with_context(|| format!("no {figure}.{of} in {result}"));
+    let number = |of: &str| {
+        result[figure][of].as_f64().with_context(|| {
+            format!("no {figure}.{of} in {result}: peers, peers communities and peers windows can be drawn")
+        })
+    };
     let name = result["case"].as_str().context("a case without a name")?.trim_start_matches("peers: ").to_owned();
     Ok(Bar { name, median: number("median")?, min: number("min")?, max: number("max")? })
 }
 
-fn draw(area: &DrawingArea<SVGBackend<'_>, Shift>, title: &str, bars: &[Bar]) -> Result<()> {
+fn draw(area: &DrawingArea<SVGBackend<'_>, Shift>, title: &str, bars: &[Bar], names_width: u32) -> Result<()> {
     let most = bars.iter().map(|bar| bar.max).fold(0.0, f64::max) * 1.15;
     let rows = i32::try_from(bars.len())?;
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 15))
         .margin(5)
         .x_label_area_size(18)
-        .margin_left(NAMES_WIDTH)
+        .margin_left(names_width)
         .build_cartesian_2d(0.0..most, 0..rows)?;
     let mut mesh = chart.configure_mesh();
     mesh.disable_y_mesh().disable_y_axis().light_line_style(TRANSPARENT).bold_line_style(BLACK.mix(0.1));
@@ -66,9 +90,12 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, Shift>, title: &str, bars: &[Bar]) ->
         chart.draw_series([Rectangle::new([(bar.min, row), (bar.max, row + 1)], BLACK.mix(0.8))])?;
         let (_, top) = chart.backend_coord(&(0.0, row + 1));
         let (_, bottom) = chart.backend_coord(&(0.0, row));
-        let label = format!("{}: {:.1}", bar.name, bar.median);
         let (_, area_top) = area.get_base_pixel();
-        area.draw_text(&label, &("sans-serif", 13).into_text_style(area), (8, (top + bottom) / 2 - 6 - area_top))?;
+        area.draw_text(
+            &bar.label(),
+            &("sans-serif", 13).into_text_style(area),
+            (8, (top + bottom) / 2 - 6 - area_top),
+        )?;
     }
     Ok(())
 }
@@ -85,12 +112,18 @@ mod tests {
         let spread = r#"{"median":2.0,"min":1.0,"max":3.0}"#;
         let figures: Vec<String> = FIGURES.iter().map(|(figure, _)| format!("\"{figure}\":{spread}")).collect();
         let line = |name: &str| format!("{{\"case\":\"peers: {name}\",{}}}", figures.join(","));
-        std::fs::write(&from, format!("said before\n[{},{}]\n", line("sinyal"), line("other"))).unwrap();
-        plot(&from, &to).unwrap();
+        let failed = r#"{"case":"peers: third","failed":"it ended: out of memory"}"#;
+        std::fs::write(&from, format!("said before\n[{},{},{failed}]\n", line("sinyal"), line("other"))).unwrap();
+        assert_eq!(plot(&from, &to).unwrap(), ["peers: third"]);
         let text = std::fs::read_to_string(&to).unwrap();
         assert!(text.contains("CPU-seconds") && text.contains("sinyal: 2.0") && text.contains("other: 2.0"), "{text}");
-        std::fs::write(&from, "nothing\n").unwrap();
-        assert!(plot(&from, &to).is_err());
+        for wrong in
+            ["nothing\n".to_owned(), format!("[{failed}]\n"), "[{\"case\":\"latency: sinyal, row\"}]\n".to_owned()]
+        {
+            std::fs::write(&from, wrong).unwrap();
+            assert!(plot(&from, &to).is_err());
+        }
+        assert_eq!(std::fs::read_to_string(&to).unwrap(), text, "what was drawn before stays");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! The peer in `benches/peers/kafka-streams`: built by Maven, started like a service of ours.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -92,13 +93,19 @@ pub(crate) fn group(sinyal: &Sinyal, generation: &str) -> String {
 
 /// Builds it.
 pub(crate) fn build() -> Result<()> {
+    writeln!(std::io::stderr().lock(), "building the peer; the first time Maven fetches what it needs")?;
     let built = Command::new("mvn")
         .current_dir(folder())
         .args(["-q", "-B", "package"])
         .stdin(Stdio::null())
+        // Maven says there what is wrong; ours may go into a file.
+        .stdout(std::io::stderr())
         .status()
-        .context("mvn is missing; on Debian: apt-get install -y maven default-jdk-headless")?;
-    ensure!(built.success(), "the peer could not be built; see above");
+        .context("mvn is missing; on Debian: sudo apt-get install -y maven default-jdk-headless")?;
+    ensure!(
+        built.success(),
+        "the peer could not be built; see above. It takes a JDK of 17 or newer: a runtime alone does not compile"
+    );
     Ok(())
 }
 
