@@ -55,10 +55,14 @@ impl<'a> Content<'a> {
     }
 
     pub(crate) fn to_bytes(&self) -> Box<[u8]> {
-        let texts = [self.text, self.url, self.thread_id, Some(self.origin_topic)];
-        let length: usize = texts.into_iter().flatten().map(str::len).sum();
-        // Room for all of it at once; plain data into memory cannot fail.
-        postcard::to_extend(self, Vec::with_capacity(length + 64)).unwrap_or_default().into()
+        // From where it is copied, so that what is kept has no room to spare.
+        let mut most = [0; 1_024];
+        if let Ok(bytes) = postcard::to_slice(self, &mut most) {
+            return (&*bytes).into();
+        }
+        // Plain data into memory cannot fail.
+        let bytes: Vec<u8> = postcard::to_extend(self, Vec::new()).unwrap_or_default();
+        bytes.as_slice().into()
     }
 
     pub(crate) fn from_bytes(bytes: &'a [u8]) -> Content<'a> {

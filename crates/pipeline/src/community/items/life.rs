@@ -91,11 +91,11 @@ impl Partition {
         if old.is_some_and(|old| old.event_time != new.event_time) {
             self.replace_in_order(slot, old);
         }
-        if self.items.by_slot.get(&slot).is_some_and(|item| item.links.ended && !ends) {
+        if self.items.by_slot.get(slot).is_some_and(|item| item.links.ended && !ends) {
             // It comes again before it has gone: as it would if it had.
             self.drop_item(slot);
         }
-        if let Some(item) = self.items.by_slot.get_mut(&slot) {
+        if let Some(item) = self.items.by_slot.get_mut(slot) {
             let edited = old.is_some_and(|old| old.digest != new.digest);
             item.content = content.to_bytes();
             item.moved |= other_queue;
@@ -131,7 +131,7 @@ impl Partition {
         self.items.answer(slot, false);
         self.items.unlink(slot, self.index.slot(slot).entry.event_time, &self.index);
         self.put_out_of_order(slot);
-        if let Some(item) = self.items.by_slot.get_mut(&slot) {
+        if let Some(item) = self.items.by_slot.get_mut(slot) {
             // Its last row says the same whenever it is written.
             item.links.ended = true;
             // Should it come again, what was done with it stands.
@@ -235,7 +235,7 @@ impl Partition {
     /// The messages that belong to an item: later than it, and later than no other of the talk. Those of praise have none.
     pub(super) fn messages_of(&self, slot: SlotId) -> SmallVec<[(EpochMs, SlotId); 4]> {
         let mut found = SmallVec::new();
-        let item = &self.items.by_slot[&slot];
+        let item = &self.items.by_slot[slot];
         let entry = &self.index.slot(slot).entry;
         let Some(talk) = item.links.talk.and_then(|talk| self.items.talks.get(&talk)) else { return found };
         if talk.messages.is_empty() || entry.label == Label::Praise {
@@ -265,11 +265,11 @@ impl Partition {
             return;
         }
         let (ends, other_queue) = (new.queue.is_none(), new.queue != old.queue);
-        if self.items.by_slot.get(&slot).is_some_and(|item| item.links.ended && !ends) {
+        if self.items.by_slot.get(slot).is_some_and(|item| item.links.ended && !ends) {
             // It comes again before it has gone: as it would if it had.
             self.drop_item(slot);
         }
-        if let Some(item) = self.items.by_slot.get_mut(&slot) {
+        if let Some(item) = self.items.by_slot.get_mut(slot) {
             item.moved |= other_queue;
             if other_queue && sent_at.is_some() {
                 item.moved_at = item.moved_at.max(sent_at);
@@ -290,7 +290,7 @@ impl Partition {
 
     /// The same content again: an item that a correction listed gets its text by it.
     pub(crate) fn refill_item(&mut self, slot: SlotId, interaction: &ClassifiedInteraction<'_>) {
-        let Some(item) = self.items.by_slot.get_mut(&slot) else { return };
+        let Some(item) = self.items.by_slot.get_mut(slot) else { return };
         if item.content().origin_partition < 0 {
             item.content = Content::of(interaction).to_bytes();
             self.items.change(slot);
@@ -328,12 +328,12 @@ impl Partition {
     }
 
     pub(crate) fn has_item(&self, slot: SlotId) -> bool {
-        self.items.by_slot.get(&slot).is_some_and(|item| !item.links.ended)
+        self.items.by_slot.get(slot).is_some_and(|item| !item.links.ended)
     }
 
     /// A responder does something with an item.
     pub(crate) fn act(&mut self, slot: SlotId, act: Act) -> Outcome {
-        let Some(item) = self.items.by_slot.get_mut(&slot) else { return Outcome::Stale };
+        let Some(item) = self.items.by_slot.get_mut(slot) else { return Outcome::Stale };
         let acts = item.acts.get_or_insert_default();
         if !act.apply(acts) {
             return Outcome::Stale;

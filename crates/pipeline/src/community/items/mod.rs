@@ -5,6 +5,7 @@
 //! the queues' state is written before a commit for each item of which something changed.
 
 mod acts;
+mod by_slot;
 mod content;
 mod life;
 mod overdue;
@@ -12,6 +13,7 @@ mod rows;
 mod standing;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::num::NonZeroU64;
 
 use record::{EpochMs, Label, ReachBand};
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,7 @@ use smallvec::SmallVec;
 use window::MemberKey;
 
 pub(super) use self::acts::{Acts, Claim};
+use self::by_slot::BySlot;
 pub(super) use self::content::Content;
 pub(super) use self::life::Act;
 pub(super) use self::overdue::Overdue;
@@ -32,7 +35,31 @@ const PERSON_ITEMS_MAX: usize = 64;
 const THREAD_ITEMS_MAX: usize = 1_000;
 
 /// A hash of a person in a community, or of a thread; good within this process.
-pub(super) type Group = u64;
+pub(super) type Group = NonZeroU64;
+
+/// A time or none, in eight bytes: there are millions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct TimeOrNone(EpochMs);
+
+impl TimeOrNone {
+    const NONE: TimeOrNone = TimeOrNone(EpochMs::MIN);
+
+    fn get(self) -> Option<EpochMs> {
+        (self != TimeOrNone::NONE).then_some(self.0)
+    }
+}
+
+impl From<Option<EpochMs>> for TimeOrNone {
+    fn from(time: Option<EpochMs>) -> TimeOrNone {
+        time.map_or(TimeOrNone::NONE, TimeOrNone)
+    }
+}
+
+impl Default for TimeOrNone {
+    fn default() -> TimeOrNone {
+        TimeOrNone::NONE
+    }
+}
 
 /// What is known of an item beyond its interaction's entry in the index. What the changelog holds of it, but for what follows from
 /// the rest.
@@ -63,19 +90,33 @@ struct Links {
     thread: Option<Group>,
     talk: Option<Group>,
     /// Since when the person waits, as of the last row.
-    since: Option<EpochMs>,
+    since: TimeOrNone,
     /// When it is due, as of the last row.
-    told_due_at: Option<EpochMs>,
-    /// The timer that is set for it.
-    due_at: Option<EpochMs>,
-    /// How it stands among what its community has past the service level.
-    overdue: Option<(Option<EpochMs>, EpochMs)>,
+    told_due_at: TimeOrNone,
+    /// A timer is set for then.
+    timed: bool,
+    /// Its community knows that it is due then, and when it was closed.
+    told_overdue: bool,
     /// A row is to be written.
     dirty: bool,
     /// The changelog does not have it as it is.
     changed: bool,
     /// It was taken back, or no queue takes it: it goes with its last row.
     ended: bool,
+}
+
+impl Links {
+    /// The timer that is set for it.
+    fn timer(&self) -> Option<EpochMs> {
+        self.told_due_at.get().filter(|_| self.timed)
+    }
+}
+
+impl Item {
+    /// How it stands among what its community has past the service level: when it was closed, if it was, and when it was due.
+    fn overdue(&self) -> Option<(Option<EpochMs>, EpochMs)> {
+        self.links.told_due_at.get().filter(|_| self.links.told_overdue).map(|due_at| (self.closed_at, due_at))
+    }
 }
 
 /// The items of one thread.
@@ -97,7 +138,7 @@ struct Talk {
 /// The items of a partition.
 #[derive(Debug, Default)]
 pub(super) struct Items {
-    by_slot: HashMap<SlotId, Item, ahash::RandomState>,
+    by_slot: BySlot,
     /// The items of each person.
     people: HashMap<Group, SmallVec<[SlotId; 2]>, ahash::RandomState>,
     /// The items of each thread.
@@ -121,6 +162,10 @@ pub(super) struct Items {
     /// How long those took that were closed last, and how many ever were.
     closed: VecDeque<Closed>,
     closed_total: u64,
+}
+
+fn group_of(hash: u64) -> Group {
+    NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN)
 }
 
 /// An item that was answered or closed for the first time, for metrics.
@@ -150,11 +195,11 @@ impl Items {
     }
 
     pub(super) fn get(&self, slot: SlotId) -> Option<&Item> {
-        self.by_slot.get(&slot)
+        self.by_slot.get(slot)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (SlotId, &Item)> {
-        self.by_slot.iter().map(|(&slot, item)| (slot, item))
+        self.by_slot.iter()
     }
 
     pub(super) fn is_changed(&self) -> bool {
@@ -163,7 +208,7 @@ impl Items {
 
     /// A row of this item is to be written.
     pub(super) fn touch(&mut self, slot: SlotId) {
-        if let Some(item) = self.by_slot.get_mut(&slot)
+        if let Some(item) = self.by_slot.get_mut(slot)
             && !item.links.dirty
         {
             item.links.dirty = true;
@@ -179,7 +224,7 @@ impl Items {
 
     /// An item is to be stored anew.
     fn mark_changed(&mut self, slot: SlotId) {
-        if let Some(item) = self.by_slot.get_mut(&slot)
+        if let Some(item) = self.by_slot.get_mut(slot)
             && !item.links.changed
         {
             item.links.changed = true;
@@ -190,7 +235,7 @@ impl Items {
     /// What was restored is as its rows have it.
     fn forget_touched(&mut self) {
         for slot in std::mem::take(&mut self.dirty) {
-            if let Some(item) = self.by_slot.get_mut(&slot) {
+            if let Some(item) = self.by_slot.get_mut(slot) {
                 item.links.dirty = false;
             }
         }
@@ -198,7 +243,7 @@ impl Items {
 
     /// What stands for a person in a community, or for a thread.
     fn group(&self, community_id: &str, part: &[u8]) -> Group {
-        self.hasher.hash_one((community_id, part))
+        group_of(self.hasher.hash_one((community_id, part)))
     }
 
     /// Whether there are items of a person.
@@ -215,7 +260,7 @@ impl Items {
 
     /// Brings an item together with the others of the person and of the thread.
     fn join(&mut self, slot: SlotId, index: &IdentityIndex) {
-        let Some(item) = self.by_slot.get(&slot) else { return };
+        let Some(item) = self.by_slot.get(slot) else { return };
         let (Links { person, thread, talk, .. }, answered) = (item.links, item.answered);
         if let Some(person) = person {
             let others = self.people.entry(person).or_default();
@@ -250,7 +295,7 @@ impl Items {
     ) {
         self.answer(slot, false);
         self.unlink(slot, before, index);
-        if let Some(item) = self.by_slot.get_mut(&slot) {
+        if let Some(item) = self.by_slot.get_mut(slot) {
             item.links = Links { person, thread, talk, ..item.links };
         }
         self.join(slot, index);
@@ -260,8 +305,8 @@ impl Items {
     fn remove(&mut self, slot: SlotId, index: &IdentityIndex) -> Option<Item> {
         let known = index.slot(slot);
         self.unlink(slot, known.entry.event_time, index);
-        let item = self.by_slot.remove(&slot)?;
-        if let Some(due_at) = item.links.due_at {
+        let item = self.by_slot.remove(slot)?;
+        if let Some(due_at) = item.links.timer() {
             self.timers.remove(&(due_at, slot));
         }
         self.waiting -= usize::from(item.closed_at.is_none());
@@ -271,7 +316,7 @@ impl Items {
 
     /// Parts an item of this time from the others of the person and of the thread.
     fn unlink(&mut self, slot: SlotId, at: EpochMs, index: &IdentityIndex) {
-        let Some(item) = self.by_slot.get_mut(&slot) else { return };
+        let Some(item) = self.by_slot.get_mut(slot) else { return };
         let (person, thread, talk) = (item.links.person.take(), item.links.thread.take(), item.links.talk.take());
         if let Some(talk) = talk {
             self.part_from_talk(talk, |talk| talk.items.retain(|held| *held != slot));
@@ -298,7 +343,7 @@ impl Items {
 
     /// Takes an item from the items of a person and a talk to those of others, though the person is the same.
     fn relink(&mut self, slot: SlotId, (person, talk): (Option<Group>, Option<Group>)) {
-        let Some(item) = self.by_slot.get_mut(&slot).filter(|item| !item.links.ended) else { return };
+        let Some(item) = self.by_slot.get_mut(slot).filter(|item| !item.links.ended) else { return };
         let (old_person, old_talk) =
             (std::mem::replace(&mut item.links.person, person), std::mem::replace(&mut item.links.talk, talk));
         if let Some(old) = old_person
@@ -334,7 +379,7 @@ impl Items {
 
     /// An item was answered, or is not any more: that goes for all of its thread.
     fn answer(&mut self, slot: SlotId, answered: bool) {
-        let Some(item) = self.by_slot.get_mut(&slot) else { return };
+        let Some(item) = self.by_slot.get_mut(slot) else { return };
         if std::mem::replace(&mut item.answered, answered) == answered {
             return;
         }
@@ -351,7 +396,7 @@ impl Items {
     /// What stands for what a person said in a thread.
     fn talk_of(&self, community_id: &str, entry: &Entry) -> Option<Group> {
         let author = entry.author.filter(|_| entry.thread != 0)?;
-        Some(self.hasher.hash_one((community_id, author.0, entry.thread)))
+        Some(group_of(self.hasher.hash_one((community_id, author.0, entry.thread))))
     }
 
     fn part_from_talk(&mut self, group: Group, part: impl FnOnce(&mut Talk)) {
@@ -402,7 +447,7 @@ impl Items {
 
     /// What an item, which was of a time `before`, is to the others of its person may be otherwise now.
     fn touch_company(&mut self, slot: SlotId, before: EpochMs, index: &IdentityIndex) {
-        let Some(Item { links: Links { person, talk, .. }, .. }) = self.by_slot.get(&slot) else { return };
+        let Some(Item { links: Links { person, talk, .. }, .. }) = self.by_slot.get(slot) else { return };
         let (person, talk) = (*person, *talk);
         let now = index.slot(slot).entry.event_time;
         for at in [before, now] {

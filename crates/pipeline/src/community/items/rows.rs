@@ -41,8 +41,8 @@ impl Partition {
             self.items.timers.pop_first();
             // A row that time alone makes goes with the time, which a restart is not to be behind of.
             self.moved = true;
-            if let Some(item) = self.items.by_slot.get_mut(&slot) {
-                item.links.due_at = None;
+            if let Some(item) = self.items.by_slot.get_mut(slot) {
+                item.links.timed = false;
             }
             self.items.touch(slot);
         }
@@ -64,15 +64,15 @@ impl Partition {
         outputs: &mut Outputs,
     ) -> Result<(), Stop> {
         // It may have left since, or been told of.
-        let is_dirty = self.items.by_slot.get(&slot).is_some_and(|item| item.links.dirty);
+        let is_dirty = self.items.by_slot.get(slot).is_some_and(|item| item.links.dirty);
         if !is_dirty || !self.index.is_taken(slot) {
             return Ok(());
         }
         let as_of = self.as_of(slot, watermark, shared);
         self.keep_time(slot, watermark, &as_of);
-        let Some(item) = self.items.by_slot.get_mut(&slot) else { return Ok(()) };
+        let Some(item) = self.items.by_slot.get_mut(slot) else { return Ok(()) };
         item.links.dirty = false;
-        let Some(item) = self.items.by_slot.get(&slot) else { return Ok(()) };
+        let Some(item) = self.items.by_slot.get(slot) else { return Ok(()) };
         let unanswered_thread = !item.links.ended && self.items.is_thread_unanswered(item);
         let known = self.index.slot(slot);
         let queue = known.entry.queue.map(|queue| &*self.queue_names[usize::from(queue)]);
@@ -95,10 +95,10 @@ impl Partition {
     pub(crate) fn keep_time_of_complaints(&mut self, watermark: EpochMs, shared: &Shared) {
         let waits =
             |slot: &SlotId| self.index.is_taken(*slot) && self.index.slot(*slot).entry.label == Label::Complaint;
-        let counted = |slot: &SlotId| self.items.by_slot.get(slot).is_some_and(|item| item.links.overdue.is_some());
+        let counted = |slot: &SlotId| self.items.by_slot.get(*slot).is_some_and(|item| item.overdue().is_some());
         let slots: Vec<SlotId> = self.items.dirty.iter().copied().filter(|slot| waits(slot) || counted(slot)).collect();
         for slot in slots {
-            if self.items.by_slot.contains_key(&slot) {
+            if self.items.by_slot.contains(slot) {
                 self.keep_time_of(slot, watermark, shared);
             }
         }
@@ -108,9 +108,9 @@ impl Partition {
     pub(crate) fn time_again(&mut self, shared: &Shared) {
         let waits = self.items.iter().filter(|(_, item)| item.closed_at.is_none());
         let waiting: Vec<(SlotId, EpochMs)> =
-            waits.filter_map(|(slot, item)| Some((slot, item.links.since?))).collect();
+            waits.filter_map(|(slot, item)| Some((slot, item.links.since.get()?))).collect();
         for (slot, since) in waiting {
-            let before = self.items.by_slot.get(&slot).and_then(|item| item.links.told_due_at);
+            let before = self.items.by_slot.get(slot).and_then(|item| item.links.told_due_at.get());
             if self.due_at(slot, since, shared) != before {
                 self.items.touch(slot);
             }
@@ -128,7 +128,7 @@ impl Partition {
         let known = self.index.slot(slot);
         let entry = known.entry;
         let mut answers: SmallVec<[EpochMs; 4]> = SmallVec::new();
-        let item = &self.items.by_slot[&slot];
+        let item = &self.items.by_slot[slot];
         let messages = if item.links.ended { SmallVec::new() } else { self.messages_of(slot) };
         if !self.answers.is_empty() && !item.links.ended {
             answers.extend(self.answers.to(target_hash(known.key()), entry.event_time));
@@ -152,7 +152,7 @@ impl Partition {
         if !item.links.ended {
             self.items.answer(slot, standing.answered_at.is_some());
         }
-        let item = &self.items.by_slot[&slot];
+        let item = &self.items.by_slot[slot];
         let asked_before =
             self.items.asked_before(item, entry.event_time, |other| self.index.slot(other).entry.event_time);
         AsOf { standing, due_at, breached_at, repeated: asked_before || !messages.is_empty() }
@@ -163,7 +163,7 @@ impl Partition {
         let known = self.index.slot(slot);
         let (community_id, ..) = known.identity()?;
         let queue = &*self.queue_names[usize::from(known.entry.queue?)];
-        let content = self.items.by_slot.get(&slot)?.content();
+        let content = self.items.by_slot.get(slot)?.content();
         let spec = shared.routing.position(queue).map(|place| &shared.routing.queues()[place]);
         let route = route_of(&known.entry, community_id, &content, queue, &shared.routing);
         let sla = route.map_or_else(|| spec.and_then(|spec| spec.spec.sla), |route| route.sla)?;
@@ -175,23 +175,25 @@ impl Partition {
         let AsOf { standing, due_at, .. } = as_of;
         let entry = self.index.slot(slot).entry;
         let number = self.community_of(slot);
-        let Some(item) = self.items.by_slot.get_mut(&slot) else { return };
+        let Some(item) = self.items.by_slot.get_mut(slot) else { return };
         let timer = due_at.filter(|&due_at| standing.closed_at.is_none() && due_at > watermark);
-        if timer != item.links.due_at {
-            if let Some(due_at) = std::mem::replace(&mut item.links.due_at, timer) {
+        if timer != item.links.timer() {
+            if let Some(due_at) = item.links.timer() {
                 self.items.timers.remove(&(due_at, slot));
             }
             if let Some(due_at) = timer {
                 self.items.timers.insert((due_at, slot));
             }
         }
+        item.links.timed = timer.is_some();
         let counts = entry.label == Label::Complaint && !standing.is_gone(entry.queue.is_some());
         let overdue = due_at.filter(|_| counts).map(|due_at| (standing.closed_at, due_at));
-        let before = std::mem::replace(&mut item.links.overdue, overdue);
+        let before = item.overdue();
         let was_open = item.closed_at.is_none();
         let is_changed = std::mem::replace(&mut item.closed_at, standing.closed_at) != standing.closed_at;
-        item.links.since = Some(standing.since);
-        item.links.told_due_at = *due_at;
+        item.links.since = Some(standing.since).into();
+        item.links.told_due_at = (*due_at).into();
+        item.links.told_overdue = overdue.is_some();
         if let Some(closed_at) = standing.closed_at
             && was_open
             && matches!(standing.status, QueueStatus::Answered | QueueStatus::Acknowledged)
@@ -217,7 +219,7 @@ impl Partition {
     /// An item is closed for long, or ended: only that it was, is remembered.
     fn let_go_of_item(&mut self, slot: SlotId) {
         // What was done with it stands, should it come again.
-        if let Some(acts) = self.items.by_slot.get_mut(&slot).and_then(|item| item.acts.take()) {
+        if let Some(acts) = self.items.by_slot.get_mut(slot).and_then(|item| item.acts.take()) {
             self.parked.keep_acts(self.index.slot(slot).key(), *acts);
         }
         self.drop_item(slot);
@@ -230,7 +232,7 @@ impl Partition {
     /// An item leaves, with what others know of it.
     pub(crate) fn drop_item(&mut self, slot: SlotId) {
         let number = self.community_of(slot);
-        if self.items.by_slot.contains_key(&slot) {
+        if self.items.by_slot.contains(slot) {
             self.items.answer(slot, false);
             self.put_out_of_order(slot);
         }
@@ -238,7 +240,7 @@ impl Partition {
         if let Some(number) = number
             && let Some(community) = self.communities[number as usize].as_mut()
         {
-            community.overdue.change(slot, item.links.overdue, None);
+            community.overdue.change(slot, item.overdue(), None);
         }
     }
 
@@ -254,7 +256,7 @@ impl Partition {
                 Some(at) => closed.push((at, slot)),
                 // Since they asked, or somebody did something for them.
                 None => {
-                    let said_at = item.links.since.unwrap_or(index.slot(slot).entry.event_time);
+                    let said_at = item.links.since.get().unwrap_or(index.slot(slot).entry.event_time);
                     let acted_at = item.acts.as_ref().and_then(|acts| acts.last());
                     open.push((said_at.max(acted_at.unwrap_or(said_at)), slot));
                 }
@@ -280,7 +282,7 @@ impl Partition {
                 break;
             }
             too_many = too_many.saturating_sub(1);
-            if let Some(item) = self.items.by_slot.get_mut(&slot) {
+            if let Some(item) = self.items.by_slot.get_mut(slot) {
                 item.expired = true;
                 self.items.expired += 1;
             }
@@ -292,13 +294,13 @@ impl Partition {
     pub(crate) fn take_changed_items(&mut self, mut see: impl FnMut(&[u8], Option<&Item>)) {
         for key in self.items.removed.drain(..) {
             // It may have come again since.
-            let again = self.index.find(&key).is_some_and(|slot| self.items.by_slot.contains_key(&slot));
+            let again = self.index.find(&key).is_some_and(|slot| self.items.by_slot.contains(slot));
             if !again {
                 see(&key, None);
             }
         }
         for slot in std::mem::take(&mut self.items.changed) {
-            if let Some(item) = self.items.by_slot.get_mut(&slot).filter(|item| item.links.changed) {
+            if let Some(item) = self.items.by_slot.get_mut(slot).filter(|item| item.links.changed) {
                 item.links.changed = false;
                 see(self.index.slot(slot).key(), Some(item));
             }
