@@ -17,7 +17,7 @@ mod state;
 use std::sync::Barrier;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use serde_json::json;
 
 use crate::fast_tier::measure_fast_tier;
@@ -87,6 +87,7 @@ fn main() -> Result<()> {
     if !json.is_empty() {
         println!("{}", json!(results));
     }
+    ensure!(!results.iter().any(|result| result["failed"].is_string()), "some failed: see above");
     Ok(())
 }
 

@@ -172,8 +172,8 @@ pub(crate) fn ingest_after(sinyal: &Sinyal, records: usize, world: &World, befor
     made.args(["--communities", &communities, "--rate", &rate, "--interactions", &count]);
     let mut made = made.stdout(Stdio::piped()).spawn()?;
     let lines = made.stdout.take().context("a pipe")?;
-    let mut taken: Command = sinyal.command(&["ingest", "-"])?;
-    let taken = taken.stdin(lines).stderr(Stdio::piped()).spawn()?.wait_with_output()?;
+    // The pipe is held by the child alone: should it end, who writes into it is told.
+    let taken = sinyal.command(&["ingest", "-"])?.stdin(lines).stderr(Stdio::piped()).spawn()?.wait_with_output()?;
     let said = String::from_utf8_lossy(&taken.stderr);
     ensure!(made.wait()?.success() && taken.status.success(), "the input could not be ingested: {said}");
     Ok(())

@@ -37,13 +37,13 @@ pub(crate) fn measure_peers(records: usize, runs: usize, peers: &[Peer]) -> Resu
     measure_in_turns(&sinyal, &Candidate::all(peers), runs, records, "")
 }
 
-/// Runs each so many times, in turns, on the same input; what is said of it ends in this.
+/// Runs each so many times, in turns, on the same input; its name has this behind it.
 pub(super) fn measure_in_turns(
     sinyal: &Sinyal,
     candidates: &[Candidate],
     runs: usize,
     records: usize,
-    of: &str,
+    suffix: &str,
 ) -> Result<Vec<Value>> {
     let mut measured: Vec<Result<Vec<Run>>> = candidates.iter().map(|_| Ok(Vec::new())).collect();
     for run in 0..runs {
@@ -58,7 +58,7 @@ pub(super) fn measure_in_turns(
         }
     }
     let told = candidates.iter().zip(measured).map(|(candidate, runs)| {
-        let name = format!("{}{of}", candidate.name());
+        let name = format!("{}{suffix}", candidate.name());
         match runs {
             Ok(runs) => summary(&name, records, &runs),
             Err(error) => failure(&format!("peers: {name}"), &error),

@@ -25,7 +25,8 @@ struct Panel {
 pub(crate) fn draw(rows: &[Row], title: &str, path: &Path) -> Result<()> {
     let minutes = end(rows) / 60.0;
     ensure!(minutes > 0.0, "there is nothing to draw");
-    let faults: Vec<f64> = rows.iter().filter(|row| row.kind == Kind::Fault).map(|row| row.seconds / 60.0).collect();
+    let faults = rows.iter().filter(|row| row.kind == Kind::Fault).map(|row| row.seconds / 60.0);
+    let faults: Vec<f64> = faults.filter(|at| *at <= minutes).collect();
     let panels = panels(rows);
     let height = PANEL_HEIGHT * u32::try_from(panels.len())? + 30;
     let root = SVGBackend::new(path, (WIDTH, height)).into_drawing_area();

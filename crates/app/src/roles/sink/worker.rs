@@ -52,6 +52,8 @@ pub(super) struct Worker {
     /// Since when the batch holds something.
     batch_since: Instant,
     paused: bool,
+    /// The last batch took too long; nothing was written since.
+    too_slow: bool,
     /// The pauses to come between attempts.
     pauses: ExponentialBackoff,
     try_at: Instant,
@@ -83,6 +85,7 @@ impl Worker {
             batch: Batch::new(Bounds { records: settings.batch_rows, bytes: settings.batch_bytes }),
             batch_since: now,
             paused: false,
+            too_slow: false,
             pauses: pauses(),
             try_at: now,
             complained_at: None,
@@ -187,6 +190,7 @@ impl Worker {
         self.at_end.clear();
         self.batch.clear();
         self.paused = false;
+        self.too_slow = false;
         self.try_at = Instant::now();
     }
 
@@ -294,7 +298,11 @@ impl Worker {
         self.paused = false;
         // What the database has, since that is compared.
         self.positions = Some(positions);
-        self.well();
+        self.pauses = pauses();
+        // That it tells its positions does not mean that it takes a batch in time.
+        if !self.too_slow {
+            self.well();
+        }
         Ok(())
     }
 
@@ -340,6 +348,7 @@ impl Worker {
         }
         if trouble.kind == TroubleKind::Timeout && self.batch.clear_and_halve() {
             // Read again in smaller parts: what does not fit into the time once never would.
+            self.too_slow = true;
             self.positions = None;
             self.not_done(trouble.clone());
             return Ok(());
@@ -378,6 +387,7 @@ impl Worker {
         if matches!(self.state, OwnerState::Waiting(_)) {
             tracing::info!("the sink works again");
         }
+        self.too_slow = false;
         self.pauses = pauses();
         self.state = OwnerState::Running;
         self.complained_at = None;

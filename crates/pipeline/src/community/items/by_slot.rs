@@ -5,8 +5,8 @@ use std::ops::Index;
 use super::Item;
 use crate::community::identity::SlotId;
 
-/// Slots are dense, and most have an item: a place for each takes less than a hash table, asks no hash, and nothing is moved when there are
-/// more. The tables of blocks stay, as the slots do.
+/// Slots are dense, and many have an item: a place for each takes less than a hash table, and nothing is moved when there are more. Blocks
+/// stay, as those of the slots do.
 #[derive(Debug, Default)]
 pub(super) struct BySlot {
     blocks: Vec<Vec<Option<Box<Item>>>>,
@@ -16,7 +16,7 @@ pub(super) struct BySlot {
 /// Places of one block.
 const BLOCK: usize = 4_096;
 
-// One more byte, and the allocator takes an eighth more for each of millions.
+// One more byte, and the allocator takes a seventh more for each of millions.
 const _: () = assert!(size_of::<Item>() <= 112);
 
 impl BySlot {

@@ -56,12 +56,12 @@ impl<'a> Content<'a> {
 
     pub(crate) fn to_bytes(&self) -> Box<[u8]> {
         // From where it is copied, so that what is kept has no room to spare.
-        let mut most = [0; 1_024];
-        if let Ok(bytes) = postcard::to_slice(self, &mut most) {
+        let mut buffer = [0; 1_024];
+        if let Ok(bytes) = postcard::to_slice(self, &mut buffer) {
             return (&*bytes).into();
         }
-        // Plain data into memory cannot fail.
-        let bytes: Vec<u8> = postcard::to_extend(self, Vec::new()).unwrap_or_default();
+        // A long text. Plain data into memory cannot fail.
+        let bytes: Vec<u8> = postcard::to_extend(self, Vec::with_capacity(2 * buffer.len())).unwrap_or_default();
         bytes.as_slice().into()
     }
 

@@ -250,8 +250,14 @@ impl Partition {
         let index = &self.index;
         let mut closed = Vec::new();
         let mut open = Vec::new();
-        // What changed is told first.
-        for (slot, item) in self.items.iter().filter(|(_, item)| !item.links.dirty) {
+        // Those that were told to go before go with their rows.
+        let mut going = 0;
+        for (slot, item) in self.items.iter() {
+            going += usize::from(item.expired);
+            // What changed is told first.
+            if item.links.dirty {
+                continue;
+            }
             match item.closed_at {
                 Some(at) => closed.push((at, slot)),
                 // Since they asked, or somebody did something for them.
@@ -264,8 +270,6 @@ impl Partition {
         }
         closed.sort_unstable();
         open.sort_unstable();
-        // Those that were told to go before go with their rows.
-        let going = self.items.iter().filter(|(_, item)| item.expired).count();
         let mut too_many = match self.items.len().saturating_sub(going).saturating_sub(most) {
             0 => 0,
             beyond => beyond + most / 10,
