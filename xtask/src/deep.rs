@@ -26,11 +26,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let libtorch = libtorch(root)?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
+    command.args(words);
+    if !more.iter().any(|argument| argument.starts_with("--target-dir")) {
+        // Beside the ordinary build, whose binary it would replace.
+        command.arg("--target-dir").arg(root.join("target/deep"));
+    }
     command
-        .args(words)
-        // Beside the ordinary build, so that neither makes the other begin anew.
-        .arg("--target-dir")
-        .arg(root.join("target/deep"))
         .args(more)
         .env("LIBTORCH", &libtorch)
         .env("LD_LIBRARY_PATH", library_path(&libtorch));

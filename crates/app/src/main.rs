@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-// Short-lived buffers of many sizes on a few threads: measured faster than the system's allocator, and with less memory.
+// librdkafka's too: glibc would keep what a restore has fetched, in an arena for each of its threads. Measured in `benches/results`.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     sinyal::main()
