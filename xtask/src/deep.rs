@@ -31,10 +31,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
         // Beside the ordinary build, whose binary it would replace.
         command.arg("--target-dir").arg(root.join("target/deep"));
     }
-    command
-        .args(more)
-        .env("LIBTORCH", &libtorch)
-        .env("LD_LIBRARY_PATH", library_path(&libtorch));
+    command.args(more).env("LIBTORCH", &libtorch).env("LD_LIBRARY_PATH", library_path(&libtorch));
     if std::env::var_os("LIBTORCH_CXX11_ABI").is_none() {
         // The wheel's libraries were built so.
         command.env("LIBTORCH_CXX11_ABI", "0");
