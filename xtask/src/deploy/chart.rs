@@ -34,6 +34,14 @@ const MISTAKES: &[(&[&str], &str)] = &[
         &["config.classify.commit_interval_ms=fast"],
         "config.classify.commit_interval_ms: \"fast\" is a string; a number is right",
     ),
+    (
+        &["config.alerts.complaint_spike.treshold=20"],
+        "config.alerts.complaint_spike.treshold: Sinyal knows no such key; one of critical_count",
+    ),
+    (
+        &["config.telemetry.traces.endpont=http://collector:4318"],
+        "config.telemetry.traces.endpont: Sinyal knows no such key; one of endpoint",
+    ),
     (&["config.kafka.bootstrap=kafka:9092"], "config.kafka.bootstrap: the chart sets it; see kafka.bootstrap"),
     (&["config.instance.id=one"], "config.instance.id: the chart sets it"),
     (&["community.resources.limits.memory=2Gi"], "2Gi is 2048 MiB, and a pod may come to hold 5619 MiB"),

@@ -87,20 +87,33 @@ http.listen: http.port
   {{- $known := get $defaults $section -}}
   {{- if kindIs "map" $known -}}
     {{- if not (kindIs "map" $given) -}}{{- fail (printf "config.%s: a map of its keys is right" $section) -}}{{- end -}}
-    {{- range $key, $value := $given -}}
-      {{- $path := printf "%s.%s" $section $key -}}
-      {{- with get $owned $path -}}{{- fail (printf "config.%s: the chart sets it; see %s in values.yaml" $path .) -}}{{- end -}}
-      {{- if not (hasKey $known $key) -}}
-        {{- fail (printf "config.%s: Sinyal knows no such key; one of %s is right" $path (keys $known | sortAlpha | join ", ")) -}}
-      {{- end -}}
-      {{- $right := include "sinyal.kind" (get $known $key) -}}
-      {{- $is := include "sinyal.kind" $value -}}
-      {{- if ne $right $is -}}
-        {{- fail (printf "config.%s: %v is %s; %s is right" $path (toJson $value) $is $right) -}}
-      {{- end -}}
-    {{- end -}}
+    {{- include "sinyal.checkKeys" (dict "path" $section "known" $known "given" $given "owned" $owned) -}}
   {{- else if not (kindIs "slice" $given) -}}
     {{- fail (printf "config.%s: a list is right" $section) -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/*
+Names and kinds of a table's keys, and of the tables in it. One that is empty in the defaults takes keys of any name. Takes a dict of
+path, known (the defaults), given and owned.
+*/}}
+{{- define "sinyal.checkKeys" -}}
+{{- $all := . -}}
+{{- range $key, $value := .given -}}
+  {{- $path := printf "%s.%s" $all.path $key -}}
+  {{- with get $all.owned $path -}}{{- fail (printf "config.%s: the chart sets it; see %s in values.yaml" $path .) -}}{{- end -}}
+  {{- if not (hasKey $all.known $key) -}}
+    {{- fail (printf "config.%s: Sinyal knows no such key; one of %s is right" $path (keys $all.known | sortAlpha | join ", ")) -}}
+  {{- end -}}
+  {{- $like := get $all.known $key -}}
+  {{- $right := include "sinyal.kind" $like -}}
+  {{- $is := include "sinyal.kind" $value -}}
+  {{- if ne $right $is -}}
+    {{- fail (printf "config.%s: %v is %s; %s is right" $path (toJson $value) $is $right) -}}
+  {{- end -}}
+  {{- if and (kindIs "map" $like) $like -}}
+    {{- include "sinyal.checkKeys" (dict "path" $path "known" $like "given" $value "owned" $all.owned) -}}
   {{- end -}}
 {{- end -}}
 {{- end }}
