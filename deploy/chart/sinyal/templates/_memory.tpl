@@ -1,10 +1,16 @@
 {{/* How much the community role may come to hold, and whether its pods may. */}}
 
-{{/* A quantity of Kubernetes in MiB. */}}
+{{/* A quantity of Kubernetes as it was written: one without a unit is a number, which must not become 6e+09. */}}
+{{- define "sinyal.quantity" -}}
+{{- if kindIs "float64" . -}}{{ printf "%.0f" . }}{{- else -}}{{ . }}{{- end -}}
+{{- end }}
+
+{{/* The same in MiB. */}}
 {{- define "sinyal.mebibytes" -}}
-{{- $number := regexFind "^[0-9.]+" (toString .) | float64 -}}
-{{- $unit := regexFind "[A-Za-z]*$" (toString .) -}}
-{{- $bytes := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 -}}
+{{- $text := include "sinyal.quantity" . -}}
+{{- $number := regexFind "^[0-9.]+" $text | float64 -}}
+{{- $unit := regexFind "[A-Za-z]*$" $text -}}
+{{- $bytes := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
 {{- if not (hasKey $bytes $unit) -}}{{ fail (printf "%v: a quantity of memory such as 6Gi is right" .) }}{{- end -}}
 {{ divf (mulf $number (get $bytes $unit)) 1048576 | floor | int64 }}
 {{- end }}
@@ -29,7 +35,7 @@ at the peak with 500,000 records in 1,000 communities, of which 455 are by these
 {{- $most := include "sinyal.communityMebibytes" . | int64 -}}
 {{- $has := include "sinyal.mebibytes" $limit | int64 -}}
 {{- if gt $most $has -}}
-{{- fail (printf "community.resources.limits.memory: %v is %d MiB, and a pod may come to hold %d MiB by config.community and config.items when another is away; raise it, add replicas, lower config.community.ids_max, or set community.checkMemory to false" $limit $has $most) -}}
+{{- fail (printf "community.resources.limits.memory: %v is %d MiB, and a pod may come to hold %d MiB by config.community and config.items when another is away; raise it, add replicas, lower config.community.ids_max, or set community.checkMemory to false" (include "sinyal.quantity" $limit) $has $most) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -139,7 +139,7 @@ of root and role.
 - name: SINYAL__PSEUDONYM__PREVIOUS_SECRET_FILE
   value: /etc/sinyal/pseudonym/previous
 - name: SINYAL__PSEUDONYM__PREVIOUS_VERSION
-  value: {{ $values.pseudonym.previous.version | quote }}
+  value: {{ $values.pseudonym.previous.version | int64 | quote }}
 {{- end }}
 {{- end }}
 {{- range $name, $value := $values.env }}
