@@ -46,6 +46,10 @@ const MISTAKES: &[(&[&str], &str)] = &[
     (&["config.instance.id=one"], "config.instance.id: the chart sets it"),
     (&["community.resources.limits.memory=2Gi"], "2Gi is 2048 MiB, and a pod may come to hold 5619 MiB"),
     (&["community.resources.limits.memory=lots"], "at '/community/resources/limits/memory'"),
+    (
+        &["config.notify.targets[0].url=http://pager:9093", "config.notify.alerts_max=1000000"],
+        "384Mi is 384 MiB, and a pod may come to hold 3942 MiB by config.notify.alerts_max",
+    ),
     (&["strimzi.topics.enabled=true"], "at '/strimzi/cluster'"),
     (&["sink.enabled=true"], "config.sink.url: the database is right"),
     (&["jobs.sinkApply.enabled=true"], "jobs.sinkApply.url: the database is right"),

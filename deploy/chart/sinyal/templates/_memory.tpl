@@ -1,4 +1,4 @@
-{{/* How much the community role may come to hold, and whether its pods may. */}}
+{{/* How much the community role and the notifier may come to hold, and whether their pods may. */}}
 
 {{/* A quantity of Kubernetes as it was written: one without a unit is a number, which must not become 6e+09. */}}
 {{- define "sinyal.quantity" -}}
@@ -36,6 +36,28 @@ at the peak with 500,000 records in 1,000 communities, of which 455 are by these
 {{- $has := include "sinyal.mebibytes" $limit | int64 -}}
 {{- if gt $most $has -}}
 {{- fail (printf "community.resources.limits.memory: %v is %d MiB, and a pod may come to hold %d MiB by config.community and config.items when another is away; raise it, add replicas, lower config.community.ids_max, or set community.checkMemory to false" (include "sinyal.quantity" $limit) $has $most) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/*
+The most that the notifier may hold, in MiB: 4 kB an alert and target (config/default.toml), of the targets that are told of alerts; 128 MiB for
+everything else, of which 16 are for dead letters that its observer looks through and 2 for each consumer. One replica may have all partitions.
+*/}}
+{{- define "sinyal.notifyMebibytes" -}}
+{{- $notify := (include "sinyal.effective" . | fromJson).notify -}}
+{{- $told := 0 -}}
+{{- range $notify.targets -}}{{- if ne (toString .alerts) "false" -}}{{- $told = add1 $told -}}{{- end -}}{{- end -}}
+{{ add (div (mul 4000 (int64 $notify.alerts_max) $told) 1048576) 128 }}
+{{- end }}
+
+{{- define "sinyal.checkNotifyMemory" -}}
+{{- $limit := ((.Values.notify.resources).limits).memory -}}
+{{- if and .Values.notify.checkMemory $limit -}}
+{{- $most := include "sinyal.notifyMebibytes" . | int64 -}}
+{{- $has := include "sinyal.mebibytes" $limit | int64 -}}
+{{- if gt $most $has -}}
+{{- fail (printf "notify.resources.limits.memory: %v is %d MiB, and a pod may come to hold %d MiB by config.notify.alerts_max of each target; raise it, lower config.notify.alerts_max, or set notify.checkMemory to false" (include "sinyal.quantity" $limit) $has $most) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}
