@@ -12,6 +12,9 @@ use super::{output, succeed};
 /// Values that leave out on purpose what kube-score asks for: it is not asked about them.
 const NOT_SCORED: [&str; 1] = ["bare"];
 
+/// A password of Kafka's in the secret file `k`.
+const PASSWORD: &str = "kafka.propertyFiles.sasl\\.password=k";
+
 /// Mistakes, and what the message must say of each.
 const MISTAKES: &[(&[&str], &str)] = &[
     (&["kafka.bootstrap="], "kafka.bootstrap: the brokers are right, host:port"),
@@ -25,6 +28,24 @@ const MISTAKES: &[(&[&str], &str)] = &[
     (&["secretFiles.a/b.secret=s", "secretFiles.a/b.key=k"], "secretFiles: \"a/b\" becomes the name of a file"),
     (&["notify.kafka.properties.ssl\\.key\\.pem=x"], "notify.kafka.properties: ssl.key.pem is a secret"),
     (&["kafka.propertyFiles.sasl\\.password=nowhere"], "which secretFiles does not name"),
+    (
+        &["config.registry.password_file=/etc/sinyal/secrets/nowhere"],
+        "classify.toml names /etc/sinyal/secrets/nowhere, which secretFiles does not name",
+    ),
+    (
+        &["secretFiles.k.secret=s", "secretFiles.k.key=k", "secretFiles.k.roles={community}", PASSWORD],
+        "secretFiles.k: classify.toml names it, and only community gets it; add classify to its roles",
+    ),
+    (
+        &[
+            "secretFiles.k.secret=s",
+            "secretFiles.k.key=k",
+            "secretFiles.k.roles={classify,community}",
+            "jobs.topicsApply.enabled=true",
+            PASSWORD,
+        ],
+        "secretFiles.k: job.toml names it, and only classify, community gets it; add job to its roles",
+    ),
     (&["config.clasify.threshold=0.5"], "config.clasify: Sinyal knows no such section; one of alerts, "),
     (
         &["config.classify.commit_interval=50"],

@@ -162,10 +162,27 @@ The same where the default is known: TOML tells 1.0 from 1, and a value that is 
 {{- end }}
 
 {{/*
-The file of one role. Takes a dict of root and role, and job: true where the registry of communities may not be there yet.
+The file of one role. Takes a dict of root and role, and job: true where the registry of communities may not be there yet. It may name no
+secret that the role's pods do not have: they would not start.
 */}}
 {{- define "sinyal.configFile" -}}
 {{- include "sinyal.check" .root -}}
+{{- $text := include "sinyal.configText" . -}}
+{{- $role := .role -}}
+{{- $files := .root.Values.secretFiles -}}
+{{- range regexFindAll "/etc/sinyal/secrets/[A-Za-z0-9._-]*" $text -1 | uniq -}}
+  {{- $name := base . -}}
+  {{- if not (hasKey $files $name) -}}
+    {{- fail (printf "%s.toml names %s, which secretFiles does not name" $role .) -}}
+  {{- end -}}
+  {{- if not (include "sinyal.getsSecret" (dict "file" (get $files $name) "role" $role)) -}}
+    {{- fail (printf "secretFiles.%s: %s.toml names it, and only %s gets it; add %s to its roles" $name $role (join ", " (get $files $name).roles) $role) -}}
+  {{- end -}}
+{{- end -}}
+{{ $text }}
+{{- end }}
+
+{{- define "sinyal.configText" -}}
 {{- $values := .root.Values -}}
 {{- $own := (get $values .role | default dict).kafka | default dict -}}
 {{- $defaults := .root.Files.Get "files/default.toml" | fromToml -}}

@@ -209,11 +209,16 @@ of root and role.
 {{- end }}
 {{- end }}
 
-{{/* The secret files of a role: those that name it, and those that name none. */}}
+{{/* Whether a role gets a secret file: one that names it, or nobody. Takes a dict of file and role. */}}
+{{- define "sinyal.getsSecret" -}}
+{{- if or (not .file.roles) (has .role .file.roles) (eq .role "test") -}}true{{- end -}}
+{{- end }}
+
+{{/* The secret files of a role. */}}
 {{- define "sinyal.secretSources" -}}
 {{- $role := .role -}}
 {{- range $name, $file := .root.Values.secretFiles -}}
-{{- if or (not $file.roles) (has $role $file.roles) (eq $role "test") }}
+{{- if include "sinyal.getsSecret" (dict "file" $file "role" $role) }}
 - secret:
     name: {{ $file.secret }}
     items:
