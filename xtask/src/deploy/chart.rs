@@ -94,6 +94,24 @@ const REACHES: &[(&str, &[&str], &str)] = &[
     ("minimal", &["kafka.properties.sasl\\.oauthbearer\\.token\\.endpoint\\.url=https://login/t"], "test: 53 443 9092"),
 ];
 
+/// Files of values, what is set over them, and what must stand in a line of what the chart makes then.
+const MAKES: &[(&str, &[&str], &str)] = &[
+    ("everything", &[], "lagThreshold: \"1000000\""),
+    ("everything", &[], "sinyal_canary_last_seen_timestamp_seconds) > 300"),
+    ("everything", &["config.canary.interval_ms=3600000"], "sinyal_canary_last_seen_timestamp_seconds) > 3720"),
+    ("everything", &[], "runbook_url: https://github.com/sinyal/sinyal/blob/main/docs/src/runbooks/SinyalBlind.md"),
+    (
+        "everything",
+        &["prometheusRule.runbookBase=https://docs.example/runbooks/"],
+        "runbook_url: https://docs.example/runbooks/SinyalBlind.html",
+    ),
+    (
+        "everything",
+        &["config.notify.runbook_base=https://docs.example/runbooks"],
+        "runbook_url: https://docs.example/runbooks/SinyalBlind.html",
+    ),
+];
+
 pub(super) fn check(root: &Path, tools: &Tools, bless: bool) -> Result<()> {
     let chart = Chart { folder: root.join("deploy/chart/sinyal"), root, tools };
     let work = std::env::temp_dir().join(format!("sinyal-deploy-{}", std::process::id()));
@@ -142,6 +160,7 @@ impl Chart<'_> {
         self.expected(&work.join("strimzi.yaml"), work, bless)?;
         self.mistakes()?;
         self.reaches(work)?;
+        self.makes()?;
         self.restarts()?;
         self.package(work)
     }
@@ -289,6 +308,16 @@ impl Chart<'_> {
             ensure!(told.lines().any(|line| line == *right), "{name}, {set:?}: {right:?} is missing in:\n{told}");
         }
         println!("ok    policies let roles go where their configurations send them, in {} cases", REACHES.len());
+        Ok(())
+    }
+
+    /// What hangs on single values is made as it should be.
+    fn makes(&self) -> Result<()> {
+        for (name, set, right) in MAKES {
+            let made = self.template(&self.folder.join(format!("ci/{name}.yaml")), set)?;
+            ensure!(made.lines().any(|line| line.ends_with(right)), "{name}, {set:?}: no line ends with {right:?}");
+        }
+        println!("ok    what hangs on single values, in {} cases", MAKES.len());
         Ok(())
     }
 
