@@ -64,7 +64,7 @@ http.listen: http.port
 {{- fail "jobs.sinkApply.url: it holds a password; a URL without one, and jobs.sinkApply.existingSecret, is right" -}}
 {{- end -}}
 {{- $secrets := include "sinyal.secretProperties" . | fromYamlArray -}}
-{{- range $role := list "" "classify" "community" "notify" "sink" -}}
+{{- range $role := list "" "classify" "community" "notify" "sink" "commands" -}}
   {{- $kafka := ternary $.Values.kafka (get $.Values $role | default dict).kafka (empty $role) | default dict -}}
   {{- $path := ternary "kafka" (printf "%s.kafka" $role) (empty $role) -}}
   {{- range $property, $value := $kafka.properties -}}

@@ -117,9 +117,16 @@ seccompProfile:
 {{- end }}
 
 {{/*
-Only classify makes pseudonyms, and the notifier seals canaries by the same secret; only the community role has lasting names. Takes a dict
-of root and role.
+Whether a role gets the secret of the pseudonyms: classify makes them, the notifier seals canaries by it, and some commands look for a person.
+Takes a dict of root and role.
 */}}
+{{- define "sinyal.getsPseudonym" -}}
+{{- $values := .root.Values -}}
+{{- $has := or (has .role (list "classify" "notify" "test")) (and (eq .role "commands") $values.commands.pseudonym) -}}
+{{- if and $has $values.pseudonym.existingSecret -}}true{{- end -}}
+{{- end }}
+
+{{/* Only the community role has lasting names. Takes a dict of root and role. */}}
 {{- define "sinyal.env" -}}
 {{- $values := .root.Values -}}
 - name: SINYAL_CONFIG
@@ -132,7 +139,7 @@ of root and role.
     fieldRef:
       fieldPath: metadata.name
 {{- end }}
-{{- if and (has .role (list "classify" "notify" "test")) $values.pseudonym.existingSecret }}
+{{- if include "sinyal.getsPseudonym" . }}
 - name: SINYAL__PSEUDONYM__SECRET_FILE
   value: /etc/sinyal/pseudonym/secret
 {{- if $values.pseudonym.previous.existingSecret }}
@@ -153,7 +160,7 @@ of root and role.
 - name: config
   mountPath: /etc/sinyal/config
   readOnly: true
-{{- if and (has .role (list "classify" "notify" "test")) $values.pseudonym.existingSecret }}
+{{- if include "sinyal.getsPseudonym" . }}
 - name: pseudonym
   mountPath: /etc/sinyal/pseudonym
   readOnly: true
@@ -177,7 +184,7 @@ of root and role.
     name: {{ .configMap | default (include "sinyal.fullname" .root) }}
     items:
       - { key: {{ .role }}.toml, path: {{ .role }}.toml }
-{{- if and (has .role (list "classify" "notify" "test")) $values.pseudonym.existingSecret }}
+{{- if include "sinyal.getsPseudonym" . }}
 - name: pseudonym
   projected:
     defaultMode: 0440
