@@ -1,6 +1,6 @@
 {{/*
-deploy/prometheus/rules.yaml with what hangs on the values: where the runbooks are, and after how many seconds a canary is late. That is more than
-canary.interval_ms and canary.late_ms together: as long as one may take to come through that was just sent when the one before had come.
+deploy/prometheus/rules.yaml with what hangs on the values: where the runbooks are, and after how many seconds a canary is late. That is at least
+canary.interval_ms and canary.late_ms together: the last one that came is as old as the interval when the next is sent, which may take so long.
 */}}
 {{- define "sinyal.rules" -}}
 {{- $of := include "sinyal.effective" . | fromJson -}}
