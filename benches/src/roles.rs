@@ -103,7 +103,9 @@ fn measure_bare(sinyal: &Sinyal, inputs: &[&str], outputs: &[&str]) -> Result<se
 /// How long the community role takes to restore so many entries of its changelog, in memory and from a real Kafka.
 pub(crate) fn measure_restore(entries: usize) -> Result<Vec<serde_json::Value>> {
     let kafka = Kafka::start()?;
-    let more = format!("topics.partitions = {RESTORED_PARTITIONS}\ncommunity.ids_max = {entries}\n");
+    let more = format!(
+        "topics.partitions = {RESTORED_PARTITIONS}\ncommunity.ids_max = {entries}\ncommunity.communities_max = {entries}\n"
+    );
     let sinyal = Sinyal::new(&kafka.bootstrap(), "restore", &more)?;
     sinyal.succeed(&["topics", "apply"])?;
     let state = make_state(entries, RESTORED_PARTITIONS)?;
@@ -159,11 +161,17 @@ pub(crate) fn ingest(sinyal: &Sinyal, records: usize) -> Result<()> {
 
 /// The same of any world.
 pub(crate) fn ingest_world(sinyal: &Sinyal, records: usize, world: &World) -> Result<()> {
-    ingest_after(sinyal, records, world, 0)
+    ingest_after(sinyal, records, world, 0, None)
 }
 
-/// More of it, which begins where so many records ended.
-pub(crate) fn ingest_after(sinyal: &Sinyal, records: usize, world: &World, before: usize) -> Result<()> {
+/// More of it, which begins where so many records ended; so many in a second, or as fast as it goes.
+pub(crate) fn ingest_after(
+    sinyal: &Sinyal,
+    records: usize,
+    world: &World,
+    before: usize,
+    per_second: Option<usize>,
+) -> Result<()> {
     let (count, communities, rate) = (records.to_string(), world.communities.to_string(), world.rate.to_string());
     let start = (sim::DEFAULT_START + (before as f64 / world.rate * 1e3) as i64).to_string();
     // Others are said each time: what is said again is known.
@@ -172,8 +180,10 @@ pub(crate) fn ingest_after(sinyal: &Sinyal, records: usize, world: &World, befor
     made.args(["--communities", &communities, "--rate", &rate, "--interactions", &count]);
     let mut made = made.stdout(Stdio::piped()).spawn()?;
     let lines = made.stdout.take().context("a pipe")?;
+    let mut taken = sinyal.command(&["ingest", "-"])?;
+    taken.args(per_second.into_iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]));
     // The pipe is held by the child alone: should it end, who writes into it is told.
-    let taken = sinyal.command(&["ingest", "-"])?.stdin(lines).stderr(Stdio::piped()).spawn()?.wait_with_output()?;
+    let taken = taken.stdin(lines).stderr(Stdio::piped()).spawn()?.wait_with_output()?;
     let said = String::from_utf8_lossy(&taken.stderr);
     ensure!(made.wait()?.success() && taken.status.success(), "the input could not be ingested: {said}");
     Ok(())

@@ -180,6 +180,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, partitions: i3
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max,
+        communities_max: usize::MAX,
         members_max: ids_max.max(1_000_000),
         parked_max: 100_000,
         items_max: 500_000,

@@ -13,6 +13,7 @@ mod collector;
 pub mod desk;
 mod fleet;
 mod kafka;
+pub mod machine;
 pub mod older;
 mod postgres;
 mod probe;

@@ -25,7 +25,8 @@ impl Candidate {
         match self {
             Candidate::Service => "sinyal".to_owned(),
             Candidate::Peer(peer) => {
-                format!("kafka-streams {}, {} threads, {} MiB heap", peer.store, peer.threads, peer.heap_mib)
+                let options: String = peer.options.iter().map(|option| format!(", {option}")).collect();
+                format!("kafka-streams {}, {} threads, {} MiB heap{options}", peer.store, peer.threads, peer.heap_mib)
             }
         }
     }

@@ -36,7 +36,8 @@ pub(crate) fn check_peer(interactions: u32, store: &str) -> Result<()> {
     ours.terminate()?;
     let day = "86400000";
     let more = vec![format!("lateness.ms={day},{day},{day},{day}")];
-    let peer = Peer { store: store.to_owned(), threads: 2, heap_mib: 512, more, windows: Vec::new() };
+    let (options, windows) = (Vec::new(), Vec::new());
+    let peer = Peer { store: store.to_owned(), threads: 2, heap_mib: 512, options, more, windows };
     let mut first = peer.start(&sinyal, GENERATION)?;
     wait_until_under_way(&sinyal, &mut first, i64::from(interactions) / 4)?;
     // Killed once: what it restores must say the same as what it had.

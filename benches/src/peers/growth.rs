@@ -14,24 +14,22 @@ const HOUR_MS: u64 = 3_600_000;
 const HOURS: [u64; 4] = [1, 24, 7 * 24, 30 * 24];
 /// The longest by which the shortest of the service's windows may slide.
 const SLIDE_MS: u64 = 900_000;
-/// Of each case, in turns.
-const RUNS: usize = 3;
 /// Over so many days the records of the growth of windows are spread, that the longest is filled.
 const DAYS: u64 = 31;
 
 /// The same records from ever more communities.
-pub(crate) fn measure_communities(records: usize, peers: &[Peer]) -> Result<Vec<Value>> {
+pub(crate) fn measure_communities(records: usize, runs: usize, peers: &[Peer]) -> Result<Vec<Value>> {
     let cases = COMMUNITIES.map(|communities| Case {
         name: format!("a world of {communities} communities"),
         prefix: format!("c{communities}"),
         world: World { communities, ..World::default() },
         windows: Vec::new(),
     });
-    measure_cases(records, &cases, peers)
+    measure_cases(records, runs, &cases, peers)
 }
 
 /// The same records of a month with one window of ever greater length, which slides by a quarter of an hour.
-pub(crate) fn measure_windows(records: usize, peers: &[Peer]) -> Result<Vec<Value>> {
+pub(crate) fn measure_windows(records: usize, runs: usize, peers: &[Peer]) -> Result<Vec<Value>> {
     let rate = records as f64 / (DAYS * 24 * HOUR_MS / 1_000) as f64;
     let cases = HOURS.map(|hours| {
         let window = WindowSpec {
@@ -47,7 +45,7 @@ pub(crate) fn measure_windows(records: usize, peers: &[Peer]) -> Result<Vec<Valu
             windows: vec![window],
         }
     });
-    measure_cases(records, &cases, peers)
+    measure_cases(records, runs, &cases, peers)
 }
 
 struct Case {
@@ -58,13 +56,13 @@ struct Case {
     windows: Vec<WindowSpec>,
 }
 
-fn measure_cases(records: usize, cases: &[Case], peers: &[Peer]) -> Result<Vec<Value>> {
+fn measure_cases(records: usize, runs: usize, cases: &[Case], peers: &[Peer]) -> Result<Vec<Value>> {
     build()?;
     let kafka = Kafka::start()?;
     let mut results = Vec::new();
     for case in cases {
         let windows: String = case.windows.iter().map(WindowSpec::toml).collect();
-        let more = format!("telemetry.log = \"info\"\n{windows}");
+        let more = format!("telemetry.log = \"info\"\ncommunity.communities_max = 1000000\n{windows}");
         let sinyal = Sinyal::new(&kafka.bootstrap(), &case.prefix, &more)?;
         sinyal.succeed(&["topics", "apply"])?;
         ingest_world(&sinyal, records, &case.world)?;
@@ -74,7 +72,7 @@ fn measure_cases(records: usize, cases: &[Case], peers: &[Peer]) -> Result<Vec<V
                 peer.windows.clone_from(&case.windows);
             }
         }
-        results.extend(measure_in_turns(&sinyal, &candidates, RUNS, records, &format!(", {}", case.name))?);
+        results.extend(measure_in_turns(&sinyal, &candidates, runs, records, &format!(", {}", case.name))?);
     }
     Ok(results)
 }

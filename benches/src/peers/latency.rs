@@ -2,19 +2,19 @@
 //! committed records sees the one until it sees the other.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use rdkafka::message::{BorrowedMessage, Message};
 use serde_json::{Value, json};
 use sinyal_tests::{Kafka, Sinyal};
 use wire::{GenericSchema, SchemaName};
 
 use super::candidate::Candidate;
+use super::figures::{FED, ITEM_P50, ITEM_P99, Measured, ROW_P50, ROW_P99, failure, in_turns, tell};
 use super::follow::Follower;
-use super::measure::{RAW, failure};
+use super::measure::RAW;
 use super::streams::{Peer, build, make_topics};
 
 const SECONDS: usize = 90;
@@ -30,35 +30,19 @@ const METRICS: &str = "social.community.metrics";
 const QUEUES: [&str; 5] = ["complaint", "tip", "experience", "praise", "review"];
 const GENERATION: &str = "g";
 
-/// Feeds each candidate at this rate, in event time that goes on with the wall clock.
-pub(crate) fn measure_peer_latency(records_per_second: usize, peers: &[Peer]) -> Result<Vec<Value>> {
+/// Feeds each candidate at this rate, in event time that goes on with the wall clock, so many times in turns.
+pub(crate) fn measure_peer_latency(records_per_second: usize, runs: usize, peers: &[Peer]) -> Result<Vec<Value>> {
     build()?;
-    let mut results = Vec::new();
-    for candidate in Candidate::all(peers) {
-        let seen = match watch(&candidate, records_per_second) {
-            Ok(seen) => seen,
-            // What the others did is not lost by it.
-            Err(error) => {
-                results.push(failure(&format!("latency: {}", candidate.name()), &error)?);
-                continue;
-            }
-        };
-        let fed = seen.fed_per_second();
-        let (name, mut out) = (candidate.name(), std::io::stdout().lock());
-        for (what, mut seconds) in [("queue item", seen.items()), ("row", seen.rows)] {
-            if seconds.is_empty() {
-                results.push(failure(&format!("latency: {name}, {what}"), &anyhow!("none was seen"))?);
-                continue;
-            }
-            seconds.sort_by(f64::total_cmp);
-            let at = |share: f64| seconds[((seconds.len() - 1) as f64 * share) as usize];
-            let (p50, p99, count) = (at(0.5), at(0.99), seconds.len());
-            writeln!(out, "{name:<52} {what:<10} p50 {p50:.3} s, p99 {p99:.3} s of {count} at {fed:.0} records/s")?;
-            results.push(json!({ "case": format!("latency: {name}, {what}"), "records_per_second": records_per_second, "fed_per_second": fed,
-                                 "measured": count, "p50_seconds": p50, "p99_seconds": p99 }));
+    let candidates = Candidate::all(peers);
+    let measured = in_turns(&candidates, runs, |_, candidate, _| watch(candidate, records_per_second)?.figures());
+    let told = candidates.iter().zip(measured).map(|(candidate, runs)| {
+        let case = format!("latency: {}", candidate.name());
+        match runs {
+            Ok(runs) => tell(&case, json!({ "asked_for_per_second": records_per_second }), &runs),
+            Err(error) => failure(&case, &error),
         }
-    }
-    Ok(results)
+    });
+    told.collect()
 }
 
 /// What the reader has seen.
@@ -145,6 +129,17 @@ impl Seen {
             self.items.push(((topic.to_owned(), number("origin_partition")?), number("origin_offset")?, now));
         }
         Ok(())
+    }
+
+    fn figures(mut self) -> Result<Measured> {
+        let (mut items, mut measured) = (self.items(), vec![(&FED, self.fed_per_second())]);
+        for (seconds, figures) in [(&mut items, [&ITEM_P50, &ITEM_P99]), (&mut self.rows, [&ROW_P50, &ROW_P99])] {
+            ensure!(!seconds.is_empty(), "{}: none was seen", figures[0].column);
+            seconds.sort_by(f64::total_cmp);
+            let at = |share: f64| seconds[((seconds.len() - 1) as f64 * share) as usize];
+            measured.extend(figures.into_iter().zip([at(0.5), at(0.99)]));
+        }
+        Ok(measured)
     }
 
     /// Raw records in a second, as they came: brokers that share the machine may hold the feed up.

@@ -1,7 +1,5 @@
 //! What the service and the peer cost, in turns, on one Kafka and the same input.
 
-use std::fmt;
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -9,6 +7,7 @@ use serde_json::{Value, json};
 use sinyal_tests::{Kafka, Ran, Sinyal};
 
 use super::candidate::Candidate;
+use super::figures::{CPU, Measured, RATE, RESIDENT, failure, in_turns, tell};
 use super::progress::Progress;
 use super::streams::{Peer, build, make_topics};
 use crate::roles::ingest;
@@ -19,13 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(1_200);
 const MARKS_MAX: i64 = 3;
 pub(crate) const RAW: [&str; 2] = ["social.posts.raw", "social.comments.raw"];
 pub(crate) const CLASSIFIED: &str = "social.interactions.classified";
-
-/// One run.
-pub(crate) struct Run {
-    pub(crate) records_per_second: f64,
-    pub(crate) cpu_seconds_per_million: f64,
-    pub(crate) peak_resident_mib: f64,
-}
 
 /// Runs both so many times, and says the median and the range of each.
 pub(crate) fn measure_peers(records: usize, runs: usize, peers: &[Peer]) -> Result<Vec<Value>> {
@@ -45,30 +37,20 @@ pub(super) fn measure_in_turns(
     records: usize,
     suffix: &str,
 ) -> Result<Vec<Value>> {
-    let mut measured: Vec<Result<Vec<Run>>> = candidates.iter().map(|_| Ok(Vec::new())).collect();
-    for run in 0..runs {
-        for (at, (candidate, runs)) in candidates.iter().zip(&mut measured).enumerate() {
-            // One that failed is not run again, and what the others did is not lost by it.
-            if let Ok(done) = runs {
-                match run_once(sinyal, &format!("c{at}-{run}"), candidate, records) {
-                    Ok(run) => done.push(run),
-                    Err(error) => *runs = Err(error),
-                }
-            }
-        }
-    }
+    let measured =
+        in_turns(candidates, runs, |at, candidate, run| run_once(sinyal, &format!("c{at}-{run}"), candidate, records));
     let told = candidates.iter().zip(measured).map(|(candidate, runs)| {
-        let name = format!("{}{suffix}", candidate.name());
+        let case = format!("peers: {}{suffix}", candidate.name());
         match runs {
-            Ok(runs) => summary(&name, records, &runs),
-            Err(error) => failure(&format!("peers: {name}"), &error),
+            Ok(runs) => tell(&case, json!({ "records": records }), &runs),
+            Err(error) => failure(&case, &error),
         }
     });
     told.collect()
 }
 
 /// Takes in all that is in the raw topics, on topics that are made for it.
-fn run_once(sinyal: &Sinyal, generation: &str, candidate: &Candidate, records: usize) -> Result<Run> {
+fn run_once(sinyal: &Sinyal, generation: &str, candidate: &Candidate, records: usize) -> Result<Measured> {
     make_topics(sinyal, generation)?;
     let mut ran = candidate.start(sinyal, generation)?;
     let run = measure(sinyal, generation, candidate, records, &mut ran).with_context(|| candidate.name())?;
@@ -83,7 +65,7 @@ pub(crate) fn measure(
     candidate: &Candidate,
     records: usize,
     ran: &mut Ran,
-) -> Result<Run> {
+) -> Result<Measured> {
     let [of_raw, of_classified] = candidate.groups(sinyal, generation);
     let of_raw = Progress::of(sinyal.bootstrap(), &of_raw, &RAW.map(|topic| sinyal.topic(topic)))?;
     let classified = sinyal.generation(generation).topic(CLASSIFIED);
@@ -114,61 +96,10 @@ pub(crate) fn measure(
     let Some((since, before)) = first else { bail!("nothing was read") };
     let seconds = since.elapsed().as_secs_f64();
     let usage = ran.usage()?;
-    Ok(Run {
-        records_per_second: (records as f64 - before as f64) / seconds,
-        cpu_seconds_per_million: usage.cpu_seconds / records as f64 * 1e6,
-        peak_resident_mib: usage.peak_resident_bytes as f64 / f64::from(1 << 20),
-    })
-}
-
-/// The median and the range of a figure.
-pub(super) struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    pub(super) fn of(figures: impl Iterator<Item = f64>) -> Spread {
-        let mut figures: Vec<f64> = figures.collect();
-        figures.sort_by(f64::total_cmp);
-        let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);
-        Spread { median: at(figures.len() / 2), min: at(0), max: at(figures.len().saturating_sub(1)) }
-    }
-
-    pub(super) fn json(&self) -> Value {
-        json!({ "median": self.median, "min": self.min, "max": self.max })
-    }
-}
-
-impl fmt::Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = f.precision().unwrap_or(0);
-        write!(f, "{:.digits$} ({:.digits$} to {:.digits$})", self.median, self.min, self.max)
-    }
-}
-
-/// A line for people; what is drawn later is kept whole.
-fn summary(name: &str, records: usize, runs: &[Run]) -> Result<Value> {
-    let of = |figure: fn(&Run) -> f64| Spread::of(runs.iter().map(figure));
-    let cpu = of(|run| run.cpu_seconds_per_million);
-    let rate = of(|run| run.records_per_second);
-    let peak = of(|run| run.peak_resident_mib);
-    writeln!(
-        std::io::stdout().lock(),
-        "{name:<52} {cpu:.1} CPU-seconds per million, {rate} records/s, peak {peak} MiB resident, {} runs",
-        runs.len()
-    )?;
-    let raw = runs.iter().map(|run| {
-        json!({ "records_per_second": run.records_per_second, "cpu_seconds_per_million": run.cpu_seconds_per_million,
-                "peak_resident_mib": run.peak_resident_mib })
-    });
-    Ok(json!({ "case": format!("peers: {name}"), "records": records, "cpu_seconds_per_million": cpu.json(),
-               "records_per_second": rate.json(), "peak_resident_mib": peak.json(), "runs": raw.collect::<Vec<_>>() }))
-}
-
-/// What is told of a candidate that could not do it, which is a result too: what others did is not lost by that.
-pub(super) fn failure(case: &str, error: &anyhow::Error) -> Result<Value> {
-    writeln!(std::io::stdout().lock(), "{case:<52} FAILED: {error:#}")?;
-    Ok(json!({ "case": case, "failed": format!("{error:#}") }))
+    Ok(vec![
+        (&CPU, usage.cpu_seconds / records as f64 * 1e6),
+        // From the first commit on: what a start takes is not in it.
+        (&RATE, (records as f64 - before as f64) / seconds),
+        (&RESIDENT, usage.peak_resident_bytes as f64 / f64::from(1 << 20)),
+    ])
 }

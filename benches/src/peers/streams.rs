@@ -17,6 +17,8 @@ pub(crate) struct Peer {
     pub(crate) threads: usize,
     /// The largest heap, in MiB.
     pub(crate) heap_mib: usize,
+    /// Further options of the JVM.
+    pub(crate) options: Vec<String>,
     /// Further `key=value` settings.
     pub(crate) more: Vec<String>,
     /// Its windows; those that it has by itself if there are none.
@@ -52,10 +54,13 @@ impl Peer {
         let join = |parts: Vec<String>| parts.join(",");
         let of_windows = |part: fn(&WindowSpec) -> String| join(self.windows.iter().map(part).collect());
         let windows = of_windows(|window| format!("{}:{}:{}", window.name, window.length_ms, window.slide_ms));
-        let mut arguments = vec![
-            format!("-Xmx{}m", self.heap_mib),
+        let mut arguments = vec![format!("-Xmx{}m", self.heap_mib)];
+        if !self.options.iter().any(|option| option.ends_with("GC")) {
             // On few cores the one that takes least of them: no threads of its own beside those that work.
-            "-XX:+UseSerialGC".to_owned(),
+            arguments.push("-XX:+UseSerialGC".to_owned());
+        }
+        arguments.extend(self.options.iter().cloned());
+        arguments.extend([
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn".to_owned(),
             "-cp".to_owned(),
             classes,
@@ -70,7 +75,7 @@ impl Peer {
             format!("threads={}", self.threads),
             // As the service has: whoever comes again takes its place at once.
             format!("instance={generation}"),
-        ];
+        ]);
         if !windows.is_empty() {
             arguments.insert(0, format!("-Dpeer.windows={windows}"));
             arguments.push(format!("lateness.ms={}", of_windows(|window| window.lateness_ms.to_string())));

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use sinyal_tests::machine::commit;
 use sinyal_tests::soak::Soak;
 use sinyal_tests::workspace;
 
@@ -20,7 +21,7 @@ fn main() -> Result<()> {
             "what was sampled is well; whether all was counted, only a whole run tells",
         );
     }
-    let mut soak = Soak { minutes: 120, rate: RATE, seed: 1, communities: 600, out: out()? };
+    let mut soak = Soak { minutes: 120, rate: RATE, seed: 1, communities: 600, out: out()?, commit: commit() };
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         let value = arguments.next().with_context(|| format!("{argument} wants a value; {USAGE}"))?;

@@ -41,6 +41,8 @@ pub struct Soak {
     pub communities: u32,
     /// Where samples, verdict and plot are left: this and `.csv`, `.md` and `.svg`.
     pub out: PathBuf,
+    /// What ran, by Git, from before the run.
+    pub commit: String,
 }
 
 /// How long an interaction is known: the longest window and its lateness.
@@ -149,7 +151,8 @@ impl Soak {
     /// # Errors
     /// If there is nothing, or it cannot be written.
     pub fn look_again(csv: &Path) -> Result<(String, bool)> {
-        let soak = Soak { minutes: 0, rate: 0, seed: 0, communities: 0, out: csv.with_extension("") };
+        let commit = "unknown, samples do not tell".to_owned();
+        let soak = Soak { minutes: 0, rate: 0, seed: 0, communities: 0, out: csv.with_extension(""), commit };
         soak.tell(None)
     }
 

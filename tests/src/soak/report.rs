@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::process::Command;
-
-use procfs::{CpuInfo, Current};
 
 use super::samples::{EVERY, Kind, Row};
 use super::verdict::{Judgement, TURNED_OVER_SECONDS, cpu_seconds, end, gone, interactions, topics};
 use super::{HORIZON_MS, SPARED, Soak};
-use crate::workspace;
+use crate::machine;
 
 /// What was counted at the end of a whole run.
 #[derive(Debug, Clone)]
@@ -37,7 +34,7 @@ pub(crate) fn report(
     judged: &[Judgement],
     counted: Option<&Counted>,
 ) -> String {
-    let mut text = format!("# Soak: {title}\n\nMachine: {}. Commit {}.", machine(), commit());
+    let mut text = format!("# Soak: {title}\n\nMachine: {}. Commit {}.", machine::machine(), soak.commit);
     if soak.minutes > 0 {
         let _ = write!(
             text,
@@ -117,17 +114,6 @@ fn took(text: &mut String, rows: &[Row], fed: f64) {
     let _ = writeln!(text, "\nBytes are those of keys and values, before compression. Starts: {}.", starts.join(", "));
 }
 
-fn machine() -> String {
-    let Ok(cpus) = CpuInfo::current() else { return "unknown".to_owned() };
-    format!("{} cores of {}", cpus.num_cores(), cpus.model_name(0).unwrap_or("an unknown kind"))
-}
-
-fn commit() -> String {
-    let output = Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(workspace()).output();
-    let said = output.ok().filter(|output| output.status.success());
-    said.map_or("unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -137,7 +123,14 @@ mod tests {
 
     #[test]
     fn a_report_tells_what_was_counted_what_grew_and_what_it_took() {
-        let soak = Soak { minutes: 1, rate: 10, seed: 3, communities: 4, out: PathBuf::from("soak") };
+        let soak = Soak {
+            minutes: 1,
+            rate: 10,
+            seed: 3,
+            communities: 4,
+            out: PathBuf::from("soak"),
+            commit: "1a2b3c".to_owned(),
+        };
         let mut rows = Vec::new();
         for number in 1..=6 {
             let seconds = f64::from(number * 10);
@@ -168,6 +161,7 @@ mod tests {
         };
         let text = report(&soak, "2026-11-26-soak", &rows, &judge(&rows), Some(&counted));
         for expected in [
+            "Commit 1a2b3c.",
             "`cargo xtask soak --minutes 1 --rate 10 --seed 3 --communities 4`",
             "3 faults (1 rebalances, 2 zombies), 5 resets",
             "| classify-b: handles | 40 | 0 | 8 | ok |",
