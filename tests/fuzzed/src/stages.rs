@@ -37,6 +37,7 @@ const SECRET_BEFORE: &[u8] = b"the secret before that";
 
 /// Most identities, items and so on.
 const IDS_MAX: usize = 64;
+const COMMUNITIES_MAX: usize = 16;
 pub(crate) const ITEMS_MAX: usize = 8;
 pub(crate) const PARKED_MAX: usize = 4;
 
@@ -109,6 +110,7 @@ pub(crate) fn community_stage(windows: WindowSet) -> CommunityStage {
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max: IDS_MAX,
+        communities_max: COMMUNITIES_MAX,
         members_max: 32,
         parked_max: PARKED_MAX,
         items_max: ITEMS_MAX,

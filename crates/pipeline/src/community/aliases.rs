@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use window::MemberKey;
 
 use super::Shared;
+use super::flush::sweep_interval_ms;
 use super::identity::Entry;
 use super::partition::{Community, Partition, member_of};
 use super::state_version::WITH_ALIASES;
@@ -25,15 +26,13 @@ use super::state_version::WITH_ALIASES;
 const HOPS_MAX: usize = 16;
 /// Persons who turn in one commit: what is known of each is written anew.
 const TURNED_AT_ONCE: usize = 2_000;
-/// A link's time is not written anew for less than this, in milliseconds of event time.
-const USED_STEP_MS: i64 = 3_600_000;
 
 /// A pseudonym that another stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Alias {
     /// The one that stands for it.
     pub(super) to: MemberKey,
-    /// When it was used last, to the hour of event time.
+    /// When it was used last, in event time; in truth up to [`sweep_interval_ms`] later.
     pub(super) used_at: EpochMs,
     /// By the last word it is the newer one: it is to stand for the other.
     pub(super) is_newer: bool,
@@ -97,9 +96,9 @@ impl Aliases {
         }
     }
 
-    /// The same of somebody of whom a record came at `at`.
-    fn meet(&mut self, key: MemberKey, at: EpochMs) -> MemberKey {
-        self.touch(key, at);
+    /// The same of somebody of whom a record came at `at`. A link's time is not written anew for less than `step_ms`.
+    fn meet(&mut self, key: MemberKey, at: EpochMs, step_ms: i64) -> MemberKey {
+        self.touch(key, at, step_ms);
         self.resolve(key)
     }
 
@@ -108,7 +107,7 @@ impl Aliases {
     fn link(
         &mut self,
         [newer, previous]: [MemberKey; 2],
-        at: EpochMs,
+        (at, step_ms): (EpochMs, i64),
         most: usize,
         is_known: impl Fn(MemberKey) -> bool,
     ) -> MemberKey {
@@ -125,8 +124,8 @@ impl Aliases {
             }
             self.set(other, Some(Alias { to: stands, used_at: at, is_newer: false }));
         }
-        self.touch(newer, at);
-        self.touch(previous, at);
+        self.touch(newer, at, step_ms);
+        self.touch(previous, at, step_ms);
         if let Some(&alias) = self.by_key.get(&newer)
             && !alias.is_newer
         {
@@ -135,9 +134,9 @@ impl Aliases {
         stands
     }
 
-    fn touch(&mut self, key: MemberKey, at: EpochMs) {
+    fn touch(&mut self, key: MemberKey, at: EpochMs, step_ms: i64) {
         if let Some(&alias) = self.by_key.get(&key)
-            && at.saturating_sub(alias.used_at) >= USED_STEP_MS
+            && at.saturating_sub(alias.used_at) >= step_ms
         {
             self.set(key, Some(Alias { used_at: at, ..alias }));
         }
@@ -235,6 +234,7 @@ impl Partition {
     /// Who an interaction is from: what stands for them, whichever pseudonyms it comes with.
     pub(super) fn author_of(&mut self, interaction: &ClassifiedInteraction<'_>, shared: &Shared) -> Option<MemberKey> {
         let key = member_of(interaction.author_key.as_deref()?);
+        let step_ms = sweep_interval_ms(shared.windows.horizon_ms());
         let Some(previous) = interaction.previous_author_key.as_deref().map(member_of) else {
             if self.linked_since.is_some() {
                 // Somebody has not been told of the previous secret yet, or not any more.
@@ -244,7 +244,7 @@ impl Partition {
                 return Some(key);
             }
             let at = self.time_of(interaction);
-            return Some(self.aliases.meet(key, at));
+            return Some(self.aliases.meet(key, at, step_ms));
         };
         if self.version.to_write(shared.state_version) < WITH_ALIASES {
             // No link could be kept: they go on under the name that everybody knows.
@@ -262,7 +262,7 @@ impl Partition {
             };
             here.and_then(|number| communities[number as usize].as_ref()).is_some_and(of)
         };
-        Some(aliases.link([key, previous], at, shared.members_max, is_known))
+        Some(aliases.link([key, previous], (at, step_ms), shared.members_max, is_known))
     }
 
     fn time_of(&self, interaction: &ClassifiedInteraction<'_>) -> EpochMs {
@@ -277,7 +277,7 @@ impl Partition {
     /// A sweep: the newer pseudonyms are to stand for those before, and links that are of no use any more go.
     pub(super) fn sweep_aliases(&mut self, watermark: EpochMs, shared: &Shared) {
         if !self.aliases.is_empty() {
-            self.aliases.expire(watermark.saturating_sub(shared.windows.horizon_ms()));
+            self.aliases.expire(unused_since(watermark, shared));
             self.aliases.turning = self.aliases.newer > 0;
         }
     }
@@ -288,7 +288,7 @@ impl Partition {
             return;
         }
         let is_sketched = self.communities.iter().flatten().any(|community| community.windows.has_sketches());
-        let unused_since = is_sketched.then(|| watermark.saturating_sub(shared.windows.horizon_ms()));
+        let unused_since = is_sketched.then(|| unused_since(watermark, shared));
         let renamed = self.aliases.turn(TURNED_AT_ONCE, unused_since);
         if !renamed.is_empty() {
             self.rename(&renamed, shared);
@@ -350,6 +350,12 @@ impl Partition {
     }
 }
 
+/// A link whose time is before this was not used within the horizon: its time may be as far behind as two sweeps are apart.
+fn unused_since(watermark: EpochMs, shared: &Shared) -> EpochMs {
+    let horizon_ms = shared.windows.horizon_ms();
+    watermark.saturating_sub(horizon_ms).saturating_sub(sweep_interval_ms(horizon_ms))
+}
+
 /// How long the previous secret is needed: everybody who is in a window must have come with both pseudonyms once.
 pub(super) fn previous_needed_ms(
     linked_since: Option<EpochMs>,
@@ -365,6 +371,8 @@ pub(super) fn previous_needed_ms(
 mod tests {
     use super::*;
 
+    const STEP_MS: i64 = 3_600_000;
+
     const fn key(number: u8) -> MemberKey {
         MemberKey([number; 16])
     }
@@ -376,7 +384,7 @@ mod tests {
 
         /// Where nothing is known of either.
         fn link_unknown(&mut self, newer: u8, previous: u8, at: EpochMs, most: usize) -> MemberKey {
-            self.link([key(newer), key(previous)], at, most, |_| false)
+            self.link([key(newer), key(previous)], (at, STEP_MS), most, |_| false)
         }
     }
 
@@ -385,7 +393,7 @@ mod tests {
         let mut aliases = Aliases::default();
         assert_eq!(aliases.link_unknown(2, 1, 10, 100), key(1));
         assert_eq!(
-            (aliases.meet(key(2), 11), aliases.meet(key(1), 11), aliases.meet(key(3), 11)),
+            (aliases.meet(key(2), 11, STEP_MS), aliases.meet(key(1), 11, STEP_MS), aliases.meet(key(3), 11, STEP_MS)),
             (key(1), key(1), key(3))
         );
         let renamed = aliases.turn_all();
@@ -399,7 +407,7 @@ mod tests {
     #[test]
     fn what_is_known_stands_for_both_though_it_is_the_newer() {
         let mut aliases = Aliases::default();
-        assert_eq!(aliases.link([key(1), key(2)], 10, 100, |asked| asked == key(1)), key(1));
+        assert_eq!(aliases.link([key(1), key(2)], (10, STEP_MS), 100, |asked| asked == key(1)), key(1));
         assert_eq!((aliases.resolve(key(2)), aliases.newer), (key(1), 0));
         assert!(aliases.turn_all().is_empty());
     }
@@ -444,10 +452,10 @@ mod tests {
         aliases.expire(100);
         assert_eq!(aliases.len(), 1, "it has not turned");
         aliases.turn_all();
-        aliases.meet(key(1), USED_STEP_MS);
+        aliases.meet(key(1), STEP_MS, STEP_MS);
         aliases.expire(100);
         assert_eq!(aliases.len(), 1, "it is used");
-        aliases.expire(USED_STEP_MS + 1);
+        aliases.expire(STEP_MS + 1);
         assert!(aliases.is_empty());
         let mut told = Vec::new();
         aliases.take_changed(|key, alias| told.push((key, alias.is_some())));
@@ -463,7 +471,7 @@ mod tests {
         assert_eq!(aliases.turn(100, Some(500)).into_iter().collect::<Vec<_>>(), [(key(1), key(2))]);
         assert_eq!((aliases.resolve(key(7)), aliases.resolve(key(1))), (key(6), key(2)));
         // The next rotation: what links the one before is of no use any more.
-        aliases.link_unknown(8, 7, USED_STEP_MS, 100);
+        aliases.link_unknown(8, 7, STEP_MS, 100);
         aliases.expire(1_000);
         assert_eq!(
             (aliases.resolve(key(8)), aliases.resolve(key(7)), aliases.resolve(key(1))),

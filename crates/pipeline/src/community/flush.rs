@@ -145,8 +145,7 @@ impl Partition {
     fn sweep(&mut self, watermark: EpochMs, shared: &Shared) {
         let horizon_ms = shared.windows.horizon_ms();
         let low_mark = watermark.saturating_sub(horizon_ms);
-        let interval_ms = (horizon_ms / SWEEPS_PER_HORIZON).min(SWEEP_INTERVAL_MAX_MS);
-        if self.swept_to.is_some_and(|swept_to| low_mark - swept_to < interval_ms) {
+        if self.swept_to.is_some_and(|swept_to| low_mark - swept_to < sweep_interval_ms(horizon_ms)) {
             return;
         }
         self.swept_to = Some(low_mark);
@@ -253,7 +252,11 @@ impl Partition {
                 let identity = Identity { community_id: community_id.into(), kind, id: interaction_id.into() };
                 outputs.push(CommunityStage::QUEUE_STATE).key(identity.key().as_bytes());
             }
+            let is_told = self.items.get(id).is_some_and(|item| item.expired);
+            let waiting = self.items.waiting();
             self.leave(id, shared);
+            // Nobody will do anything for it any more.
+            self.items.expired += if is_told { 0 } else { waiting.saturating_sub(self.items.waiting()) as u64 };
         }
         if any_changed {
             let index = &self.index;
@@ -404,6 +407,11 @@ impl Partition {
         self.touched.clear();
         dropped
     }
+}
+
+/// How far event time goes on between two sweeps, where windows reach so far back, in milliseconds.
+pub(super) fn sweep_interval_ms(horizon_ms: i64) -> i64 {
+    (horizon_ms / SWEEPS_PER_HORIZON).min(SWEEP_INTERVAL_MAX_MS)
 }
 
 fn write_slices(

@@ -92,6 +92,8 @@ pub struct CommunitySettings {
     pub hold_ms_max: i64,
     /// Most identities that a partition knows; at most `u32::MAX / 2`.
     pub ids_max: usize,
+    /// Most communities that a partition knows; interactions of further ones are dead letters.
+    pub communities_max: usize,
     /// Most members that a partition remembers; those who are active are known beyond it.
     pub members_max: usize,
     /// Most corrections of unknown interactions that a partition keeps.
@@ -139,6 +141,7 @@ struct Shared {
     alert_rules: Arc<AlertRules>,
     auto_replies: AutoReplies,
     ids_max: usize,
+    communities_max: usize,
     items_max: usize,
     keep_closed_ms: i64,
     expire_ms: i64,
@@ -254,6 +257,7 @@ impl CommunityStage {
                 live_alert_rules: settings.alert_rules,
                 auto_replies: AutoReplies::new(&settings.auto_replies),
                 ids_max: settings.ids_max.min(u32::MAX as usize / 2),
+                communities_max: settings.communities_max,
                 items_max: settings.items_max,
                 keep_closed_ms: settings.keep_closed_ms,
                 expire_ms: settings.expire_ms,
@@ -331,9 +335,9 @@ impl CommunityStage {
             }
         } else {
             match decode(&mut self.decoder, &record, partitions, latest) {
-                Decoded::Record(ClassifiedRecord::ClassifiedInteraction(interaction)) => {
-                    Ok(partition.interaction(&interaction, &self.shared))
-                }
+                Decoded::Record(ClassifiedRecord::ClassifiedInteraction(interaction)) => partition
+                    .has_room_for(&interaction.community_id, &self.shared)
+                    .map(|()| partition.interaction(&interaction, &self.shared)),
                 Decoded::Record(ClassifiedRecord::Progress(progress)) => {
                     tell_canaries(&progress, record.from.partition, &mut self.shared, outputs)?;
                     Ok(progress_of(partition, &progress, self.shared.now))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use record::stage::{InputRecord, LatencySample};
-use record::{ClassifiedInteraction, EpochMs, Kind, Ledger, Outcome, Position, Role};
+use record::{ClassifiedInteraction, EpochMs, Kind, Ledger, Outcome, Position, Reason, Role};
 use sha2::{Digest, Sha256};
 use window::{Applied, Change, CommunityWindows, Contribution, MemberKey, WindowSet};
 
@@ -419,6 +419,21 @@ impl Partition {
     pub(super) fn community_of(&self, slot: SlotId) -> Option<u32> {
         let (community_id, ..) = self.index.slot(slot).identity()?;
         self.community_ids.get(community_id).copied()
+    }
+
+    /// Whether a community is known, or one more can be.
+    ///
+    /// # Errors
+    /// That there are too many: what puts something else into `community_id` must not fill the memory.
+    pub(super) fn has_room_for(&self, community_id: &str, shared: &Shared) -> Result<(), (Reason, String)> {
+        let known = self.community_ids.len();
+        if known < shared.communities_max || self.community_ids.contains_key(community_id) {
+            return Ok(());
+        }
+        Err((
+            Reason::LimitExceeded,
+            format!("{known} communities are known already (community.communities_max); no new one is taken"),
+        ))
     }
 
     /// The number of a community, which is added if it is new.

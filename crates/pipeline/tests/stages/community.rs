@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use window::{WindowSet, WindowSpec};
 use wire::{ClassifiedDecoder, Encoder, Framing, SchemaName};
 
-use crate::world::{ClassifySide, CommunitySide, Kept, MIXED, NOW, avro, decoded, post};
+use crate::world::{COMMUNITIES_MAX, ClassifySide, CommunitySide, Kept, MIXED, NOW, avro, decoded, post};
 
 /// The raw topics and the classify stage before a community side.
 pub(crate) struct Whole {
@@ -982,6 +982,54 @@ fn beyond_the_bound_on_identities_members_are_estimated() {
     let ids: usize = estimated.side.stage.status().map(|status| status.ids).sum();
     assert!(ids <= 1_000, "{ids}");
     assert_eq!(gather(1_000, true).side.left.rows, estimated.side.left.rows, "whatever was lost in between");
+}
+
+#[test]
+fn at_the_bound_on_identities_what_waits_and_is_forgotten_is_counted() {
+    let mut whole = Whole::new(wide(), 1_000);
+    whole.raw(0, &post("waits", "c", NOW, TEXTS[0]), NOW);
+    whole.raw(0, &post("praise", "c", NOW, TEXTS[3]), NOW);
+    whole.settle(NOW);
+    let expired = |whole: &Whole| whole.side.stage.status().map(|status| status.items_expired).sum::<u64>();
+    assert_eq!((whole.side.left.queue_states.len(), expired(&whole)), (1, 0));
+    for number in 0..1_100 {
+        whole.raw(0, &post(&number.to_string(), "c", NOW + 100 + number, TEXTS[3]), NOW + 2_000);
+    }
+    whole.settle(NOW + 2_000);
+    whole.settle(NOW + 3_000);
+    assert_eq!((whole.side.left.queue_states.len(), expired(&whole)), (0, 1));
+}
+
+#[test]
+fn no_more_communities_than_there_is_room_for_and_those_that_are_known_go_on() {
+    let mut whole = Whole::new(wide(), 1_000_000);
+    let communities = || (0..3 * COMMUNITIES_MAX + 300).map(|number| format!("post {number}"));
+    for community in communities() {
+        whole.raw(0, &post("1", &community, NOW, TEXTS[3]), NOW);
+    }
+    whole.settle(NOW);
+    let known: Vec<usize> = whole.side.stage.status().map(|status| status.communities).collect();
+    assert_eq!(known, [COMMUNITIES_MAX; 3]);
+    assert_eq!(whole.side.left.dead_letters, 300);
+    whole.side.crash();
+    // Whoever is known is restored, and goes on.
+    for community in communities() {
+        whole.raw(0, &post("2", &community, NOW + 100, TEXTS[3]), NOW + 100);
+    }
+    whole.settle(NOW + 100);
+    let ids: usize = whole.side.stage.status().map(|status| status.ids).sum();
+    assert_eq!((whole.side.left.dead_letters, ids), (600, 2 * 3 * COMMUNITIES_MAX));
+    // No more do actions make further ones known.
+    whole.side.act(&Action {
+        kind: "silence".into(),
+        target: record::encode_key(&["one more"]).into(),
+        by: "sari".into(),
+        at: NOW,
+        until: Some(NOW + 60_000),
+        reason: Some("a festival".into()),
+    });
+    whole.settle(NOW + 200);
+    assert_eq!(whole.side.left.dead_letters, 601);
 }
 
 /// What is estimated of a community in which nothing happens is written down too.

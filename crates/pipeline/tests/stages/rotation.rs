@@ -58,11 +58,15 @@ impl World {
     }
 
     fn open_for(lateness_ms: i64, ids_max: usize, state_version: Option<u8>) -> World {
+        World::with(windows(lateness_ms), ids_max, state_version)
+    }
+
+    fn with(windows: WindowSet, ids_max: usize, state_version: Option<u8>) -> World {
         let places = (0..2).flat_map(|input| (0..2).map(move |partition| InputPartition { input, partition }));
         World {
             classify: BTreeMap::new(),
             positions: places.map(|at| (at, 0)).collect(),
-            side: CommunitySide::with_state_version(windows(lateness_ms), ids_max, 3, state_version),
+            side: CommunitySide::with_state_version(windows, ids_max, 3, state_version),
             now: NOW,
         }
     }
@@ -255,7 +259,7 @@ fn run_erasing(all: &[Said], asked: &[Asked], rotates: bool, ids_max: usize) -> 
             world.side.crash();
         }
     }
-    for _ in 0..30 {
+    for _ in 0..33 {
         world.now += HOUR_MS;
         world.settle();
     }
@@ -473,8 +477,13 @@ fn who_was_forgotten_before_the_other_name_was_heard_of_is_so_under_both() {
 
 /// Five members speak every ten minutes, for so many hours.
 fn talk(world: &mut World, from: usize, hours: usize, configured: Configured) {
-    for step in 0..hours * 6 {
-        world.now += 10 * MINUTE_MS;
+    talk_every(10 * MINUTE_MS, world, from, hours * 6, configured);
+}
+
+/// They speak so many times.
+fn talk_every(pause_ms: i64, world: &mut World, from: usize, times: usize, configured: Configured) {
+    for step in 0..times {
+        world.now += pause_ms;
         for member in 0..5 {
             let id = 1_000 + from + step * 5 + member;
             let mut interaction = say(id, 0, member, world.now - 5_000, (step + member) % TEXTS.len());
@@ -488,8 +497,13 @@ fn talk(world: &mut World, from: usize, hours: usize, configured: Configured) {
 
 /// Distinct and new members in the last row of the longest window.
 fn members(world: &World) -> (i64, i64) {
-    let rows = world.side.left.rows.values().filter(|row| row["window"] == "2h" && row["community_id"] == "warga 0");
-    let last = rows.filter(|row| row["interactions"].as_i64() > Some(50)).max_by_key(|row| row["window_end"].as_i64());
+    members_of("2h", world)
+}
+
+/// The same of a window of which the last row has as many interactions.
+fn members_of(window: &str, world: &World) -> (i64, i64) {
+    let rows = world.side.left.rows.values().filter(|row| row["window"] == window && row["community_id"] == "warga 0");
+    let last = rows.filter(|row| row["interactions"].as_i64() > Some(45)).max_by_key(|row| row["window_end"].as_i64());
     let last = last.unwrap();
     (last["distinct_members"].as_i64().unwrap(), last["new_members"].as_i64().unwrap())
 }
@@ -553,6 +567,22 @@ fn who_came_with_the_new_name_alone_is_brought_together_with_the_old_one() {
     again.side.crash();
     talk(&mut again, 2_000, 2, AFTER);
     assert_eq!(members(&again), (5, 0), "by the links that were kept");
+}
+
+#[test]
+fn a_replica_that_is_rolled_much_later_takes_nobody_for_another_however_short_the_horizon_is() {
+    let spec =
+        WindowSpec { name: "10m".to_owned(), length_ms: 10 * MINUTE_MS, slide_ms: 2 * MINUTE_MS, lateness_ms: 0 };
+    let mut world = World::with(WindowSet::new(vec![spec]).unwrap(), 1_000_000, Some(6));
+    talk_every(MINUTE_MS, &mut world, 0, 12, BEFORE);
+    talk_every(MINUTE_MS, &mut world, 1_000, 3, ROTATING);
+    for from in [2_000, 3_000, 4_000] {
+        talk_every(MINUTE_MS, &mut world, from, 20, BEFORE);
+        assert_eq!((members_of("10m", &world), world.links()), ((5, 0), 5), "after {from}");
+        world.side.crash();
+    }
+    talk_every(MINUTE_MS, &mut world, 5_000, 40, AFTER);
+    assert_eq!((members_of("10m", &world), world.links()), ((5, 0), 0));
 }
 
 #[test]

@@ -20,6 +20,8 @@ use wire::{
 
 pub(crate) const NOW: EpochMs = 1_795_482_000_000;
 pub(crate) const RAW_BYTES_MAX: usize = 1_048_576;
+/// Most communities of a partition.
+pub(crate) const COMMUNITIES_MAX: usize = 2_000;
 /// A text in two languages.
 pub(crate) const MIXED: &str =
     "Aplikasinya error terus dari kemarin, I have tried everything and nobody has answered my emails";
@@ -111,6 +113,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, state_version:
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
         ids_max,
+        communities_max: COMMUNITIES_MAX,
         members_max: 1_000_000,
         parked_max: 100,
         items_max: 1_000_000,

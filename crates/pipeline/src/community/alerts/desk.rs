@@ -108,6 +108,7 @@ impl Partition {
     /// # Errors
     /// That too many are known by nothing else.
     pub(crate) fn desk(&mut self, community_id: &str, shared: &Shared) -> Result<u32, (Reason, String)> {
+        self.has_room_for(community_id, shared)?;
         if !self.community_ids.contains_key(community_id) {
             if self.desks >= shared.parked_max {
                 let detail = format!("{} unknown communities have actions already; none more is taken", self.desks);
