@@ -268,3 +268,24 @@ fn with_a_registry_schemas_are_registered_checked_and_used() {
     assert_eq!(registry.register(&subject, narrower).unwrap(), 409, "what old readers cannot read is refused");
     assert_eq!(running.terminate().unwrap(), Some(0));
 }
+
+#[test]
+fn topics_are_made_by_several_at_once_each_by_one_of_them() {
+    let shared = sinyal("made", "").unwrap();
+    for round in 0..3 {
+        let sinyal = Sinyal::new(shared.bootstrap(), &format!("made-{round}"), "").unwrap();
+        let outputs = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..4).map(|_| scope.spawn(|| sinyal.output(&["topics", "apply"]).unwrap())).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+        });
+        let mut made: BTreeMap<String, usize> = BTreeMap::new();
+        for output in outputs {
+            assert!(output.status.success(), "{output:?}");
+            for line in String::from_utf8(output.stdout).unwrap().lines().skip(1) {
+                let name = line.split_whitespace().next().unwrap().to_owned();
+                *made.entry(name).or_default() += usize::from(line.trim_end().ends_with("created"));
+            }
+        }
+        assert!(made.len() > 10 && made.values().all(|times| *times == 1), "{made:?}");
+    }
+}

@@ -188,17 +188,23 @@ impl Admin {
         Ok(config)
     }
 
-    /// Makes a topic.
+    /// Makes a topic, unless it is there: tells whether it was made.
     ///
     /// # Errors
     /// If no broker answers, or one refuses.
-    pub fn create(&self, topic: &TopicSpec) -> Result<(), AdminError> {
+    pub fn create(&self, topic: &TopicSpec) -> Result<bool, AdminError> {
         let mut new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(topic.replication));
         for (name, value) in &topic.config {
             new = new.set(name, value);
         }
-        let options = self.options();
-        self.outcome(&topic.name, Operation::Create, wait(self.client.create_topics([&new], &options)))
+        let results = wait(self.client.create_topics([&new], &self.options()));
+        let is_there =
+            |result: &rdkafka::admin::TopicResult| matches!(result, Err((_, RDKafkaErrorCode::TopicAlreadyExists)));
+        if results.as_ref().is_ok_and(|results| results.iter().any(is_there)) {
+            return Ok(false);
+        }
+        self.outcome(&topic.name, Operation::Create, results)?;
+        Ok(true)
     }
 
     /// Raises a topic's number of partitions.

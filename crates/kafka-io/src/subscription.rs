@@ -73,6 +73,13 @@ pub enum Heard {
     End(Place),
     /// These partitions are ours, all that are: [`Subscription::read_from`] answers.
     Assigned(Vec<Place>),
+    /// What was to be read next of a partition is not there any more; it goes on with the first record that is.
+    Lost {
+        /// Which partition.
+        place: Place,
+        /// See [`Standing::lost`].
+        records: u64,
+    },
     /// All partitions go: [`Subscription::let_go`] answers, after a commit of what is done. If they were lost, they are others'
     /// already.
     Revoked {
@@ -94,6 +101,18 @@ pub struct Standing {
     pub next: Position,
 }
 
+impl Standing {
+    /// How many offsets lie between what the group committed and what is there: records that were deleted before they were read, or,
+    /// where the log ends before that position, what it lost of what was there.
+    pub fn lost(&self) -> u64 {
+        self.committed.map_or(0, |committed| gap(committed, self.first, self.next))
+    }
+}
+
+fn gap(position: Position, first: Position, next: Position) -> u64 {
+    u64::try_from((first - position).max(position - next)).unwrap_or(0)
+}
+
 /// A member of a group. One thread polls it.
 pub struct Subscription {
     settings: SubscriptionSettings,
@@ -103,6 +122,8 @@ pub struct Subscription {
     /// What is read, and the next offset of each.
     reading: BTreeMap<Place, Position>,
     paused: BTreeSet<Place>,
+    /// Some position is not there any more.
+    is_out_of_range: bool,
     heard: VecDeque<Heard>,
     reads_traces: bool,
     expelled: Fences,
@@ -127,6 +148,7 @@ impl Subscription {
             consumer,
             reading: BTreeMap::new(),
             paused: BTreeSet::new(),
+            is_out_of_range: false,
             heard: VecDeque::new(),
             reads_traces: false,
             expelled: Fences::default(),
@@ -146,7 +168,7 @@ impl Subscription {
         if let Some(heard) = self.heard.pop_front() {
             return Ok(Some(heard));
         }
-        let Subscription { events, consumer, reading, paused, heard, reads_traces, .. } = self;
+        let Subscription { events, consumer, reading, paused, heard, reads_traces, is_out_of_range, .. } = self;
         let mut trouble = None;
         events.poll(timeout, &mut |event| match event {
             Event::Message(message) => {
@@ -176,6 +198,9 @@ impl Subscription {
             }
             Event::Assign(partitions) => heard.push_back(Heard::Assigned(places(partitions))),
             Event::Revoke(_) => heard.push_back(Heard::Revoked { lost: consumer.assignment_lost() }),
+            Event::Error { code: RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange, .. } => {
+                *is_out_of_range = true;
+            }
             Event::Error { code, reason, topic } => {
                 trouble = judge(code, reason, topic.as_deref(), consumer).or(trouble.take());
             }
@@ -185,7 +210,36 @@ impl Subscription {
             Some(error) => return Err(error),
             None => {}
         }
+        if self.is_out_of_range {
+            match self.pass_over() {
+                Ok(()) => self.is_out_of_range = false,
+                Err(detail) => {
+                    tracing::warn!(group = self.settings.group_id, detail, "a gap cannot be passed over yet")
+                }
+            }
+        }
         Ok(self.heard.pop_front())
+    }
+
+    /// Goes on where something is, in partitions of which the next record is not there any more, and tells how much is gone.
+    fn pass_over(&mut self) -> Result<(), String> {
+        let (mut positions, mut lost) = (self.reading.clone(), Vec::new());
+        for (place, position) in &mut positions {
+            let watermarks = self.consumer.fetch_watermarks(&place.topic, place.partition, ASK_TIMEOUT);
+            let (first, next) = watermarks.map_err(|error| error.to_string())?;
+            let records = gap(*position, first, next);
+            if records > 0 {
+                *position = first;
+                lost.push(Heard::Lost { place: place.clone(), records });
+            }
+        }
+        self.reading = positions;
+        let list = self.positions(&self.reading.keys().cloned().collect::<Vec<_>>())?;
+        self.consumer.assign(&list).map_err(|error| error.to_string())?;
+        let paused = self.positions(&self.paused.iter().cloned().collect::<Vec<_>>())?;
+        self.consumer.pause(&paused).map_err(|error| error.to_string())?;
+        self.heard.extend(lost);
+        Ok(())
     }
 
     /// Joins the group again after it took this member for replaced, with a new consumer; partitions come anew. That may be by what
@@ -260,6 +314,7 @@ impl Subscription {
         // A partition may stay paused over an assignment (librdkafka #5591).
         self.consumer.resume(&list).map_err(|error| error.to_string())?;
         self.paused.clear();
+        self.is_out_of_range = false;
         self.reading = positions.iter().cloned().collect();
         Ok(())
     }
@@ -309,6 +364,7 @@ impl Subscription {
     pub fn let_go(&mut self) -> Result<(), String> {
         self.reading.clear();
         self.paused.clear();
+        self.is_out_of_range = false;
         self.heard.retain(|heard| matches!(heard, Heard::Assigned(_) | Heard::Revoked { .. }));
         self.consumer.unassign().map_err(|error| error.to_string())
     }
@@ -356,7 +412,8 @@ fn join(settings: &SubscriptionSettings) -> Result<BaseConsumer<Context>, OwnerE
         ("enable.auto.offset.store", "false"),
         ("enable.partition.eof", "true"),
         ("isolation.level", "read_committed"),
-        ("auto.offset.reset", "earliest"),
+        // A position that is gone is a gap to be counted, not a place to jump from.
+        ("auto.offset.reset", "error"),
         ("queued.max.messages.kbytes", &kbytes),
         ("fetch.message.max.bytes", &fetch_bytes),
         ("fetch.wait.max.ms", "100"),

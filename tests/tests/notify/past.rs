@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sinyal_tests::Receiver;
+use sinyal_tests::checks::kafka;
+use sinyal_tests::{Answer, Receiver};
 
 use crate::bench::{Bench, HOUR, encoded, id, metric, now, row, rule_id, rule_row, until, webhook};
 
@@ -92,5 +93,39 @@ fn silences_and_blindness_hold_back_what_nobody_should_be_told() {
     until("what is on after the silence of it", &running, || receiver.taken().contains(&id(1, 2)));
     assert!(now() >= silenced.silenced_until.unwrap());
     assert_eq!(receiver.taken().len(), 4, "{:?}", receiver.taken());
+    assert_eq!(running.terminate().unwrap(), Some(0));
+}
+
+#[test]
+fn items_that_go_while_a_target_is_away_are_counted_and_the_rest_is_told() {
+    let receiver = Receiver::start().unwrap();
+    let more = ", alerts = false, queues = [\"complaint\"]";
+    let bench =
+        Bench::new("notify-gone", &[webhook("desk", &receiver.url(), more)], "notify.circuit_failures = 1000\n");
+    let running = bench.start();
+    let group = format!("{}.desk", bench.sinyal.group("notify"));
+    let topic = bench.sinyal.topic("social.queue.complaint");
+    let committed = || bench.reader.committed(&group, &topic);
+    until("it to listen", &running, || committed().is_ok_and(|committed| committed.len() == 2));
+    receiver.answer(Answer::Status(503));
+    bench.write_items(0..1_000);
+    let waiting = || metric(&running, "notify_waiting_notifications", &["desk"]);
+    until("it to hold what it may", &running, || waiting() >= 64.0);
+    let_pass();
+    let held = waiting() as usize;
+    let mut left = 0;
+    for partition in 0..2 {
+        let (_, end) = kafka().offsets(&topic, partition).unwrap();
+        kafka().delete_records(&topic, partition, end - 5).unwrap();
+        left += 5;
+    }
+    receiver.answer(Answer::Status(204));
+    // What it held is told, and what is left; each once.
+    until("the rest", &running, || receiver.taken().len() >= held + left);
+    let_pass();
+    assert_eq!(receiver.taken().len(), held + left);
+    assert_eq!(metric(&running, "notify_lost_items_total", &["desk"]), (1_000 - held - left) as f64);
+    bench.write_items(2_000..2_010);
+    until("what comes then", &running, || receiver.taken().len() == held + left + 10);
     assert_eq!(running.terminate().unwrap(), Some(0));
 }

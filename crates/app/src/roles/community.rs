@@ -141,6 +141,7 @@ pub(crate) fn run_community(
         disorder_ms: config.disorder_ms,
         hold_ms_max: config.hold_ms_max,
         ids_max: config.community.ids_max,
+        communities_max: config.community.communities_max,
         members_max: config.community.members_max,
         parked_max: config.community.parked_max,
         items_max: config.items.max,

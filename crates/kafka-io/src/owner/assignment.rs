@@ -287,13 +287,17 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 .consumer
                 .fetch_watermarks(element.topic(), element.partition(), ASK_TIMEOUT)
                 .map_err(|error| unanswered(&error))?;
+            // With many partitions that is a while.
+            self.tell(false);
             let committed = match element.offset() {
                 Offset::Offset(offset) => Some(offset),
                 _ => None,
             };
             let position = match committed {
                 Some(offset) if offset < low || offset > high => {
-                    let lost = u64::try_from(low - offset).unwrap_or(0);
+                    // Records that were deleted before they were read; or the log ends before, and what it lost is unknown but for
+                    // how far it reached once.
+                    let lost = u64::try_from((low - offset).max(offset - high)).unwrap_or(0);
                     // A gap is found again as long as no position beyond it is committed; it is one loss.
                     if self.gaps.insert(at, offset) != Some(offset) {
                         self.turn.lost += lost;

@@ -233,15 +233,18 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     /// The first offset and the high watermark of each partition. A client that reads committed records would be told the end of
     /// what is committed, which may lie before records that the group's committed position already covers: a commit shows in one
     /// partition after the other.
-    fn log_ends(&self, topic: &str, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, Reading>, Trouble> {
+    fn log_ends(&mut self, topic: &str, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, Reading>, Trouble> {
         let config = self.config.connection.config(&[("isolation.level", "read_uncommitted")]);
         let asker: BaseConsumer<Context> =
             config.create_with_context(Context::new("ends")).map_err(|error| unanswered(&error))?;
-        let ask = |&partition: &i32| {
+        let mut readings = BTreeMap::new();
+        for &partition in partitions {
             let (first, end) =
                 asker.fetch_watermarks(topic, partition, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
-            Ok((partition, Reading { first, position: first, end, entries: 0 }))
-        };
-        partitions.iter().map(ask).collect()
+            readings.insert(partition, Reading { first, position: first, end, entries: 0 });
+            // With many partitions that is a while.
+            self.tell(false);
+        }
+        Ok(readings)
     }
 }

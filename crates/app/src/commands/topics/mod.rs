@@ -88,10 +88,10 @@ pub(crate) fn run(args: TopicsArgs, config: &Config, next: Option<&Config>) -> R
         return show_acls(args, config, next);
     }
     let admin = Admin::new(config.connection(), Duration::from_secs(10))?;
-    let steps = plan(&admin, config)?;
+    let mut steps = plan(&admin, config)?;
     let apply = args.command == TopicsCommand::Apply;
     if apply {
-        steps.iter().try_for_each(|(desired, step)| carry_out(&admin, desired, step))?;
+        steps.iter_mut().try_for_each(|(desired, step)| carry_out(&admin, desired, step))?;
     }
     say(table(&steps, apply))?;
     let refused = steps.iter().any(|(_, step)| !step.refused().is_empty());
@@ -120,22 +120,30 @@ fn show_acls(args: &PlanArgs, config: &Config, next: Option<&Config>) -> Result<
 /// # Errors
 /// What is refused: one that is there otherwise than asked for, and cannot be changed.
 pub(crate) fn make_topics(admin: &Admin, config: &Config) -> Result<()> {
-    let steps = plan(admin, config)?;
+    let mut steps = plan(admin, config)?;
+    none_refused(&steps)?;
+    steps.iter_mut().try_for_each(|(desired, step)| carry_out(admin, desired, step))?;
+    none_refused(&steps)
+}
+
+fn none_refused(steps: &[(Desired, Step)]) -> Result<()> {
     let refused = |(desired, step): &(Desired, Step)| {
         let name = &desired.spec.name;
         step.refused().iter().map(|why| format!("{name}: {why}")).collect::<Vec<_>>()
     };
     let refused: Vec<String> = steps.iter().flat_map(refused).collect();
-    if !refused.is_empty() {
-        return Err(OutsideError(refused.join("; ")).into());
-    }
-    steps.iter().try_for_each(|(desired, step)| carry_out(admin, desired, step))
+    if refused.is_empty() { Ok(()) } else { Err(OutsideError(refused.join("; ")).into()) }
 }
 
-fn carry_out(admin: &Admin, desired: &Desired, step: &Step) -> Result<()> {
+/// Carries a step out. A topic that somebody else made since it was looked for is treated as one that was there: the step becomes
+/// what is to be done about that.
+fn carry_out(admin: &Admin, desired: &Desired, step: &mut Step) -> Result<()> {
     let name = &desired.spec.name;
+    if *step == Step::Create && !admin.create(&desired.spec)? {
+        *step = made_by_others(admin, desired)?;
+    }
     match step {
-        Step::Create => admin.create(&desired.spec)?,
+        Step::Create => {}
         Step::Change(change) => {
             if let Some(partitions) = change.grow_to {
                 admin.add_partitions(name, partitions)?;
@@ -146,6 +154,20 @@ fn carry_out(admin: &Admin, desired: &Desired, step: &Step) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// How often a topic is looked for that another has just made, and how long apart: brokers learn of it one after the other.
+const LOOKS: usize = 50;
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
+
+fn made_by_others(admin: &Admin, desired: &Desired) -> Result<Step> {
+    for _ in 0..LOOKS {
+        match plan::step(admin, &admin.topics()?.0, desired)? {
+            Step::Create => std::thread::sleep(LOOK_PAUSE),
+            step @ Step::Change(_) => return Ok(step),
+        }
+    }
+    Err(OutsideError(format!("{}: it is there, by the brokers, and is not shown", desired.spec.name)).into())
 }
 
 fn table(steps: &[(Desired, Step)], applied: bool) -> Table {

@@ -94,16 +94,21 @@ pub(crate) fn plan(admin: &Admin, config: &Config) -> Result<Vec<(Desired, Step)
     let (known, _) = admin.topics()?;
     let mut steps = Vec::new();
     for desired in desired(config) {
-        let step = match known.iter().find(|topic| topic.name == desired.spec.name) {
-            None => match admin.hidden(&desired.spec.name, Operation::Describe) {
-                Some(error) => return Err(error),
-                None => Step::Create,
-            },
-            Some(topic) => compare(&desired, topic, &admin.config(&desired.spec.name)?),
-        };
+        let step = step(admin, &known, &desired)?;
         steps.push((desired, step));
     }
     Ok(steps)
+}
+
+/// What is to be done about a topic, where these are there.
+pub(super) fn step(admin: &Admin, known: &[TopicInfo], desired: &Desired) -> Result<Step, AdminError> {
+    match known.iter().find(|topic| topic.name == desired.spec.name) {
+        None => match admin.hidden(&desired.spec.name, Operation::Describe) {
+            Some(error) => Err(error),
+            None => Ok(Step::Create),
+        },
+        Some(topic) => Ok(compare(desired, topic, &admin.config(&desired.spec.name)?)),
+    }
 }
 
 /// The topics that the configuration asks for.

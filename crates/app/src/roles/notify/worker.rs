@@ -298,6 +298,9 @@ impl Worker {
                 Heard::End(place) if place.topic == self.alerts_topic() => self.board.reached_end(place.partition),
                 Heard::End(_) => {}
                 Heard::Assigned(places) => self.assigned(&places, subscription)?,
+                // What is on is told by the newest row of an alert, which is there.
+                Heard::Lost { place, .. } if place.topic == self.alerts_topic() => {}
+                Heard::Lost { place, records } => self.count_lost(&place, records),
                 Heard::Revoked { lost } => {
                     if !lost {
                         self.commit(subscription, true);

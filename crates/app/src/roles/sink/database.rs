@@ -113,7 +113,7 @@ impl From<Error> for Trouble {
             return Trouble::new(TroubleKind::Unreachable, words);
         };
         let code = db.code().code();
-        let kind = match (&code[..2], code) {
+        let kind = match (code.get(..2).unwrap_or_default(), code) {
             (_, "42501") => TroubleKind::Permission,
             (_, "57014" | "55P03") => TroubleKind::Timeout,
             ("08" | "57", _) => TroubleKind::Unreachable,

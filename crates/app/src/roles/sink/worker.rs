@@ -171,6 +171,7 @@ impl Worker {
                     // The group is answered at once; from where to read the database may tell much later.
                     subscription.read_from(&[]).map_err(OwnerError::Fatal)?;
                 }
+                Heard::Lost { place, records } => self.count_lost(&place, records),
                 Heard::Revoked { lost } => {
                     if !lost {
                         self.write_last(subscription);
@@ -277,16 +278,9 @@ impl Worker {
                 return Err(self.told(Trouble::new(TroubleKind::Mismatch, detail)));
             }
             if position < standing.first {
-                let lost = u64::try_from(standing.first - position).unwrap_or(0);
                 // What was gone before the first look was never missed.
                 if position > 0 {
-                    tracing::warn!(
-                        topic = place.topic,
-                        partition = place.partition,
-                        lost,
-                        "records were gone before they were read"
-                    );
-                    self.metrics.lost.inc_by(lost);
+                    self.count_lost(&place, u64::try_from(standing.first - position).unwrap_or(0));
                 }
                 position = standing.first;
             }
@@ -304,6 +298,12 @@ impl Worker {
             self.well();
         }
         Ok(())
+    }
+
+    fn count_lost(&self, place: &Place, lost: u64) {
+        let (topic, partition) = (&place.topic, place.partition);
+        tracing::warn!(topic, partition, lost, "records were gone before they were read");
+        self.metrics.lost.inc_by(lost);
     }
 
     /// Writes the batch, and makes room for the next.

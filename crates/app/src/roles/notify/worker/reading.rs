@@ -87,6 +87,7 @@ impl Worker {
         let first_starts = self.first_starts(places, &standing, &topics, subscription)?;
         let mut positions = Vec::new();
         for standing in standing {
+            let lost = standing.lost();
             let place = standing.place;
             if place.topic == alerts {
                 if let Some(committed) = standing.committed {
@@ -95,27 +96,25 @@ impl Worker {
                 positions.push((place, standing.first));
                 continue;
             }
+            if lost > 0 {
+                self.count_lost(&place, lost);
+            }
             let position = match standing.committed {
                 None if first_starts.contains(&place.topic) => standing.next,
-                // A partition that was added meanwhile: all that is in it is new.
-                None => standing.first,
-                Some(committed) if committed < standing.first => {
-                    let lost = u64::try_from(standing.first - committed).unwrap_or(0);
-                    tracing::warn!(
-                        target_name = self.target.name,
-                        topic = place.topic,
-                        lost,
-                        "items were gone before they were read"
-                    );
-                    self.metrics.lost.with_label_values(&[&self.target.name]).inc_by(lost);
-                    standing.first
-                }
-                Some(committed) => committed,
+                Some(committed) if lost == 0 => committed,
+                // A partition that was added meanwhile, a topic that was made anew: all that is in it is new. Or there is a gap.
+                None | Some(_) => standing.first,
             };
             self.queue_places.push(place.clone());
             positions.push((place, position));
         }
         subscription.read_from(&positions).map_err(Unwritten::from)
+    }
+
+    pub(super) fn count_lost(&self, place: &Place, lost: u64) {
+        let (topic, partition) = (&place.topic, place.partition);
+        tracing::warn!(target_name = self.target.name, topic, partition, lost, "items were gone before they were read");
+        self.metrics.lost.with_label_values(&[&self.target.name]).inc_by(lost);
     }
 
     /// The queue topics that this target never began to read: it gets what comes from now on. That is committed at once and of all
