@@ -29,6 +29,8 @@ pub(crate) const OUTSIDE: u8 = 3;
 pub(crate) const REFUSED: u8 = 4;
 /// The pipeline is behind, or blind.
 pub(crate) const BLIND: u8 = 5;
+/// A bug: something panicked. It is what Rust itself ends with.
+pub(crate) const PANICKED: u8 = 101;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -38,10 +40,11 @@ Exit codes:
   3  something outside must be mended first: authorisation, another instance of the same name, missing state or topics,
      a schema that is not registered, brokers or a registry that cannot be reached
   4  some of the input was refused, the rest was taken
-  5  status: the pipeline is behind, or does not see";
+  5  status: the pipeline is behind, or does not see
+  101  a bug: it panicked";
 
 /// The version, with the commit and its day where a release was built (`cargo xtask release`).
-const VERSION: &str = match option_env!("SINYAL_BUILD") {
+pub(crate) const VERSION: &str = match option_env!("SINYAL_BUILD") {
     Some(build) => build,
     None => env!("CARGO_PKG_VERSION"),
 };
@@ -50,6 +53,11 @@ const VERSION: &str = match option_env!("SINYAL_BUILD") {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct OutsideError(pub(crate) String);
+
+/// A part of the program panicked; its message stands above.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} panicked; its message stands above")]
+pub(crate) struct PanickedError(pub(crate) String);
 
 /// Social conversation into signals that an organisation can act on, on Apache Kafka.
 #[derive(Debug, Parser)]
@@ -265,6 +273,9 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
         let environment = std::env::vars().filter(|(name, _)| variable.is_none_or(|(said, _)| name != said));
         let mut config = Config::load(file.as_deref(), environment.chain(said))?;
         if let Some(bootstrap) = &bootstrap {
+            if !config::is_bootstrap(bootstrap) {
+                return Err(ConfigErrors(vec![format!("--bootstrap {}", config::NO_BOOTSTRAP)]).into());
+            }
             config.kafka.connection.bootstrap.clone_from(bootstrap);
         }
         Ok(config)
@@ -348,6 +359,9 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<OutsideError>() || cause.is::<RegistryError>() {
         return Some(OUTSIDE);
     }
+    if cause.is::<PanickedError>() {
+        return Some(PANICKED);
+    }
     if let Some(error) = cause.downcast_ref() {
         return match error {
             OwnerError::Fenced { .. } | OwnerError::MissingState { .. } | OwnerError::Unauthorized(_) => Some(OUTSIDE),
@@ -396,6 +410,7 @@ mod tests {
         assert_eq!(exit_code(&FeedError::Config(String::new()).into()), USAGE);
         assert_eq!(exit_code(&FeedError::Timeout(1).into()), FAILURE);
         assert_eq!(exit_code(&anyhow::anyhow!("no")), FAILURE);
+        assert_eq!(exit_code(&PanickedError("role sink".to_owned()).into()), PANICKED);
     }
 
     #[test]

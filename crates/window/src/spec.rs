@@ -37,6 +37,16 @@ pub enum WindowError {
         /// Its slide.
         slide_ms: i64,
     },
+    /// More slides within a window and its lateness than can be summed for each of its panes.
+    #[error("window {name:?}: {slides} slides of {slide_ms} ms in its length and lateness; at most {max} are right", max = WindowSet::SLIDES_MAX)]
+    Slides {
+        /// The window.
+        name: String,
+        /// Its slide.
+        slide_ms: i64,
+        /// How many of them.
+        slides: i64,
+    },
     /// A slide that is no multiple of a shorter one.
     #[error(
         "window {name:?}: slide {slide_ms} ms is no multiple of the shorter slide {shorter_ms} ms of another window"
@@ -74,6 +84,8 @@ const SPAN_MS_MAX: i64 = 400 * 24 * 3_600_000;
 impl WindowSet {
     /// Most windows.
     pub const WINDOWS_MAX: usize = 8;
+    /// Most slides in the length and the lateness of a window: each is a slice that is kept, and that panes sum.
+    pub const SLIDES_MAX: i64 = 10_000;
 
     /// Checks a list of windows.
     ///
@@ -176,6 +188,10 @@ fn check(spec: &WindowSpec, before: &[WindowSpec]) -> Result<(), WindowError> {
         let WindowSpec { name, length_ms, slide_ms, .. } = spec.clone();
         return Err(WindowError::Length { name, length_ms, slide_ms });
     }
+    let slides = (spec.length_ms + spec.lateness_ms) / spec.slide_ms;
+    if slides > WindowSet::SLIDES_MAX {
+        return Err(WindowError::Slides { name: spec.name.clone(), slide_ms: spec.slide_ms, slides });
+    }
     Ok(())
 }
 
@@ -198,6 +214,11 @@ mod tests {
         check(
             vec![spec("a", 10, 10), spec("b", 15, 15)],
             "window \"b\": slide 15 ms is no multiple of the shorter slide 10 ms of another window",
+        );
+        assert!(WindowSet::new(vec![spec("a", 10_000, 1)]).is_ok());
+        check(
+            vec![WindowSpec { lateness_ms: 5_001, ..spec("a", 5_000, 1) }],
+            "window \"a\": 10001 slides of 1 ms in its length and lateness; at most 10000 are right",
         );
         check(
             vec![spec("a", 0, 10)],

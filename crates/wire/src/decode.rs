@@ -23,7 +23,7 @@ const DEPTH_MAX: usize = 16;
 const SCHEMA_TEXT_BYTES_MAX: usize = 1_048_576;
 /// Longest account of what is wrong with a schema, in bytes.
 const SCHEMA_DETAIL_BYTES_MAX: usize = 600;
-/// Most schemas that are kept; beyond it the cache starts anew.
+/// Most schema ids that are kept: beyond it those that the registry did not know go, and then all.
 const SCHEMAS_MAX: usize = 1_024;
 /// After this many records the registry is asked again for an id that it did not know.
 const MISSING_USES_MAX: u32 = 1_000;
@@ -85,6 +85,10 @@ impl WriterSchemas {
     }
 
     pub(crate) fn add(&mut self, id: u32, lookup: &SchemaLookup) {
+        if self.by_id.len() >= SCHEMAS_MAX {
+            // Bytes that are no schema's at all name ever new ids: what is read by good ones goes on.
+            self.by_id.retain(|_, known| !matches!(known, Known::Missing(_)));
+        }
         if self.by_id.len() >= SCHEMAS_MAX {
             self.by_id.clear();
         }

@@ -65,7 +65,8 @@ const MISTAKES: &[(&[&str], &str)] = &[
     ),
     (&["config.kafka.bootstrap=kafka:9092"], "config.kafka.bootstrap: the chart sets it; see kafka.bootstrap"),
     (&["config.instance.id=one"], "config.instance.id: the chart sets it"),
-    (&["community.resources.limits.memory=2Gi"], "2Gi is 2048 MiB, and a pod may come to hold 5619 MiB"),
+    (&["kafka.properties.isolation\\.level=read_uncommitted"], "kafka.properties: isolation.level is Sinyal's own"),
+    (&["community.resources.limits.memory=2Gi"], "2Gi is 2048 MiB, and a pod may come to hold 5962 MiB"),
     (&["community.resources.limits.memory=lots"], "at '/community/resources/limits/memory'"),
     (
         &["config.notify.targets[0].url=http://pager:9093", "config.notify.alerts_max=1000000"],

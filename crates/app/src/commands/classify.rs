@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::ingest::source;
+use super::mistakes::json_mistake;
 use crate::cli::{OK, REFUSED};
 use crate::config::Config;
 
@@ -105,8 +106,8 @@ pub(crate) fn judge(classifier: &mut Classifier, line: &[u8], json: bool) -> Res
         let (label, language) = (decision.label.as_str(), decision.language.as_str());
         return Ok(Some(format!("{label:<10}{sure} {:.2}  {language:<5}  {text}", decision.confidence)));
     }
-    let asked: Asked =
-        serde_json::from_str(text).map_err(|error| format!("{error}; an object with \"id\" and \"text\" is right"))?;
+    let asked: Asked = serde_json::from_str(text)
+        .map_err(|error| format!("{}; an object with \"id\" and \"text\" is right", json_mistake(&error)))?;
     let (decision, tier) = classifier.judge(&asked.text);
     let probabilities: serde_json::Map<String, serde_json::Value> = Label::ALL
         .into_iter()

@@ -84,6 +84,8 @@ impl Counts {
 }
 
 pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
+    // Nobody is to wait for brokers to be told that there is no such file.
+    let (mut lines, bytes) = open(&args.file)?;
     let mut encoder = raw_encoder(config)?;
     let topics = wait_for_brokers(config)?;
     // Only now: while it waits, its own lines say all that the client would.
@@ -97,7 +99,6 @@ pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
     let feed = Feed::open(config.connection(), config.raw_record_bytes_max)?;
     let started = Instant::now();
     let mut counts = Counts::new(source(&args.file));
-    let (mut lines, bytes) = open(&args.file)?;
     let bar = progress(bytes);
     // JSON is longer than what it says; a line this long cannot become a record that is not.
     let line_bytes_max = config.raw_record_bytes_max as u64 * 2;

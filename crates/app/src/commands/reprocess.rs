@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use kafka_io::acl::Operation;
 use kafka_io::admin::Admin;
@@ -21,7 +21,7 @@ use wire::SchemaName;
 
 use super::topics::make_topics;
 use super::waiting::wait_for_brokers;
-use crate::cli::{FAILURE, OK, OutsideError};
+use crate::cli::{FAILURE, OK, OutsideError, PanickedError};
 use crate::communities;
 use crate::config::{Config, ConfigErrors};
 use crate::reload::LiveRules;
@@ -71,7 +71,7 @@ impl Running {
     /// Has it commit what is done, and come to its end.
     fn end(self) -> Result<()> {
         self.shutdown.request();
-        self.thread.join().map_err(|_| anyhow!("a role panicked; its message stands above"))?.map_err(Into::into)
+        self.thread.join().map_err(|_| PanickedError("a role".to_owned()))?.map_err(Into::into)
     }
 }
 

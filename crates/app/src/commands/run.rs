@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use kafka_io::{Shutdown, SystemClock};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::cli::OK;
+use crate::cli::{OK, PanickedError};
 use crate::communities;
 use crate::config::Config;
 use crate::registry::RegistryError;
@@ -173,7 +173,7 @@ fn attend(works: Vec<(String, Work)>, shutdown: &Shutdown, ending: &AtomicBool, 
             }
             Err(_) => {
                 tracing::error!(role = name, "a role panicked");
-                failure = failure.or(Some(anyhow::anyhow!("role {name} panicked; its message stands above")));
+                failure = failure.or(Some(PanickedError(format!("role {name}")).into()));
             }
         }
     }

@@ -50,7 +50,8 @@ pub(crate) fn read(path: &Path) -> Result<Typed, Vec<String>> {
 /// # Errors
 /// Every mistake, without the file.
 pub(crate) fn parse(text: &str, is_json: bool) -> Result<Typed, Vec<String>> {
-    let table = if is_json { json_table(text) } else { toml_table(text) }.map_err(|error| vec![error])?;
+    let table =
+        if is_json { json_table(text) } else { crate::config::toml_table(text) }.map_err(|error| vec![error])?;
     let mut reader = Reader::default();
     reader.check_keys(&table, &KEYS, "");
     let default = match table.get("default") {
@@ -76,15 +77,6 @@ pub(crate) fn parse(text: &str, is_json: bool) -> Result<Typed, Vec<String>> {
             Err(reader.errors.into_iter().chain(more).collect())
         }
     }
-}
-
-fn toml_table(text: &str) -> Result<Table, String> {
-    // What the parser shows of the file around a mistake may be an account: the place is enough.
-    text.parse::<Table>().map_err(|error| {
-        let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
-        let line = before.matches('\n').count() + 1;
-        format!("line {line}: {}", error.message())
-    })
 }
 
 fn json_table(text: &str) -> Result<Table, String> {

@@ -10,6 +10,8 @@ pub(super) fn cross_checks(config: Config) -> Result<Config, ConfigErrors> {
     times(&config, &mut errors);
     sizes(&config, &mut errors);
     topics(&config, &mut errors);
+    groups(&config, &mut errors);
+    items(&config, &mut errors);
     notify(&config, &mut errors);
     sink(&config, &mut errors);
     if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
@@ -94,6 +96,33 @@ fn topics(config: &Config, errors: &mut Vec<String>) {
         if let Some((first, _)) = names[..at].iter().find(|(_, other)| other == name) {
             errors.push(format!("{key} gives topic {name:?}, as {first} does; a name of its own is right"));
         }
+    }
+}
+
+/// Members of one group that read different topics would take each other's partitions away.
+fn groups(config: &Config, errors: &mut Vec<String>) {
+    let mut groups = vec![
+        ("classify.group_id".to_owned(), config.classify.group_id.clone()),
+        ("community.group_id".to_owned(), config.community.group_id.clone()),
+    ];
+    groups.extend(config.sink.iter().map(|sink| ("sink.group_id".to_owned(), sink.group_id.clone())));
+    for (number, target) in config.notify.targets.iter().enumerate() {
+        let key = format!("notify.group_id and notify.targets[{number}].name");
+        groups.push((key, format!("{}.{}", config.notify.group_id, target.name)));
+    }
+    for (at, (key, name)) in groups.iter().enumerate() {
+        if let Some((first, _)) = groups[..at].iter().find(|(_, other)| other == name) {
+            errors.push(format!("{key} gives group {name:?}, as {first} does; a name of its own is right"));
+        }
+    }
+}
+
+fn items(config: &Config, errors: &mut Vec<String>) {
+    if !config.items.auto_replies.is_empty() && !config.classify.keep_text {
+        errors.push(
+            "items.auto_replies is set and classify.keep_text is false, so no reply has a text to know it by; one of the two is right"
+                .to_owned(),
+        );
     }
 }
 
@@ -216,6 +245,34 @@ mod tests {
             let right = "1000 to 900000 is right, since alerts are looked at so often";
             check(&window(wrong), &[&format!("{found}; {right}")]);
         }
+    }
+
+    #[test]
+    fn each_role_has_a_group_of_its_own() {
+        let target = "[[notify.targets]]\nname = \"pr\"\nkind = \"alertmanager\"\nurl = \"http://a:9093/\"\n";
+        check(
+            &format!(
+                "[classify]\ngroup_id = \"s\"\n[community]\ngroup_id = \"s\"\n[sink]\nurl = \"postgresql://a@db/b\"\ngroup_id = \"n.pr\"\n\
+                 [notify]\ngroup_id = \"n\"\n{target}"
+            ),
+            &[
+                "community.group_id gives group \"s\", as classify.group_id does; a name of its own is right",
+                "notify.group_id and notify.targets[0].name gives group \"n.pr\", as sink.group_id does; a name of its own is right",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_reply_by_itself_is_known_by_its_text() {
+        let replies = "[items]\nauto_replies = [\"Kami offline\"]\n";
+        check(replies, &[]);
+        check(
+            &format!("{replies}[classify]\nkeep_text = false\n"),
+            &[
+                "items.auto_replies is set and classify.keep_text is false, so no reply has a text to know it by; one of the two is \
+                 right",
+            ],
+        );
     }
 
     #[test]

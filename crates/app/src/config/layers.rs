@@ -28,13 +28,13 @@ pub(super) fn merge(
     let known = merged.clone();
     let mut errors = Vec::new();
     if let Some(text) = text {
-        match text.parse::<Table>() {
+        match toml_table(text) {
             Ok(typed) => {
                 check_keys(&typed, &known, "", name, &mut errors);
                 errors.extend(super::properties::secrets(&typed, name));
                 lay_over(&mut merged, typed);
             }
-            Err(error) => return Err(ConfigErrors(vec![format!("{name}: {}", error.to_string().trim_end())])),
+            Err(error) => return Err(ConfigErrors(vec![format!("{name}: {error}")])),
         }
     }
     let mut ours: Vec<(String, String)> =
@@ -58,6 +58,15 @@ pub(super) fn merge(
     }
 }
 
+/// What TOML says. What the parser shows of the text around a mistake may be a secret or an account: the place is enough.
+pub(crate) fn toml_table(text: &str) -> Result<Table, String> {
+    text.parse::<Table>().map_err(|error| {
+        let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        format!("line {line}: {}", error.message())
+    })
+}
+
 fn default_of<'a>(known: &'a Table, path: &[String]) -> Option<&'a Value> {
     let (first, rest) = path.split_first()?;
     match (known.get(first)?, rest) {
@@ -67,15 +76,23 @@ fn default_of<'a>(known: &'a Table, path: &[String]) -> Option<&'a Value> {
     }
 }
 
-/// A variable's value: what the default is of, where it reads as such; else a string, of which the check then tells.
+/// A variable's value: what the default is of, where it reads as such, a list as TOML has it; else a string, of which the check then
+/// tells.
 fn scalar(text: &str, default: Option<&Value>) -> Value {
     let parsed = match default {
         Some(Value::Integer(_)) => text.parse().ok().map(Value::Integer),
         Some(Value::Float(_)) => text.parse().ok().map(Value::Float),
         Some(Value::Boolean(_)) => text.parse().ok().map(Value::Boolean),
+        Some(Value::Array(_)) => list(text),
         _ => None,
     };
     parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn list(text: &str) -> Option<Value> {
+    let mut table = format!("list = {text}").parse::<Table>().ok()?;
+    // Whatever else the text would say is no list.
+    if table.len() == 1 { table.remove("list").filter(Value::is_array) } else { None }
 }
 
 fn nest(table: &mut Table, path: &[String], value: Value) {
@@ -140,6 +157,9 @@ fn check_keys(typed: &Table, known: &Table, path: &str, place: &str, errors: &mu
     }
 }
 
+/// A name that is less like another than this is no slip of the pen for it.
+const LIKE: f64 = 0.6;
+
 fn unknown<'a>(full: &str, known: impl Iterator<Item = &'a str>, path: &str, place: &str) -> String {
     format!("{place}: {}", unknown_key(full, known, path))
 }
@@ -147,8 +167,9 @@ fn unknown<'a>(full: &str, known: impl Iterator<Item = &'a str>, path: &str, pla
 /// What is said of a key that there is not: the nearest that there is.
 pub(crate) fn unknown_key<'a>(full: &str, known: impl Iterator<Item = &'a str>, path: &str) -> String {
     let key = full.rsplit('.').next().unwrap_or(full);
-    let nearest = known.max_by(|one, two| strsim::jaro_winkler(key, one).total_cmp(&strsim::jaro_winkler(key, two)));
-    match nearest {
+    let likeness = |other: &&str| strsim::jaro_winkler(key, other);
+    let nearest = known.max_by(|one, two| likeness(one).total_cmp(&likeness(two)));
+    match nearest.filter(|nearest| likeness(nearest) >= LIKE) {
         Some(nearest) if path.is_empty() => format!("{full} is no key; did you mean {nearest}?"),
         Some(nearest) => format!("{full} is no key; did you mean {path}.{nearest}?"),
         None => format!("{full} is no key"),

@@ -29,14 +29,15 @@ use wire::{Framing, RawFormat};
 
 pub(crate) use access::{Access, Authorization, SecretFile, certificates};
 pub(crate) use canary::Canary;
-pub(crate) use layers::unknown_key;
+pub(crate) use layers::{toml_table, unknown_key};
 pub(crate) use notify::{Filter, Notify, Target, TargetKind};
 #[cfg(test)]
-pub(crate) use properties::SECRETS;
+pub(crate) use properties::{KEYS as OWN_KEYS, OURS as OWN_PROPERTIES, SECRETS};
 pub(crate) use pseudonyms::{PseudonymSecret, ROTATION_STATE_VERSION};
 pub(crate) use schema::schema;
 pub(crate) use sink::{Sink, SslMode};
 pub(crate) use traces::TraceSettings;
+pub(crate) use validate::{NO_BOOTSTRAP, is_bootstrap};
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
@@ -218,6 +219,7 @@ pub(crate) struct Community {
     pub(crate) group_id: String,
     pub(crate) commit_interval_ms: u64,
     pub(crate) ids_max: usize,
+    pub(crate) communities_max: usize,
     pub(crate) remember_days: i64,
     pub(crate) members_max: usize,
     pub(crate) parked_max: usize,
@@ -313,6 +315,37 @@ mod tests {
     fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
         let environment = environment.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
         validate::validate(&layers::merge(Some(text), "test.toml", environment)?)
+    }
+
+    #[test]
+    fn brokers_are_named_without_passwords() {
+        let broker = |typed: &str| load(&format!("kafka.bootstrap = {typed:?}\n"), &[]);
+        for right in ["a:1", "kafka", "a:1, b.c-d_e:65535", "SASL_SSL://a:9093", "[::1]:9092", "[fe80::1]"] {
+            assert!(broker(right).is_ok() && is_bootstrap(right), "{right}");
+        }
+        for wrong in ["a:1,", "http://a:1", "sasl_ssl://u:rahasia@a:1", "a:rahasia", "a:0", "a:65536", "a b:1", ":9092"]
+        {
+            assert_eq!(broker(wrong).unwrap_err().0, [format!("kafka.bootstrap {NO_BOOTSTRAP}")], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_list_comes_from_the_environment_as_it_stands_in_the_file() {
+        let replies =
+            |typed: &str| load("", &[("SINYAL__ITEMS__AUTO_REPLIES", typed)]).map(|config| config.items.auto_replies);
+        assert_eq!(replies("[\"silakan DM\", 'a']").unwrap(), ["silakan DM", "a"]);
+        for wrong in ["silakan DM", "[1", "[]\nhttp.listen = \"\""] {
+            let errors = replies(wrong).unwrap_err();
+            assert!(errors.0[0].ends_with("a list of strings is right"), "{errors}");
+        }
+        let window = "[{ name = \"1h\", length_ms = 3600000, slide_ms = 60000, lateness_ms = 0 }]";
+        let config = load("", &[("SINYAL__WINDOWS", window)]).unwrap();
+        assert_eq!((config.windows.specs().len(), config.windows.specs()[0].name.as_str()), (1, "1h"));
+        let errors = load("", &[("SINYAL__WINDOWS", "[{ nam = 1 }]")]).unwrap_err();
+        assert!(
+            errors.to_string().contains("SINYAL__WINDOWS: windows[0].nam is no key; did you mean windows[0].name?"),
+            "{errors}"
+        );
     }
 
     #[test]

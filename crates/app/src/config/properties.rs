@@ -84,11 +84,54 @@ pub(super) fn secrets(typed: &Table, file: &str) -> Vec<String> {
         .collect()
 }
 
+/// Properties that are not to be had, by all of their names: what each role sets for itself because what it promises rests on it.
+pub(crate) const OURS: [&str; 21] = [
+    "acks",
+    "auto.commit.enable",
+    "auto.offset.reset",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.gapless.guarantee",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "group.remote.assignor",
+    "isolation.level",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "partitioner",
+    "request.required.acks",
+    "statistics.interval.ms",
+    "test.mock.num.brokers",
+    "topic.metadata.refresh.interval.ms",
+    "transactional.id",
+];
+
+/// Properties that have a key of their own.
+pub(crate) const KEYS: [(&str, &str); 4] = [
+    ("bootstrap.servers", "kafka.bootstrap"),
+    ("client.id", "kafka.client_id"),
+    ("session.timeout.ms", "kafka.session_timeout_ms"),
+    ("transaction.timeout.ms", "kafka.transaction_timeout_ms"),
+];
+
 /// One property, if librdkafka takes it.
 fn take(reader: &mut Reader<'_>, table: &str, name: &str, value: String, properties: &mut Vec<(String, String)>) {
     let key = key(table, name);
     if name.contains('\0') || value.contains('\0') {
         reader.errors.push(format!("{key} holds a zero byte; text is right"));
+        return;
+    }
+    if let Some((_, own)) = KEYS.iter().find(|(property, _)| *property == name) {
+        reader.errors.push(format!("{key} has a key of its own; {own} is right"));
+        return;
+    }
+    if OURS.contains(&name) {
+        reader
+            .errors
+            .push(format!("{key} is Sinyal's own, since what it promises rests on it; to leave it out is right"));
         return;
     }
     let property = (name.to_owned(), value);
@@ -175,6 +218,36 @@ mod tests {
         let config = Config::load(None, [variable]).unwrap();
         assert_eq!(config.kafka.connection.properties, [("sasl.password".to_owned(), "rahasia".to_owned())]);
         assert!(!format!("{config:?}").contains("rahasia"));
+    }
+
+    #[test]
+    fn what_exactly_once_rests_on_is_not_to_be_had() {
+        let names = super::OURS.iter().chain(super::KEYS.iter().map(|(name, _)| name));
+        let text: String = names.map(|name| format!("kafka.properties.{name:?} = \"x\"\n")).collect();
+        let errors = load(&text).unwrap_err();
+        assert_eq!(errors.0.len(), super::OURS.len() + super::KEYS.len(), "{errors}");
+        assert!(
+            errors.0.iter().all(|error| error.contains("Sinyal's own") || error.contains("a key of its own; kafka."))
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "read_uncommitted\n").unwrap();
+        let errors = load(&format!("kafka.property_files.\"isolation.level\" = {:?}\n", file.path())).unwrap_err();
+        assert!(errors.0[0].starts_with("kafka.property_files.\"isolation.level\" is Sinyal's own"), "{errors}");
+        let variable = ("SINYAL__KAFKA__PROPERTIES__ACKS".to_owned(), "1".to_owned());
+        assert!(Config::load(None, [variable]).is_err());
+    }
+
+    #[test]
+    fn no_text_around_a_slip_of_the_pen_is_shown() {
+        for text in [
+            "kafka.properties.\"sasl.password\" = \"rahasia\" x\n",
+            "[kafka]\nbootstrap = \"rahasia\n",
+            "a = 1\na = \"rahasia\"\n",
+        ] {
+            let errors = load(text).unwrap_err();
+            assert!(errors.0.len() == 1 && errors.0[0].contains(": line "), "{errors}");
+            assert!(!errors.to_string().contains("rahasia"), "{errors}");
+        }
     }
 
     #[test]

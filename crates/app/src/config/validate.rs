@@ -65,6 +65,7 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
         group_id: group(reader, "community.group_id", &generation),
         commit_interval_ms: reader.number("community.commit_interval_ms", 10, 10_000),
         ids_max: reader.number("community.ids_max", 1_000, 100_000_000),
+        communities_max: reader.number("community.communities_max", 1, 10_000_000),
         remember_days: reader.number("community.remember_days", 0, 3_650),
         members_max: reader.number("community.members_max", 1_000, 100_000_000),
         parked_max: reader.number("community.parked_max", 0, 10_000_000),
@@ -140,6 +141,10 @@ fn all(reader: &mut Reader<'_>) -> Result<Config, ConfigErrors> {
 
 fn kafka(reader: &mut Reader<'_>) -> Kafka {
     let bootstrap = reader.required("kafka.bootstrap");
+    if !bootstrap.is_empty() && !is_bootstrap(&bootstrap) {
+        // It is not quoted: it may hold a password.
+        reader.errors.push(format!("kafka.bootstrap {NO_BOOTSTRAP}"));
+    }
     let client_id = reader.required("kafka.client_id");
     let connection = Connection { bootstrap, client_id, properties: properties(reader) };
     const MIB: i64 = 1_048_576;
@@ -151,6 +156,35 @@ fn kafka(reader: &mut Reader<'_>) -> Kafka {
         transaction_timeout_ms: reader.number("kafka.transaction_timeout_ms", 1_000, 900_000),
     }
 }
+
+/// What is said of brokers that cannot be meant.
+pub(crate) const NO_BOOTSTRAP: &str =
+    "is no list of brokers; host:port, several by commas, without a name and a password, is right";
+
+/// Whether it is a list of brokers by commas: a host, its port if it is not 9092, before it the protocol if that is typed.
+pub(crate) fn is_bootstrap(typed: &str) -> bool {
+    let is_broker = |broker: &str| {
+        let broker = broker.trim();
+        let address = match broker.split_once("://") {
+            Some((protocol, address)) if PROTOCOLS.contains(&protocol.to_ascii_lowercase().as_str()) => address,
+            Some(_) => return false,
+            None => broker,
+        };
+        let (host, port) = match address.rsplit_once(':') {
+            // An address of IPv6 stands in brackets.
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (address, None),
+        };
+        let allowed =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+        !host.is_empty()
+            && host.bytes().all(allowed)
+            && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+    };
+    typed.split(',').all(is_broker)
+}
+
+const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
 
 fn topics(reader: &mut Reader<'_>, generation: &str) -> Topics {
     let prefix = reader.text("topics.prefix");

@@ -32,7 +32,8 @@ impl Health {
     /// A role turned.
     pub(crate) fn turned(&self, name: &'static str, state: &OwnerState) {
         let mut roles = self.lock();
-        let started = matches!(state, OwnerState::Running | OwnerState::Joining);
+        // A restore takes as long as it takes; whether it goes on, liveness tells.
+        let started = matches!(state, OwnerState::Running | OwnerState::Joining | OwnerState::Restoring { .. });
         match roles.iter_mut().find(|role| role.name == name) {
             Some(role) => {
                 role.turned_at = Instant::now();
@@ -126,6 +127,9 @@ mod tests {
         let (ready, shown) = health.readiness();
         assert!(!ready);
         assert_eq!(shown["roles"]["classify"]["topics"][0], "a");
+        let restores = Health::new(Duration::from_secs(60));
+        restores.turned("community", &OwnerState::Restoring { entries: 3, percent: 1 });
+        assert!(restores.is_started() && !restores.readiness().0, "however long it takes");
         health.turned("classify", &OwnerState::Running);
         assert!(health.is_started() && health.readiness().0);
         health.show("classify", "more", json!(7));

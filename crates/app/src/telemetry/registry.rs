@@ -43,7 +43,7 @@ impl Registry {
         let build = registry.add(IntGaugeVec::new(options, &["version", "model", "deep"]));
         let model = classify::Classifier::embedded().model_version().to_owned();
         let deep = if cfg!(feature = "deep") { "true" } else { "false" };
-        build.with_label_values(&[env!("CARGO_PKG_VERSION"), &model, deep]).set(1);
+        build.with_label_values(&[crate::cli::VERSION, &model, deep]).set(1);
         registry
     }
 

@@ -36,6 +36,35 @@ http.listen: http.port
 - sasl.oauthbearer.config
 {{- end }}
 
+{{/* Properties that are not to be had: Sinyal's own, or with a key of their own. The same test compares them. */}}
+{{- define "sinyal.ownProperties" -}}
+- acks
+- auto.commit.enable
+- auto.offset.reset
+- bootstrap.servers
+- client.id
+- enable.auto.commit
+- enable.auto.offset.store
+- enable.gapless.guarantee
+- enable.idempotence
+- enable.partition.eof
+- group.id
+- group.instance.id
+- group.protocol
+- group.remote.assignor
+- isolation.level
+- metadata.broker.list
+- partition.assignment.strategy
+- partitioner
+- request.required.acks
+- session.timeout.ms
+- statistics.interval.ms
+- test.mock.num.brokers
+- topic.metadata.refresh.interval.ms
+- transaction.timeout.ms
+- transactional.id
+{{- end }}
+
 {{/* Refuses what the program would refuse at its start, as far as can be told here: names of keys and kinds of values. */}}
 {{- define "sinyal.check" -}}
 {{- if not .Values.kafka.bootstrap -}}{{- fail "kafka.bootstrap: the brokers are right, host:port, several by commas" -}}{{- end -}}
@@ -64,10 +93,14 @@ http.listen: http.port
 {{- fail "jobs.sinkApply.url: it holds a password; a URL without one, and jobs.sinkApply.existingSecret, is right" -}}
 {{- end -}}
 {{- $secrets := include "sinyal.secretProperties" . | fromYamlArray -}}
+{{- $own := include "sinyal.ownProperties" . | fromYamlArray -}}
 {{- range $role := list "" "classify" "community" "notify" "sink" "commands" -}}
   {{- $kafka := ternary $.Values.kafka (get $.Values $role | default dict).kafka (empty $role) | default dict -}}
   {{- $path := ternary "kafka" (printf "%s.kafka" $role) (empty $role) -}}
   {{- range $property, $value := $kafka.properties -}}
+    {{- if has $property $own -}}
+      {{- fail (printf "%s.properties: %s is Sinyal's own or has a key of its own; to leave it out is right" $path $property) -}}
+    {{- end -}}
     {{- if has $property $secrets -}}
       {{- fail (printf "%s.properties: %s is a secret, and this is a ConfigMap; put it into a Secret, and name that in secretFiles and %s.propertyFiles" $path $property $path) -}}
     {{- end -}}

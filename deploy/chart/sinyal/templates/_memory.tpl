@@ -17,15 +17,15 @@
 
 {{/*
 The most that a pod may hold by its configured limits, in MiB, when one pod is away and the others have its partitions. Bytes of one by
-config/default.toml: 250 an identity, 600 an item, 100 a member, 150 what is parked; 384 MiB for everything else (benches/results: 829 MiB
-at the peak with 500,000 records in 1,000 communities, of which 455 are by these figures).
+config/default.toml: 250 an identity, 600 an item, 100 a member, 150 what is parked, 6000 a community; 384 MiB for everything else (benches/results: 829 MiB
+at the peak with 500,000 records in 1,000 communities, of which 461 are by these figures).
 */}}
 {{- define "sinyal.communityMebibytes" -}}
 {{- $of := include "sinyal.effective" . | fromJson -}}
 {{- $pods := max 1 (sub (int64 .Values.community.replicas) 1) -}}
 {{- $partitions := int64 $of.topics.partitions -}}
 {{- $each := div (sub (add $partitions $pods) 1) $pods -}}
-{{- $bytes := add (mul 250 (int64 $of.community.ids_max)) (mul 600 (int64 $of.items.max)) (mul 100 (int64 $of.community.members_max)) (mul 150 (int64 $of.community.parked_max)) -}}
+{{- $bytes := add (mul 250 (int64 $of.community.ids_max)) (mul 600 (int64 $of.items.max)) (mul 100 (int64 $of.community.members_max)) (mul 150 (int64 $of.community.parked_max)) (mul 6000 (int64 $of.community.communities_max)) -}}
 {{ add (div (mul $each $bytes) 1048576) 384 }}
 {{- end }}
 

@@ -15,6 +15,7 @@ use wire::{Encoder, SchemaName};
 
 use super::classify::skip_line;
 use super::ingest::{Counts, deliver, open, source};
+use super::mistakes::json_mistake;
 use super::waiting::wait_for_topic_to;
 use crate::cli::{OK, REFUSED};
 use crate::config::Config;
@@ -90,7 +91,7 @@ struct Line {
 
 impl Line {
     fn read(line: &[u8]) -> Result<Line, (Reason, String)> {
-        serde_json::from_slice(line).map_err(|error| (Reason::Malformed, error.to_string()))
+        serde_json::from_slice(line).map_err(|error| (Reason::Malformed, json_mistake(&error)))
     }
 
     /// The correction that it means, such as the community stage takes it.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::acl_forms::{Form, Lists};
 use super::acls::{Duty, rights};
 use super::plan::desired;
-use crate::config::{Config, SECRETS};
+use crate::config::{Config, OWN_KEYS, OWN_PROPERTIES, SECRETS};
 
 /// Where the chart mounts configurations and secrets.
 const MOUNTED: &str = "/etc/sinyal/";
@@ -89,8 +89,12 @@ fn the_charts_user_may_do_what_the_service_needs_and_no_more() {
 fn the_chart_keeps_the_same_properties_out_of_its_config_map() {
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/chart/sinyal/templates/_config.tpl");
     let template = std::fs::read_to_string(template).unwrap();
-    let (_, list) = template.split_once("define \"sinyal.secretProperties\" -}}\n").unwrap();
-    let (list, _) = list.split_once("{{- end").unwrap();
-    let charts: BTreeSet<&str> = list.lines().map(|line| line.strip_prefix("- ").unwrap()).collect();
-    assert_eq!(charts, BTreeSet::from(SECRETS));
+    let listed = |name: &str| -> BTreeSet<&str> {
+        let (_, list) = template.split_once(&format!("define \"sinyal.{name}\" -}}}}\n")).unwrap();
+        let (list, _) = list.split_once("{{- end").unwrap();
+        list.lines().map(|line| line.strip_prefix("- ").unwrap()).collect()
+    };
+    assert_eq!(listed("secretProperties"), BTreeSet::from(SECRETS));
+    let own = OWN_PROPERTIES.into_iter().chain(OWN_KEYS.map(|(name, _)| name));
+    assert_eq!(listed("ownProperties"), own.collect());
 }

@@ -124,7 +124,7 @@ impl Traces {
             .build();
         let mut processor = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
         let attributes = [
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.version", crate::cli::VERSION),
             KeyValue::new("service.instance.id", instance.to_owned()),
         ];
         let resource = Resource::builder_empty().with_service_name("sinyal").with_attributes(attributes).build();
