@@ -177,7 +177,11 @@ pub(crate) fn each_is_missed(world: &World, role: &str) -> Vec<String> {
         let unread = role == "status" && all.contains("\"unread\":\"");
         match tells(&all, acl) && (codes.contains(&Some(3)) || unread) {
             true => Ok(()),
-            false => Err(format!("{role}, {acl:?}: {codes:?} {all}")),
+            // Which signal it was, if one ended it.
+            false => {
+                let ends: Vec<String> = outputs.iter().map(|output| output.status.to_string()).collect();
+                Err(format!("{role}, {acl:?}: {} {all}", ends.join(", ")))
+            }
         }
     })
 }
