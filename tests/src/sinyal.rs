@@ -201,11 +201,11 @@ impl Ran {
     /// Asks it to end; gives its exit code.
     ///
     /// # Errors
-    /// If it has not ended within half a minute.
+    /// If it has not ended within a minute: it is to end within 45 s, and says which role did not.
     pub fn terminate(mut self) -> Result<Option<i32>> {
         self.server.signal(libc::SIGTERM);
         let mut status = None;
-        wait_for("the service to end", Duration::from_secs(30), || {
+        wait_for("the service to end", Duration::from_secs(60), || {
             status = self.server.0.try_wait()?;
             Ok(status.is_some())
         })
