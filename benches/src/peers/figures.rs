@@ -67,6 +67,19 @@ pub(super) fn failure(case: &str, error: &anyhow::Error) -> Result<Value> {
     Ok(json!({ "case": case, "failed": format!("{error:#}") }))
 }
 
+/// The same of each case, in their order.
+pub(super) fn tell_each(
+    cases: impl Iterator<Item = String>,
+    more: &Value,
+    measured: Vec<Result<Vec<Measured>>>,
+) -> Result<Vec<Value>> {
+    let told = cases.zip(measured).map(|(case, runs)| match runs {
+        Ok(runs) => tell(&case, more.clone(), &runs),
+        Err(error) => failure(&case, &error),
+    });
+    told.collect()
+}
+
 /// Runs each of these so many times, in turns, of which each begins with the next; one that failed is not run again.
 pub(super) fn in_turns<C, T>(
     candidates: &[C],

@@ -12,7 +12,7 @@ use sinyal_tests::{Kafka, Sinyal};
 use wire::{GenericSchema, SchemaName};
 
 use super::candidate::Candidate;
-use super::figures::{FED, ITEM_P50, ITEM_P99, Measured, ROW_P50, ROW_P99, failure, in_turns, tell};
+use super::figures::{FED, ITEM_P50, ITEM_P99, Measured, ROW_P50, ROW_P99, in_turns, tell_each};
 use super::follow::Follower;
 use super::measure::RAW;
 use super::streams::{Peer, build, make_topics};
@@ -35,14 +35,8 @@ pub(crate) fn measure_peer_latency(records_per_second: usize, runs: usize, peers
     build()?;
     let candidates = Candidate::all(peers);
     let measured = in_turns(&candidates, runs, |_, candidate, _| watch(candidate, records_per_second)?.figures());
-    let told = candidates.iter().zip(measured).map(|(candidate, runs)| {
-        let case = format!("latency: {}", candidate.name());
-        match runs {
-            Ok(runs) => tell(&case, json!({ "asked_for_per_second": records_per_second }), &runs),
-            Err(error) => failure(&case, &error),
-        }
-    });
-    told.collect()
+    let cases = candidates.iter().map(|candidate| format!("latency: {}", candidate.name()));
+    tell_each(cases, &json!({ "asked_for_per_second": records_per_second }), measured)
 }
 
 /// What the reader has seen.

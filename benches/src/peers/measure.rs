@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sinyal_tests::{Kafka, Ran, Sinyal};
 
 use super::candidate::Candidate;
-use super::figures::{CPU, Measured, RATE, RESIDENT, failure, in_turns, tell};
+use super::figures::{CPU, Measured, RATE, RESIDENT, in_turns, tell_each};
 use super::progress::Progress;
 use super::streams::{Peer, build, make_topics};
 use crate::roles::ingest;
@@ -39,14 +39,8 @@ pub(super) fn measure_in_turns(
 ) -> Result<Vec<Value>> {
     let measured =
         in_turns(candidates, runs, |at, candidate, run| run_once(sinyal, &format!("c{at}-{run}"), candidate, records));
-    let told = candidates.iter().zip(measured).map(|(candidate, runs)| {
-        let case = format!("peers: {}{suffix}", candidate.name());
-        match runs {
-            Ok(runs) => tell(&case, json!({ "records": records }), &runs),
-            Err(error) => failure(&case, &error),
-        }
-    });
-    told.collect()
+    let cases = candidates.iter().map(|candidate| format!("peers: {}{suffix}", candidate.name()));
+    tell_each(cases, &json!({ "records": records }), measured)
 }
 
 /// Takes in all that is in the raw topics, on topics that are made for it.

@@ -199,7 +199,8 @@ impl Subscription {
             Event::Assign(partitions) => heard.push_back(Heard::Assigned(places(partitions))),
             Event::Revoke(_) => heard.push_back(Heard::Revoked { lost: consumer.assignment_lost() }),
             Event::Error { code: RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange, .. } => {
-                *is_out_of_range = true;
+                // Of partitions that went meanwhile it says nothing any more.
+                *is_out_of_range = !reading.is_empty();
             }
             Event::Error { code, reason, topic } => {
                 trouble = judge(code, reason, topic.as_deref(), consumer).or(trouble.take());
