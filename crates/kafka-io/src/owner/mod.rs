@@ -418,7 +418,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             let Some(group) = self.consumer.group_metadata() else {
                 return Err(Trouble::Reset("the consumer has no group".to_owned()));
             };
-            producer.commit(&positions, &group, until)?;
+            producer.commit(&positions, group, until)?;
         } else if positions.count() > 0
             && let Err(error) = self.consumer.commit(&positions, CommitMode::Sync)
         {
@@ -538,7 +538,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     }
 }
 
-/// Closes a consumer on a thread of its own; the channel closes when that is done.
+/// Closes a consumer on a thread of its own; the channel tells when that is done.
 pub(crate) fn close_beside(consumer: Arc<BaseConsumer<Context>>) -> Receiver<()> {
     beside("consumer-close", move || drop(consumer))
 }
@@ -548,14 +548,15 @@ fn abandon_beside(producer: StageProducer) {
     let _ = beside("producer-close", move || producer.abandon()).recv_timeout(CLOSE_TIMEOUT);
 }
 
-fn beside(name: &str, close: impl FnOnce() + Send + 'static) -> Receiver<()> {
-    let (done, closed) = mpsc::channel::<()>();
-    let closing = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        close();
-        drop(done);
+/// Does it on a thread of its own; the channel gives what came of it, and closes without where there is no thread to be had.
+fn beside<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (done, result) = mpsc::channel();
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // Who asked may not wait any more.
+        let _ = done.send(work());
     });
-    if let Err(error) = closing {
-        tracing::debug!(%error, "a client is closed by the thread that used it");
+    if let Err(error) = spawned {
+        tracing::warn!(%error, name, "no thread can be started");
     }
-    closed
+    result
 }

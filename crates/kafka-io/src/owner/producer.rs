@@ -1,6 +1,7 @@
 //! The owner's producer: what a stage emits, in transactions or idempotently.
 
-use std::sync::Mutex;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -14,7 +15,7 @@ use rdkafka::statistics::Statistics;
 use record::stage::OutputRecord;
 
 use super::faults::fault_point;
-use super::{ASK_TIMEOUT, Delivery, OwnerConfig, OwnerError};
+use super::{ASK_TIMEOUT, Delivery, OwnerConfig, OwnerError, beside};
 use crate::Connection;
 use crate::acl::{Operation, Resource, missing};
 use crate::admin::Admin;
@@ -67,8 +68,12 @@ impl ProducerContext for DeliveryContext {
     }
 }
 
+/// How much longer than it was told to a call to the client may take.
+const OVERTIME: Duration = Duration::from_secs(1);
+
 pub(super) struct StageProducer {
-    producer: BaseProducer<DeliveryContext>,
+    // Shared with a call that does not come back, if there is one.
+    producer: Arc<BaseProducer<DeliveryContext>>,
     transactional: bool,
     in_transaction: bool,
     /// When the transaction was begun, or the last one.
@@ -98,7 +103,7 @@ impl StageProducer {
             .create_with_context(context)
             .map_err(|error| OwnerError::Config(error.to_string()))?;
         Ok(StageProducer {
-            producer,
+            producer: Arc::new(producer),
             transactional: matches!(config.delivery, Delivery::ExactlyOnce { .. }),
             in_transaction: false,
             begun_at: Instant::now(),
@@ -200,7 +205,7 @@ impl StageProducer {
     pub(super) fn commit(
         &mut self,
         positions: &TopicPartitionList,
-        group: &ConsumerGroupMetadata,
+        group: ConsumerGroupMetadata,
         until: Instant,
     ) -> Result<(), ProducerError> {
         // All steps of a commit share one patience, so that a role which waits for brokers turns again in bounded time.
@@ -208,15 +213,33 @@ impl StageProducer {
         if !self.in_transaction {
             self.begin()?;
         }
-        self.producer
-            .send_offsets_to_transaction(positions, group, left())
-            .map_err(|error| self.judge_positions(&error, positions))?;
+        self.send_positions(positions, group, left())?;
         fault_point!("commit.offsets-sent");
         self.producer.commit_transaction(left()).map_err(|error| self.judge(&error))?;
         self.in_transaction = false;
         // It is committed and we do not know.
         fault_point!("commit.unknown");
         Ok(())
+    }
+
+    /// Adds positions to the transaction, on a thread of its own: where the group's coordinator went while it was looked for, the
+    /// client waits without end, whatever it was told (librdkafka #5456, #5511), until a connection to any broker comes or goes.
+    /// The client is left to that thread then, and another one takes its place.
+    fn send_positions(
+        &self,
+        positions: &TopicPartitionList,
+        group: ConsumerGroupMetadata,
+        timeout: Duration,
+    ) -> Result<(), ProducerError> {
+        let (producer, sent) = (Arc::clone(&self.producer), positions.clone());
+        let answer = beside("positions", move || producer.send_offsets_to_transaction(&sent, &group, timeout));
+        match answer.recv_timeout(timeout + OVERTIME) {
+            Ok(answer) => answer.map_err(|error| self.judge_positions(&error, positions)),
+            Err(RecvTimeoutError::Timeout) => {
+                Err(ProducerError::Reset("the client has lost its way to the coordinator of the group".to_owned()))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(ProducerError::Reset("no thread for a commit".to_owned())),
+        }
     }
 
     fn begin(&mut self) -> Result<(), ProducerError> {
@@ -345,5 +368,86 @@ impl StageProducer {
             }
         }
         ProducerError::Reset(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::mocking::{MockCluster, MockCoordinator};
+    use record::StageName;
+
+    use super::super::Assignor;
+    use super::super::settings::make_consumer;
+    use super::*;
+
+    const PATIENCE_MS: i32 = 2_000;
+
+    fn config(bootstrap: String) -> OwnerConfig {
+        OwnerConfig {
+            connection: Connection { bootstrap, client_id: "test".to_owned(), properties: Vec::new() },
+            stage: StageName::Classify,
+            group_id: "desk".to_owned(),
+            group_instance_id: None,
+            assignor: Assignor::Range,
+            inputs: vec!["raw".to_owned()],
+            outputs: vec!["classified".to_owned()],
+            optional_outputs: Vec::new(),
+            changelog: None,
+            source_topics: Vec::new(),
+            delivery: Delivery::ExactlyOnce {
+                transactional_id: "desk-1".to_owned(),
+                transaction_timeout_ms: PATIENCE_MS,
+            },
+            commit_interval_ms: 100,
+            prefetch_bytes: 1 << 20,
+            in_flight_bytes: 1 << 20,
+            output_bytes_max: 1 << 20,
+            session_timeout_ms: 6_000,
+        }
+    }
+
+    /// A consumer that has joined its group.
+    fn joined(config: &OwnerConfig) -> BaseConsumer<Context> {
+        let consumer = make_consumer(config).unwrap();
+        consumer.subscribe(&["raw"]).unwrap();
+        let by = Instant::now() + Duration::from_secs(30);
+        while consumer.assignment().unwrap().count() == 0 {
+            assert!(Instant::now() < by, "the group gives nothing");
+            let _ = consumer.poll(Duration::from_millis(100));
+        }
+        consumer
+    }
+
+    #[test]
+    fn a_commit_does_not_wait_for_ever_for_a_coordinator_that_went() {
+        let cluster = MockCluster::new(2).unwrap();
+        for topic in ["raw", "classified"] {
+            cluster.create_topic(topic, 1, 1).unwrap();
+            cluster.partition_leader(topic, 0, Some(1)).unwrap();
+        }
+        cluster.coordinator(MockCoordinator::Transaction("desk-1".to_owned()), 1).unwrap();
+        cluster.coordinator(MockCoordinator::Group("desk".to_owned()), 2).unwrap();
+        let config = config(cluster.bootstrap_servers());
+        let consumer = joined(&config);
+        let mut producer = StageProducer::new(&config).unwrap();
+        producer.init(Duration::from_secs(10)).unwrap();
+        let mut positions = TopicPartitionList::new();
+        positions.add_partition_offset("raw", 0, rdkafka::Offset::Offset(1)).unwrap();
+        let commit = |producer: &mut StageProducer| {
+            let until = Instant::now() + producer.patience();
+            producer.commit(&positions, consumer.group_metadata().unwrap(), until)
+        };
+        commit(&mut producer).unwrap();
+        cluster.broker_down(2).unwrap();
+        // Not by the client's own words: when they come, it keeps to its timeout, and the thread for it may go.
+        let refused = commit(&mut producer).unwrap_err();
+        assert!(matches!(&refused, ProducerError::Reset(why) if why.contains("lost its way")), "{refused:?}");
+        // What hangs is left behind, and another producer takes its place.
+        cluster.broker_up(2).unwrap();
+        producer.abandon();
+        let mut producer = StageProducer::new(&config).unwrap();
+        producer.init(Duration::from_secs(10)).unwrap();
+        commit(&mut producer).unwrap();
     }
 }
