@@ -15,7 +15,7 @@ const SLIDE_MS: i64 = 10_000;
 /// has, and the number of panes that it is missed by.
 const WINDOWS: &str = "watermark.disorder_ms = 2000\n\
     [[windows]]\nname = \"1m\"\nlength_ms = 60000\nslide_ms = 10000\nlateness_ms = 20000\n\
-    [[windows]]\nname = \"1d\"\nlength_ms = 86400000\nslide_ms = 10000\nlateness_ms = 86400000\n";
+    [[windows]]\nname = \"12h\"\nlength_ms = 43200000\nslide_ms = 10000\nlateness_ms = 43200000\n";
 
 /// Posts of five communities, one each half second in all; one of eleven is delivered up to four minutes late.
 fn posts() -> Vec<(i64, Value)> {
@@ -66,7 +66,7 @@ fn what_is_missing_is_what_was_counted() {
             .filter(|(_, post)| post["community_id"] == community.as_str())
             .map(|(_, post)| post["created_at"].as_i64().unwrap())
             .collect();
-        let (&last_end, whole) = of("1d").iter().next_back().unwrap();
+        let (&last_end, whole) = of("12h").iter().next_back().unwrap();
         let there = times.iter().filter(|at| **at < last_end).count() as i64;
         assert_eq!(whole["interactions"].as_i64(), Some(there), "the open window has all of it");
         let panes = of("1m");
