@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use rdkafka::consumer::{Consumer, RebalanceProtocol};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use record::Position;
 use record::stage::{Input, InputPartition, Stage};
@@ -23,6 +23,21 @@ pub(super) fn unanswered(error: &KafkaError) -> Trouble {
         return Trouble::Stop(OwnerError::Unauthorized(error.to_string()));
     }
     Trouble::Reset(error.to_string())
+}
+
+/// Why positions are not to be had: brokers do not tell those that an open transaction may change, and never do if it hangs.
+fn untold(group: &str, error: &KafkaError) -> Trouble {
+    match unanswered(error) {
+        Trouble::Reset(detail) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut) => {
+            Trouble::Reset(format!(
+                "what group {group} has committed is not told within {} s: {detail}; if brokers answer and it stays so, a \
+                 transaction hangs (kafka-transactions.sh find-hanging --topic __consumer_offsets), which is to be ended \
+                 (kafka-transactions.sh abort)",
+                ASK_TIMEOUT.as_secs()
+            ))
+        }
+        other => other,
+    }
 }
 
 impl<S: Stage, H: Hooks<S>> Owner<S, H> {
@@ -278,7 +293,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         for at in partitions {
             list.add_partition(&self.config.inputs[at.input], at.partition);
         }
-        let committed = self.consumer.committed_offsets(list, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
+        let committed = self
+            .consumer
+            .committed_offsets(list, ASK_TIMEOUT)
+            .map_err(|error| untold(&self.config.group_id, &error))?;
         let mut taken = Vec::with_capacity(partitions.len());
         for element in committed.elements() {
             let Some(at) = partition_of(&self.config, element.topic(), element.partition()) else { continue };
@@ -423,5 +441,33 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 
     fn input_partitions(&self, partitions: &[(String, i32)]) -> Vec<InputPartition> {
         partitions.iter().filter_map(|(topic, partition)| partition_of(&self.config, topic, *partition)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rdkafka::bindings::rd_kafka_resp_err_t;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::RDKafkaApiKey;
+
+    use super::super::settings::make_consumer;
+    use super::super::settings::tests::config;
+    use super::*;
+
+    #[test]
+    fn positions_that_a_transaction_holds_are_told_of_as_such() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("raw", 1, 1).unwrap();
+        // As brokers answer who reads what is committed, for as long as a transaction is open that has changed it.
+        let held = [rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT; 10_000];
+        cluster.request_errors(RDKafkaApiKey::OffsetFetch, &held);
+        let consumer = make_consumer(&config(cluster.bootstrap_servers())).unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition("raw", 0);
+        let error = consumer.committed_offsets(list, Duration::from_secs(3)).unwrap_err();
+        let told = untold("desk", &error);
+        assert!(matches!(&told, Trouble::Reset(why) if why.contains("a transaction hangs")), "{error}");
     }
 }

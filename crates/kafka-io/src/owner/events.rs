@@ -212,11 +212,11 @@ pub(super) fn judge_error(
 #[cfg(test)]
 mod tests {
     use record::stage::{LatencySample, SchemaLookup, Stop};
-    use record::{Ledger, Position, StageName, TRACEPARENT, TraceContext};
+    use record::{Ledger, Position, TRACEPARENT, TraceContext};
 
-    use super::super::{Assignor, Delivery, Tracer, Turn};
+    use super::super::settings::tests::config;
+    use super::super::{Tracer, Turn};
     use super::*;
-    use crate::Connection;
     use crate::queue::ShowHeaders;
 
     /// Keeps the contexts of what it was given.
@@ -281,24 +281,7 @@ mod tests {
     }
 
     fn take<H: Hooks<Given>>(hooks: &mut H, show: &ShowHeaders<'_>) -> Option<TraceContext> {
-        let config = OwnerConfig {
-            connection: Connection { bootstrap: String::new(), client_id: String::new(), properties: Vec::new() },
-            stage: StageName::Classify,
-            group_id: String::new(),
-            group_instance_id: None,
-            assignor: Assignor::Range,
-            inputs: vec!["raw".to_owned()],
-            outputs: Vec::new(),
-            optional_outputs: Vec::new(),
-            changelog: None,
-            source_topics: Vec::new(),
-            delivery: Delivery::AtLeastOnce,
-            commit_interval_ms: 100,
-            prefetch_bytes: 0,
-            in_flight_bytes: 0,
-            output_bytes_max: 0,
-            session_timeout_ms: 0,
-        };
+        let config = config(String::new());
         let at = InputPartition { input: 0, partition: 0 };
         let mut owned = BTreeMap::from([(at, Owned { position: 0, committed: None, end: -1, given: 0 })]);
         let (topic, headers) = ("raw", MessageHeaders::Kept(show));

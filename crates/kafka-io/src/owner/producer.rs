@@ -375,37 +375,10 @@ impl StageProducer {
 mod tests {
     use rdkafka::consumer::{BaseConsumer, Consumer};
     use rdkafka::mocking::{MockCluster, MockCoordinator};
-    use record::StageName;
 
-    use super::super::Assignor;
     use super::super::settings::make_consumer;
+    use super::super::settings::tests::config;
     use super::*;
-
-    const PATIENCE_MS: i32 = 2_000;
-
-    fn config(bootstrap: String) -> OwnerConfig {
-        OwnerConfig {
-            connection: Connection { bootstrap, client_id: "test".to_owned(), properties: Vec::new() },
-            stage: StageName::Classify,
-            group_id: "desk".to_owned(),
-            group_instance_id: None,
-            assignor: Assignor::Range,
-            inputs: vec!["raw".to_owned()],
-            outputs: vec!["classified".to_owned()],
-            optional_outputs: Vec::new(),
-            changelog: None,
-            source_topics: Vec::new(),
-            delivery: Delivery::ExactlyOnce {
-                transactional_id: "desk-1".to_owned(),
-                transaction_timeout_ms: PATIENCE_MS,
-            },
-            commit_interval_ms: 100,
-            prefetch_bytes: 1 << 20,
-            in_flight_bytes: 1 << 20,
-            output_bytes_max: 1 << 20,
-            session_timeout_ms: 6_000,
-        }
-    }
 
     /// A consumer that has joined its group.
     fn joined(config: &OwnerConfig) -> BaseConsumer<Context> {

@@ -157,3 +157,33 @@ pub(super) fn make_consumer(config: &OwnerConfig) -> Result<BaseConsumer<Context
         .create_with_context(Context::new("consumer").of_group(&config.group_id))
         .map_err(|error| OwnerError::Config(error.to_string()))
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use record::StageName;
+
+    use super::{Assignor, Delivery, OwnerConfig};
+    use crate::Connection;
+
+    /// Reads `raw` in the group `desk` and writes `classified` exactly once, with little patience.
+    pub(in super::super) fn config(bootstrap: String) -> OwnerConfig {
+        OwnerConfig {
+            connection: Connection { bootstrap, client_id: "test".to_owned(), properties: Vec::new() },
+            stage: StageName::Classify,
+            group_id: "desk".to_owned(),
+            group_instance_id: None,
+            assignor: Assignor::Range,
+            inputs: vec!["raw".to_owned()],
+            outputs: vec!["classified".to_owned()],
+            optional_outputs: Vec::new(),
+            changelog: None,
+            source_topics: Vec::new(),
+            delivery: Delivery::ExactlyOnce { transactional_id: "desk-1".to_owned(), transaction_timeout_ms: 2_000 },
+            commit_interval_ms: 100,
+            prefetch_bytes: 1 << 20,
+            in_flight_bytes: 1 << 20,
+            output_bytes_max: 1 << 20,
+            session_timeout_ms: 6_000,
+        }
+    }
+}
