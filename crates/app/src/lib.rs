@@ -23,6 +23,8 @@ use clap::Parser;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    // Before librdkafka does: it would have OpenSSL cleaned up at the end of the process, under threads of clients that still use it.
+    openssl::init();
     let cli = cli::Cli::parse();
     match cli::dispatch(cli) {
         Ok(code) => ExitCode::from(code),

@@ -25,15 +25,24 @@ pub(super) fn unanswered(error: &KafkaError) -> Trouble {
     Trouble::Reset(error.to_string())
 }
 
+/// How to find a transaction that hangs, and to end it.
+pub(super) fn hanging(topic: &str, partition: Option<i32>) -> String {
+    let partition = partition.map_or_else(String::new, |partition| format!(" --partition {partition}"));
+    format!(
+        "kafka-transactions.sh --bootstrap-server HOST:PORT find-hanging --topic {topic}{partition} --max-transaction-timeout 1 \
+         finds it, and the same with abort --topic {topic} --partition P --start-offset O, as it says them, ends it"
+    )
+}
+
 /// Why positions are not to be had: brokers do not tell those that an open transaction may change, and never do if it hangs.
 fn untold(group: &str, error: &KafkaError) -> Trouble {
     match unanswered(error) {
         Trouble::Reset(detail) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut) => {
             Trouble::Reset(format!(
-                "what group {group} has committed is not told within {} s: {detail}; if brokers answer and it stays so, a \
-                 transaction hangs (kafka-transactions.sh find-hanging --topic __consumer_offsets), which is to be ended \
-                 (kafka-transactions.sh abort)",
-                ASK_TIMEOUT.as_secs()
+                "what group {group} has committed is not told within {} s: {detail}; if brokers answer and it stays so for minutes, a \
+                 transaction hangs: {}",
+                ASK_TIMEOUT.as_secs(),
+                hanging("__consumer_offsets", None)
             ))
         }
         other => other,
@@ -354,7 +363,10 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         if list.count() == 0 {
             return Ok(None);
         }
-        let committed = self.consumer.committed_offsets(list, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
+        let committed = self
+            .consumer
+            .committed_offsets(list, ASK_TIMEOUT)
+            .map_err(|error| untold(&self.config.group_id, &error))?;
         let elements = committed.elements();
         let older = elements.iter().find(|element| matches!(element.offset(), Offset::Offset(_)));
         Ok(older.map(|element| element.partition()))

@@ -75,6 +75,8 @@ pub(crate) struct Owner<S, H> {
     queue: EventQueue,
     consumer: Arc<BaseConsumer<Context>>,
     producer: Option<StageProducer>,
+    /// One more for each call to a producer's client that has not come back.
+    calls: Arc<()>,
     owned: BTreeMap<InputPartition, Owned>,
     outputs: Outputs,
     rebalances: Vec<Rebalance>,
@@ -164,6 +166,7 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
         queue: EventQueue::new(Arc::clone(&consumer)),
         consumer,
         producer: None,
+        calls: Arc::new(()),
         owned: BTreeMap::new(),
         outputs: Outputs::default(),
         rebalances: Vec::new(),
@@ -548,7 +551,8 @@ fn abandon_beside(producer: StageProducer) {
     let _ = beside("producer-close", move || producer.abandon()).recv_timeout(CLOSE_TIMEOUT);
 }
 
-/// Does it on a thread of its own; the channel gives what came of it, and closes without where there is no thread to be had.
+/// Does it on a thread of its own; the channel gives what came of it, and closes without where no thread is to be had, or it
+/// panicked.
 fn beside<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
     let (done, result) = mpsc::channel();
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {

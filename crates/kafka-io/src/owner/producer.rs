@@ -69,11 +69,15 @@ impl ProducerContext for DeliveryContext {
 }
 
 /// How much longer than it was told to a call to the client may take.
-const OVERTIME: Duration = Duration::from_secs(1);
+const OVERTIME: Duration = Duration::from_secs(3);
+/// So many calls that do not come back are left behind, each with a client and its threads.
+const LEFT_MAX: usize = 8;
 
 pub(super) struct StageProducer {
     // Shared with a call that does not come back, if there is one.
     producer: Arc<BaseProducer<DeliveryContext>>,
+    /// One more for each call that has not come back, of this producer and of those before it.
+    calls: Arc<()>,
     transactional: bool,
     in_transaction: bool,
     /// When the transaction was begun, or the last one.
@@ -89,7 +93,7 @@ pub(super) struct StageProducer {
 
 impl StageProducer {
     /// Makes a producer; a transactional one still has to be initialised.
-    pub(super) fn new(config: &OwnerConfig) -> Result<StageProducer, OwnerError> {
+    pub(super) fn new(config: &OwnerConfig, calls: &Arc<()>) -> Result<StageProducer, OwnerError> {
         let patience = match &config.delivery {
             Delivery::ExactlyOnce { transaction_timeout_ms, .. } => {
                 Duration::from_millis(u64::try_from(*transaction_timeout_ms).unwrap_or(10_000))
@@ -104,6 +108,7 @@ impl StageProducer {
             .map_err(|error| OwnerError::Config(error.to_string()))?;
         Ok(StageProducer {
             producer: Arc::new(producer),
+            calls: Arc::clone(calls),
             transactional: matches!(config.delivery, Delivery::ExactlyOnce { .. }),
             in_transaction: false,
             begun_at: Instant::now(),
@@ -223,22 +228,35 @@ impl StageProducer {
     }
 
     /// Adds positions to the transaction, on a thread of its own: where the group's coordinator went while it was looked for, the
-    /// client waits without end, whatever it was told (librdkafka #5456, #5511), until a connection to any broker comes or goes.
-    /// The client is left to that thread then, and another one takes its place.
+    /// client waits whatever it was told, for that coordinator to be back (librdkafka #5456), or where brokers do not name it any
+    /// more, for a connection to another one to come or go (#5511). The client is left to that thread then, and another one takes
+    /// its place.
     fn send_positions(
         &self,
         positions: &TopicPartitionList,
         group: ConsumerGroupMetadata,
         timeout: Duration,
     ) -> Result<(), ProducerError> {
-        let (producer, sent) = (Arc::clone(&self.producer), positions.clone());
-        let answer = beside("positions", move || producer.send_offsets_to_transaction(&sent, &group, timeout));
+        // The owner has one, and this producer.
+        if Arc::strong_count(&self.calls) > 2 + LEFT_MAX {
+            let why = format!("{LEFT_MAX} clients wait for coordinators of groups, and none of them comes back");
+            return Err(ProducerError::Stop(OwnerError::Fatal(why)));
+        }
+        let (producer, call, sent) = (Arc::clone(&self.producer), Arc::clone(&self.calls), positions.clone());
+        let answer = beside("positions", move || {
+            let answer = producer.send_offsets_to_transaction(&sent, &group, timeout);
+            drop(call);
+            answer
+        });
         match answer.recv_timeout(timeout + OVERTIME) {
             Ok(answer) => answer.map_err(|error| self.judge_positions(&error, positions)),
             Err(RecvTimeoutError::Timeout) => {
-                Err(ProducerError::Reset("the client has lost its way to the coordinator of the group".to_owned()))
+                let seconds = (timeout + OVERTIME).as_secs();
+                Err(ProducerError::Reset(format!(
+                    "positions were not taken within {seconds} s; the client is given up"
+                )))
             }
-            Err(RecvTimeoutError::Disconnected) => Err(ProducerError::Reset("no thread for a commit".to_owned())),
+            Err(RecvTimeoutError::Disconnected) => Err(ProducerError::Reset("no thread for positions".to_owned())),
         }
     }
 
@@ -403,7 +421,8 @@ mod tests {
         cluster.coordinator(MockCoordinator::Group("desk".to_owned()), 2).unwrap();
         let config = config(cluster.bootstrap_servers());
         let consumer = joined(&config);
-        let mut producer = StageProducer::new(&config).unwrap();
+        let calls = Arc::new(());
+        let mut producer = StageProducer::new(&config, &calls).unwrap();
         producer.init(Duration::from_secs(10)).unwrap();
         let mut positions = TopicPartitionList::new();
         positions.add_partition_offset("raw", 0, rdkafka::Offset::Offset(1)).unwrap();
@@ -415,11 +434,12 @@ mod tests {
         cluster.broker_down(2).unwrap();
         // Not by the client's own words: when they come, it keeps to its timeout, and the thread for it may go.
         let refused = commit(&mut producer).unwrap_err();
-        assert!(matches!(&refused, ProducerError::Reset(why) if why.contains("lost its way")), "{refused:?}");
+        assert!(matches!(&refused, ProducerError::Reset(why) if why.contains("given up")), "{refused:?}");
         // What hangs is left behind, and another producer takes its place.
+        assert_eq!(Arc::strong_count(&calls), 3);
         cluster.broker_up(2).unwrap();
         producer.abandon();
-        let mut producer = StageProducer::new(&config).unwrap();
+        let mut producer = StageProducer::new(&config, &calls).unwrap();
         producer.init(Duration::from_secs(10)).unwrap();
         commit(&mut producer).unwrap();
     }

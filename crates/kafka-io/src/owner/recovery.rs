@@ -169,7 +169,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
     pub(super) fn ready_producer(&mut self) -> Result<(), OwnerError> {
         self.produced_before = 0;
         while !self.shutdown.is_requested() {
-            let producer = StageProducer::new(&self.config)?;
+            let producer = StageProducer::new(&self.config, &self.calls)?;
             match producer.init(Duration::from_secs(5)) {
                 Ok(()) => {
                     self.producer = Some(producer);

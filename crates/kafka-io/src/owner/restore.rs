@@ -10,7 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use record::Position;
 use record::stage::{Input, InputPartition, Stage};
 
-use super::assignment::unanswered;
+use super::assignment::{hanging, unanswered};
 use super::faults::fault_point;
 use super::{
     ASK_TIMEOUT, COMPLAIN_EVERY, Hooks, Owner, OwnerError, OwnerState, Rebalance, TURN_EVERY, Trouble, judge_error,
@@ -46,10 +46,9 @@ impl Reading {
 /// which the brokers themselves do not mend.
 fn stuck(topic: &str, partition: i32, reading: &Reading) -> String {
     let Reading { position, end, .. } = reading;
+    let hanging = hanging(topic, Some(partition));
     format!(
-        "changelog {topic}-{partition} ends at {end} and cannot be read beyond {position}; if a transaction hangs there \
-         (kafka-transactions.sh find-hanging --topic {topic} --partition {partition}), end it (kafka-transactions.sh abort \
-         --topic {topic} --partition {partition} --start-offset {position})"
+        "changelog {topic}-{partition} ends at {end} and cannot be read beyond {position}; if a transaction hangs there: {hanging}"
     )
 }
 

@@ -178,7 +178,7 @@ pub(super) mod tests {
             optional_outputs: Vec::new(),
             changelog: None,
             source_topics: Vec::new(),
-            delivery: Delivery::ExactlyOnce { transactional_id: "desk-1".to_owned(), transaction_timeout_ms: 2_000 },
+            delivery: Delivery::ExactlyOnce { transactional_id: "desk-1".to_owned(), transaction_timeout_ms: 5_000 },
             commit_interval_ms: 100,
             prefetch_bytes: 1 << 20,
             in_flight_bytes: 1 << 20,
