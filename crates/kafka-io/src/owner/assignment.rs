@@ -25,12 +25,16 @@ pub(super) fn unanswered(error: &KafkaError) -> Trouble {
     Trouble::Reset(error.to_string())
 }
 
-/// How to find a transaction that hangs, and to end it.
-pub(super) fn hanging(topic: &str, partition: Option<i32>) -> String {
-    let partition = partition.map_or_else(String::new, |partition| format!(" --partition {partition}"));
+/// How to find a transaction that hangs, and to end it; `at` is the partition and the offset where it begins, if they are known.
+pub(super) fn hanging(topic: &str, at: Option<(i32, Position)>) -> String {
+    let (only, partition, offset) = match at {
+        Some((partition, offset)) => (format!(" --partition {partition}"), partition.to_string(), offset.to_string()),
+        None => (String::new(), "P".to_owned(), "O".to_owned()),
+    };
     format!(
-        "kafka-transactions.sh --bootstrap-server HOST:PORT find-hanging --topic {topic}{partition} --max-transaction-timeout 1 \
-         finds it, and the same with abort --topic {topic} --partition P --start-offset O, as it says them, ends it"
+        "kafka-transactions.sh --bootstrap-server HOST:PORT find-hanging --topic {topic}{only} --max-transaction-timeout 1 finds \
+         it, and kafka-transactions.sh --bootstrap-server HOST:PORT abort --topic {topic} --partition {partition} --start-offset \
+         {offset} ends it"
     )
 }
 

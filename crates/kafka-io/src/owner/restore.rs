@@ -46,7 +46,7 @@ impl Reading {
 /// which the brokers themselves do not mend.
 fn stuck(topic: &str, partition: i32, reading: &Reading) -> String {
     let Reading { position, end, .. } = reading;
-    let hanging = hanging(topic, Some(partition));
+    let hanging = hanging(topic, Some((partition, *position)));
     format!(
         "changelog {topic}-{partition} ends at {end} and cannot be read beyond {position}; if a transaction hangs there: {hanging}"
     )
