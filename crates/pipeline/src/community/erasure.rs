@@ -251,7 +251,7 @@ impl Partition {
         let theirs: Vec<SlotId> = theirs.map(|(id, _)| id).collect();
         let mut gone: HashSet<Box<str>> = HashSet::new();
         for slot in theirs {
-            gone.extend(self.take_out(slot, shared));
+            gone.extend(self.take_out(slot, at, shared));
         }
         // Their places are free: nothing may find them there.
         let index = &self.index;
@@ -303,8 +303,8 @@ impl Partition {
         Outcome::Acted
     }
 
-    /// Takes an interaction out of everything; gives its key on the topics.
-    fn take_out(&mut self, slot: SlotId, shared: &Shared) -> Option<Box<str>> {
+    /// Takes an interaction out of everything, as it was made before `at`; gives its key on the topics.
+    fn take_out(&mut self, slot: SlotId, at: EpochMs, shared: &Shared) -> Option<Box<str>> {
         let known = self.index.slot(slot);
         let (old, (community_id, kind, id)) = (known.entry, known.identity()?);
         let identity = Identity { community_id: community_id.to_owned().into(), kind, id: id.to_owned().into() };
@@ -314,7 +314,14 @@ impl Partition {
         self.settle_answers(slot, Some(old), None, shared);
         self.settle_message(slot, Some(old));
         self.parked.forget(self.index.slot(slot).key());
-        self.leave(slot, shared);
+        if self.index.latest(slot) < at {
+            self.leave(slot, shared);
+        } else {
+            // What a segment may hold of it was made later and would come back with a restore: it stays, as retracted and nobody's.
+            self.drop_item(slot);
+            let entry = self.index.slot(slot).entry;
+            self.set_entry(slot, Entry { author: None, thread: 0, digest: [0; 16], listed: false, ..entry });
+        }
         if old.listed {
             self.tombstones.push((CommunityStage::QUEUE_STATE, key.clone()));
         }

@@ -193,7 +193,7 @@ impl Partition {
         if self.index.len().saturating_sub(self.leaving.len()) <= shared.ids_max {
             return;
         }
-        let mut event_times: Vec<EpochMs> = self.index.iter().map(|(_, slot)| slot.entry.event_time).collect();
+        let mut event_times: Vec<EpochMs> = self.index.iter().map(|(id, _)| self.index.latest(id)).collect();
         let oldest = event_times.len() / 10;
         let (_, &mut low_mark, _) = event_times.select_nth_unstable(oldest);
         // One further, so that many entries of the same time cannot keep the mark where it is.
@@ -203,8 +203,7 @@ impl Partition {
     fn raise_low_mark(&mut self, low_mark: EpochMs) {
         let low_mark = self.low_mark.map_or(low_mark, |known| known.max(low_mark));
         self.low_mark = Some(low_mark);
-        let below = self.index.iter().filter(|(_, slot)| slot.entry.event_time < low_mark).map(|(id, _)| id);
-        self.leaving = below.collect();
+        self.leaving = self.index.before(low_mark).collect();
         self.put_leaving_in_order();
     }
 
@@ -239,30 +238,37 @@ impl Partition {
         for _ in 0..at_once {
             let Some(id) = self.leaving.pop_front() else { break };
             // An edit may have moved it since it was found.
-            let event_time = self.index.slot(id).entry.event_time;
-            if self.low_mark.is_none_or(|low_mark| event_time >= low_mark) {
+            if self.low_mark.is_none_or(|low_mark| self.index.latest(id) >= low_mark) {
                 continue;
             }
-            let slot = self.index.slot(id);
             any = true;
-            any_changed |= slot.changed;
-            if slot.entry.listed
-                && let Some((community_id, kind, interaction_id)) = slot.identity()
-            {
-                let identity = Identity { community_id: community_id.into(), kind, id: interaction_id.into() };
-                outputs.push(CommunityStage::QUEUE_STATE).key(identity.key().as_bytes());
+            any_changed |= self.index.slot(id).changed;
+            if let Some(row) = self.depart(id, shared) {
+                outputs.push(CommunityStage::QUEUE_STATE).key(row.as_bytes());
             }
-            let is_told = self.items.get(id).is_some_and(|item| item.expired);
-            let waiting = self.items.waiting();
-            self.leave(id, shared);
-            // Nobody will do anything for it any more.
-            self.items.expired += if is_told { 0 } else { waiting.saturating_sub(self.items.waiting()) as u64 };
         }
         if any_changed {
             let index = &self.index;
             self.changed.retain(|&id| index.is_taken(id));
         }
         any
+    }
+
+    /// An identity leaves as the low mark passed it. Gives the key of its row in the queues' state, if it has one.
+    pub(super) fn depart(&mut self, id: SlotId, shared: &Shared) -> Option<Box<str>> {
+        let row = self.row_of(id);
+        let is_told = self.items.get(id).is_some_and(|item| item.expired);
+        let waiting = self.items.waiting();
+        self.leave(id, shared);
+        // Nobody will do anything for it any more.
+        self.items.expired += if is_told { 0 } else { waiting.saturating_sub(self.items.waiting()) as u64 };
+        row
+    }
+
+    fn row_of(&self, id: SlotId) -> Option<Box<str>> {
+        let slot = self.index.slot(id);
+        let (community_id, kind, id) = slot.identity().filter(|_| slot.entry.listed)?;
+        Some(Identity { community_id: community_id.into(), kind, id: id.into() }.key().into())
     }
 
     /// An identity leaves the index. Whatever else knows its place has to be told by the caller.

@@ -1,5 +1,6 @@
 //! The index of identities: which interactions a partition knows, in which version, and what they count for.
 
+use std::collections::HashMap;
 use std::ops::{Index, IndexMut};
 
 use hashbrown::HashTable;
@@ -102,6 +103,8 @@ pub(super) struct IdentityIndex {
     table: HashTable<SlotId>,
     slots: Slots,
     free: Vec<SlotId>,
+    /// When those were said latest, that were to have been said earlier afterwards.
+    moved_back: HashMap<SlotId, EpochMs, ahash::RandomState>,
 }
 
 /// Slots in blocks: millions of them grow without being moved, which would stop the partition for as long as that takes.
@@ -156,6 +159,30 @@ impl IdentityIndex {
         &mut self.slots[slot]
     }
 
+    /// Puts another entry in the place of one.
+    pub(super) fn set(&mut self, id: SlotId, entry: Entry) {
+        let slot = &mut self.slots[id];
+        let before = slot.entry.event_time;
+        slot.entry = entry;
+        if entry.event_time < before && slot.segment.is_some() {
+            let latest = self.moved_back.entry(id).or_insert(before);
+            *latest = before.max(*latest);
+        }
+    }
+
+    /// The latest event time that an entry ever had in a segment, or has. Until this is below the low mark it has to stay: a segment that
+    /// others are still in may hold it as it was then, and would bring it back with a restore.
+    pub(super) fn latest(&self, id: SlotId) -> EpochMs {
+        let event_time = self.slots[id].entry.event_time;
+        self.moved_back.get(&id).map_or(event_time, |&latest| latest.max(event_time))
+    }
+
+    /// Those that were never said at this time or later.
+    pub(super) fn before(&self, low_mark: EpochMs) -> impl Iterator<Item = SlotId> {
+        let said_before = self.iter().filter(move |(_, slot)| slot.entry.event_time < low_mark);
+        said_before.map(|(id, _)| id).filter(move |&id| self.latest(id) < low_mark)
+    }
+
     /// Adds an entry whose key is not there yet.
     pub(super) fn insert(&mut self, key: &[u8], entry: Entry) -> SlotId {
         let slot = Slot { key: key.into(), entry, segment: None, changed: false };
@@ -176,6 +203,7 @@ impl IdentityIndex {
         if let Ok(found) = self.table.find_entry(hash, |&candidate| candidate == id) {
             found.remove();
             self.slots[id].key = Box::default();
+            self.moved_back.remove(&id);
             self.free.push(id);
         }
     }

@@ -294,7 +294,7 @@ impl Partition {
     }
 
     pub(super) fn set_entry(&mut self, slot: SlotId, entry: Entry) {
-        self.index.slot_mut(slot).entry = entry;
+        self.index.set(slot, entry);
         self.mark_changed(slot);
     }
 

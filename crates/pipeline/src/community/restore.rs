@@ -7,7 +7,7 @@ use record::stage::Stop;
 use super::changelog::{EntryKey, Segment, read_key, read_meta, read_value};
 use super::identity::write_key;
 use super::partition::{Partition, SegmentUse};
-use super::{Shared, changed_partitions, state_version};
+use super::{CommunityStage, Shared, changed_partitions, state_version};
 
 /// What to do when the state was counted in other windows than those configured now.
 const CHANGED_WINDOWS: &str = "the state was written with other windows; set them as they were, or rebuild everything with \
@@ -114,7 +114,7 @@ impl Partition {
             }
             let slot = match self.index.find(id.key) {
                 Some(slot) => {
-                    self.index.slot_mut(slot).entry = entry;
+                    self.index.set(slot, entry);
                     slot
                 }
                 None => self.index.insert(id.key, entry),
@@ -159,15 +159,22 @@ impl Partition {
         self.restore_names(shared);
         self.recall(shared);
         self.restore_items(shared);
+        self.leave_again(shared);
         self.look_again(shared, |alerts| alerts.rules.is_misled(&shared.alert_rules));
         for number in 0..self.communities.len() {
             self.schedule(number as u32, &shared.windows);
         }
-        // What the low mark had passed leaves again; that it left once may not have been written down.
-        if let Some(low_mark) = self.low_mark {
-            self.leaving =
-                self.index.iter().filter(|(_, slot)| slot.entry.event_time < low_mark).map(|(id, _)| id).collect();
-            self.put_leaving_in_order();
+    }
+
+    /// What the low mark had passed leaves, all at once: it may have left before, and what a segment still holds of it may not be
+    /// what it was in the end. So nothing may be reckoned by it.
+    fn leave_again(&mut self, shared: &Shared) {
+        let Some(low_mark) = self.low_mark else { return };
+        self.leaving = self.index.before(low_mark).collect();
+        self.put_leaving_in_order();
+        for id in std::mem::take(&mut self.leaving) {
+            let row = self.depart(id, shared);
+            self.tombstones.extend(row.map(|key| (CommunityStage::QUEUE_STATE, key)));
         }
     }
 }

@@ -13,6 +13,7 @@ mod items;
 mod kept_input;
 mod kept_state;
 mod redaction;
+mod restated_time;
 mod rotation;
 mod routing;
 mod traces;
