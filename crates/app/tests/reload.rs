@@ -1,9 +1,9 @@
 //! A running service takes in a new community registry and other rules: on a change of the file, and on SIGHUP. It needs no Kafka: a service that
-//! waits for its brokers reads its registry all the same.
+//! waits for its brokers reads its registry all the same. And what it says when it cannot start.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -25,9 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts `sinyal run` and hands out its log, line by line.
 fn start(folder: &Path) -> (Running, Receiver<Value>) {
+    start_at(folder, "127.0.0.1:0")
+}
+
+fn start_at(folder: &Path, http: &str) -> (Running, Receiver<Value>) {
     std::fs::write(folder.join("secret"), "a secret for the tests only").unwrap();
     let config = format!(
-        "kafka.bootstrap = \"127.0.0.1:1\"\npseudonym.secret_file = {:?}\nhttp.listen = \"127.0.0.1:0\"\n\
+        "kafka.bootstrap = \"127.0.0.1:1\"\npseudonym.secret_file = {:?}\nhttp.listen = {http:?}\n\
          communities.file = {:?}\ntelemetry.log_format = \"json\"\ndeep.tier = \"off\"\n",
         folder.join("secret"),
         folder.join("communities.toml")
@@ -151,4 +155,18 @@ fn a_running_service_reads_its_rules_anew() {
     assert_eq!(said(&log, "the rules were not read anew")["mistakes"], 1);
     becomes(&address, FAILED, 1);
     assert_eq!(metric(&address, RELOADS), Some(1));
+}
+
+#[test]
+fn what_ends_the_service_is_a_line_of_its_log() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("communities.toml"), "").unwrap();
+    let (mut service, log) = start_at(folder.path(), &address);
+    let line = said(&log, "ended by an error");
+    let error = line["error"].as_str().unwrap();
+    assert!(error.contains("http.listen") && error.contains(&address), "{error}");
+    assert_eq!(service.0.wait().unwrap().code(), Some(1));
+    assert!(log.iter().all(|line| line.is_object()), "a line is not JSON");
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use kafka_io::{Shutdown, SystemClock};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::cli::{OK, PanickedError};
+use crate::cli::{OK, PanickedError, exit_code};
 use crate::communities;
 use crate::config::Config;
 use crate::registry::RegistryError;
@@ -46,7 +46,18 @@ const END_WITHIN: Duration = Duration::from_secs(45);
 type Work = Box<dyn FnOnce() -> Result<(), kafka_io::OwnerError> + Send>;
 
 pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
-    start_logging(&config.log, &config.log_format)?;
+    let is_json = start_logging(&config.log, &config.log_format)?;
+    match work(args, config) {
+        // Whoever reads the log line by line as JSON can read this too.
+        Err(error) if is_json && tracing::enabled!(tracing::Level::ERROR) => {
+            tracing::error!(error = format!("{error:#}"), "ended by an error");
+            Ok(exit_code(&error))
+        }
+        ended => ended,
+    }
+}
+
+fn work(args: RunArgs, config: Config) -> Result<u8> {
     #[cfg(feature = "faults")]
     kafka_io::arm();
     let shutdown = Shutdown::default();
@@ -102,7 +113,7 @@ pub(crate) fn run(args: RunArgs, config: Config) -> Result<u8> {
         traces.stop();
     }
     attended?;
-    tracing::info!("ended; everything done is committed");
+    tracing::info!("ended");
     Ok(OK)
 }
 

@@ -25,18 +25,19 @@ pub(crate) use metrics::Metrics;
 pub(crate) use registry::Registry;
 pub(crate) use traces::{Begun, Ended, StageTracer, Traces};
 
-/// Starts logging to standard error. `format` is `text`, `json` or `auto`.
+/// Starts logging to standard error. `format` is `text`, `json` or `auto`. Gives whether lines are JSON.
 ///
 /// # Errors
 /// If the directives are wrong.
-pub(crate) fn start_logging(directives: &str, format: &str) -> Result<()> {
+pub(crate) fn start_logging(directives: &str, format: &str) -> Result<bool> {
     let filter = EnvFilter::try_new(directives).with_context(|| format!("telemetry.log is {directives:?}"))?;
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     // A second start in one process (tests) is no error: the first one goes on.
-    let _ = match (format, terminal) {
-        ("json", _) | ("auto", false) => builder.json().flatten_event(true).try_init(),
-        _ => builder.with_target(false).try_init(),
+    let is_json = matches!((format, terminal), ("json", _) | ("auto", false));
+    let _ = match is_json {
+        true => builder.json().flatten_event(true).try_init(),
+        false => builder.with_target(false).try_init(),
     };
-    Ok(())
+    Ok(is_json)
 }

@@ -207,16 +207,12 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 self.recover(trouble)?;
             }
         }
-        if let Err(trouble) = self.commit() {
-            match trouble {
-                Trouble::Stop(error) => return Err(error),
-                Trouble::Reset(detail)
-                | Trouble::Unread(detail)
-                | Trouble::Fenced(detail)
-                | Trouble::Expelled(detail) => {
-                    tracing::warn!(detail, "the last commit failed; its records will be read again");
-                }
-            }
+        match self.commit() {
+            Ok(()) => tracing::info!("everything done is committed"),
+            Err(Trouble::Stop(error)) => return Err(error),
+            Err(
+                Trouble::Reset(detail) | Trouble::Unread(detail) | Trouble::Fenced(detail) | Trouble::Expelled(detail),
+            ) => tracing::warn!(detail, "the last commit failed; its records will be read again"),
         }
         Ok(())
     }
