@@ -4,6 +4,10 @@ use record::limits::DEAD_LETTER_EXTRA_BYTES;
 
 use super::{Config, ConfigErrors};
 
+/// How much longer than a transaction a role may be at a commit, in milliseconds: as long as it waits for a call of the library that
+/// does not keep to its timeout, and for the rest of its turn.
+const BEYOND_TRANSACTION_MS: u64 = 5_000;
+
 /// The configuration, if its keys fit together; else each pair that does not.
 pub(super) fn cross_checks(config: Config) -> Result<Config, ConfigErrors> {
     let mut errors = Vec::new();
@@ -42,6 +46,15 @@ fn times(config: &Config, errors: &mut Vec<String>) {
                 transaction / 2
             ));
         }
+    }
+    // A role that waits for brokers to commit does not turn.
+    let alive_from = u64::try_from(transaction).unwrap_or(0) + BEYOND_TRANSACTION_MS;
+    if config.alive_ms < alive_from {
+        errors.push(format!(
+            "telemetry.alive_ms is {}; at least kafka.transaction_timeout_ms + {BEYOND_TRANSACTION_MS} ({alive_from}) is right: a role \
+             that waits for brokers as long is alive",
+            config.alive_ms
+        ));
     }
     // What a replica left open must be over before the group gives its partitions away.
     let session = config.kafka.session_timeout_ms;
@@ -204,6 +217,23 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_brokers_is_alive() {
+        let times = |transaction_ms: i32, alive_ms: i32| {
+            format!(
+                "[kafka]\nsession_timeout_ms = 300000\ntransaction_timeout_ms = {transaction_ms}\n[telemetry]\nalive_ms = {alive_ms}\n"
+            )
+        };
+        check(&times(60_000, 65_000), &[]);
+        check(
+            &times(60_000, 64_999),
+            &[
+                "telemetry.alive_ms is 64999; at least kafka.transaction_timeout_ms + 5000 (65000) is right: a role that \
+               waits for brokers as long is alive",
+            ],
+        );
+    }
+
+    #[test]
     fn the_largest_record_and_its_dead_letter_fit() {
         check("[limits]\nraw_record_bytes = 33488896\n", &[]);
         check(
@@ -226,10 +256,10 @@ mod tests {
         let url = "[sink]\nurl = \"postgresql://a@db/b\"\n";
         check(&format!("{url}windows = [\"1h\"]\n"), &[]);
         check(
-            &format!("{url}windows = [\"2h\"]\ntimeout_ms = 5000\n[telemetry]\nalive_ms = 9000\n"),
+            &format!("{url}windows = [\"2h\"]\ntimeout_ms = 8000\n[telemetry]\nalive_ms = 15000\n"),
             &[
                 "sink.windows names \"2h\"; of [[windows]] 5m, 1h, 24h, 7d are right",
-                "sink.timeout_ms is 5000; at most half of telemetry.alive_ms (9000) is right: 4500 here",
+                "sink.timeout_ms is 8000; at most half of telemetry.alive_ms (15000) is right: 7500 here",
             ],
         );
     }

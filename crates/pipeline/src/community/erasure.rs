@@ -251,12 +251,12 @@ impl Partition {
         let theirs: Vec<SlotId> = theirs.map(|(id, _)| id).collect();
         let mut gone: HashSet<Box<str>> = HashSet::new();
         for slot in theirs {
-            gone.extend(self.take_out(slot, at, shared));
+            gone.extend(self.take_out(slot, shared));
         }
         // Their places are free: nothing may find them there.
         let index = &self.index;
         self.changed.retain(|&id| index.is_taken(id));
-        self.leaving.retain(|&id| index.is_taken(id));
+        self.leaving.retain(|&(_, id)| index.is_taken(id));
         let watermark = self.watermark.value();
         if let Some(&number) = self.community_ids.get(community_id)
             && let Some(community) = self.communities[number as usize].as_mut()
@@ -264,7 +264,18 @@ impl Partition {
             for &name in names {
                 community.windows.forget_member(&shared.windows, name, watermark);
             }
-            if community.alerts.forget_samples(&gone) {
+        }
+        self.gone_from(community_id, &gone, shared);
+        self.part(names);
+        true
+    }
+
+    /// What these rows were of was taken out: it goes out of alerts and segments too.
+    fn gone_from(&mut self, community_id: &str, gone: &HashSet<Box<str>>, shared: &Shared) {
+        if let Some(&number) = self.community_ids.get(community_id)
+            && let Some(community) = self.communities[number as usize].as_mut()
+        {
+            if community.alerts.forget_samples(gone) {
                 self.touched_alerts.push(number);
             }
             self.touch(number, shared);
@@ -272,8 +283,24 @@ impl Partition {
         if shared.changelog {
             self.scrub_below = self.next_segment;
         }
-        self.part(names);
-        true
+    }
+
+    /// This is to stay out. Where it is known as made later than what is to be forgotten, by an earlier version of it, it was not.
+    pub(super) fn keep_out(
+        &mut self,
+        interaction: &ClassifiedInteraction<'_>,
+        slot: SlotId,
+        shared: &Shared,
+    ) -> Outcome {
+        let old = self.index.slot(slot).entry;
+        if old.deleted || interaction.version() <= old.version {
+            return Outcome::Dropped;
+        }
+        let gone = self.take_out(slot, shared).into_iter().collect();
+        let index = &self.index;
+        self.changed.retain(|&id| index.is_taken(id));
+        self.gone_from(&interaction.community_id, &gone, shared);
+        Outcome::Retracted
     }
 
     /// The names of a person of whom nothing is known here any more are not kept as links either. As long as there is anything, in another
@@ -303,8 +330,8 @@ impl Partition {
         Outcome::Acted
     }
 
-    /// Takes an interaction out of everything, as it was made before `at`; gives its key on the topics.
-    fn take_out(&mut self, slot: SlotId, at: EpochMs, shared: &Shared) -> Option<Box<str>> {
+    /// Takes an interaction out of everything; gives its key on the topics.
+    fn take_out(&mut self, slot: SlotId, shared: &Shared) -> Option<Box<str>> {
         let known = self.index.slot(slot);
         let (old, (community_id, kind, id)) = (known.entry, known.identity()?);
         let identity = Identity { community_id: community_id.to_owned().into(), kind, id: id.to_owned().into() };
@@ -314,13 +341,12 @@ impl Partition {
         self.settle_answers(slot, Some(old), None, shared);
         self.settle_message(slot, Some(old));
         self.parked.forget(self.index.slot(slot).key());
-        if self.index.latest(slot) < at {
-            self.leave(slot, shared);
+        if self.index.slot(slot).segment.is_some() {
+            // Until no segment holds any more what it was: of another author, or of a later time, it would come back with a restore.
+            self.strip(slot, shared);
+            self.index.note_erased(slot);
         } else {
-            // What a segment may hold of it was made later and would come back with a restore: it stays, as retracted and nobody's.
-            self.drop_item(slot);
-            let entry = self.index.slot(slot).entry;
-            self.set_entry(slot, Entry { author: None, thread: 0, digest: [0; 16], listed: false, ..entry });
+            self.leave(slot, shared);
         }
         if old.listed {
             self.tombstones.push((CommunityStage::QUEUE_STATE, key.clone()));
@@ -340,15 +366,24 @@ impl Partition {
     }
 
     /// Segments that were written before an erasure and hold what does not live any more may hold what went: what lives of them is
-    /// written anew, some at a time, and they are tombstoned.
-    pub(super) fn scrub(&mut self) {
+    /// written anew, some at a time, and they are tombstoned. Then what says that it went goes, and segments that hold that.
+    pub(super) fn scrub(&mut self, shared: &Shared) {
         if self.scrub_below == 0 {
             return;
         }
         let thinned = self.segments.range(..self.scrub_below).filter(|(_, used)| used.live < used.written);
         let thinned: HashSet<u64> = thinned.map(|(&segment, _)| segment).take(SEGMENTS_AT_ONCE).collect();
         if thinned.is_empty() {
-            self.scrub_below = 0;
+            let erased = self.index.take_erased();
+            if erased.is_empty() {
+                self.scrub_below = 0;
+                return;
+            }
+            erased.into_iter().for_each(|id| self.leave(id, shared));
+            let index = &self.index;
+            self.changed.retain(|&id| index.is_taken(id));
+            self.scrub_below = self.next_segment;
+            self.moved = true;
             return;
         }
         let lives =
@@ -374,6 +409,7 @@ impl Partition {
         }
         if !self.erasures.at.is_empty() {
             self.scrub_below = self.next_segment;
+            self.index.note_all_erased();
         }
     }
 }

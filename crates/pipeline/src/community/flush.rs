@@ -7,7 +7,7 @@ use record::{EpochMs, Identity, Timing, encode_part};
 
 use super::answers::complaint_reach_ms;
 use super::changelog::{ChangelogWriter, Meta, SEGMENT_ENTRIES_MAX, StoredId};
-use super::identity::{Slot, SlotId};
+use super::identity::{Entry, Slot, SlotId};
 use super::panes::{AsOf, row};
 use super::partition::{Community, Partition, SegmentUse};
 use super::{CommunityStage, Shared};
@@ -58,7 +58,7 @@ impl Partition {
         if !left && self.leaving.is_empty() {
             self.rewrite_sparse(shared);
         }
-        self.scrub();
+        self.scrub(shared);
         self.write_changelog(shared, outputs, left);
         self.left = None;
         Ok(Step::Done)
@@ -153,7 +153,8 @@ impl Partition {
         // Who is told apart no more is in slices still, as far as the horizon.
         self.forget_members(watermark.saturating_sub(shared.remember_ms).min(low_mark), shared);
         self.parked.expire(low_mark);
-        self.erasures.expire(low_mark);
+        // Not before all that they are of has left: else a restore might let it come again.
+        self.erasures.expire(self.left_below.unwrap_or(EpochMs::MIN));
         self.sweep_aliases(watermark, shared);
         self.prune_desks(watermark, shared);
         let closed_before = watermark.saturating_sub(shared.keep_closed_ms);
@@ -193,9 +194,9 @@ impl Partition {
         if self.index.len().saturating_sub(self.leaving.len()) <= shared.ids_max {
             return;
         }
-        let mut event_times: Vec<EpochMs> = self.index.iter().map(|(id, _)| self.index.latest(id)).collect();
-        let oldest = event_times.len() / 10;
-        let (_, &mut low_mark, _) = event_times.select_nth_unstable(oldest);
+        let mut times: Vec<EpochMs> = self.index.iter().map(|(id, _)| self.index.frees_at(id)).collect();
+        let oldest = times.len() / 10;
+        let (_, &mut low_mark, _) = times.select_nth_unstable(oldest);
         // One further, so that many entries of the same time cannot keep the mark where it is.
         self.raise_low_mark(low_mark.saturating_add(1));
     }
@@ -203,15 +204,8 @@ impl Partition {
     fn raise_low_mark(&mut self, low_mark: EpochMs) {
         let low_mark = self.low_mark.map_or(low_mark, |known| known.max(low_mark));
         self.low_mark = Some(low_mark);
-        self.leaving = self.index.before(low_mark).collect();
-        self.put_leaving_in_order();
-    }
-
-    /// Slice by slice: so the sketch of a slice is written to the changelog once or twice, not with every part that leaves. And what
-    /// was said before what answers it.
-    pub(super) fn put_leaving_in_order(&mut self) {
-        let index = &self.index;
-        self.leaving.make_contiguous().sort_unstable_by_key(|&id| index.slot(id).entry.event_time);
+        let all = self.index.iter().map(|(id, _)| (self.index.leaves_at(id), id));
+        self.leaving = all.filter(|&(leaves_at, _)| leaves_at < low_mark).collect();
     }
 
     /// Has what is left in thinned out segments written anew, as soon as the segments hold more than twice and a half of what lives:
@@ -231,22 +225,29 @@ impl Partition {
     }
 
     /// Removes entries below the low mark, with the state of their queue items: some at a time, but never fewer than are
-    /// beyond the bound.
+    /// beyond the bound. Slice by slice: so the sketch of a slice is written to the changelog once or twice, not with every part that leaves.
+    /// And what was said before what answers it.
     fn let_leave(&mut self, shared: &Shared, outputs: &mut Outputs) -> bool {
         let (mut any, mut any_changed) = (false, false);
-        let at_once = LEAVING_MAX.max(self.index.len().saturating_sub(shared.ids_max));
-        for _ in 0..at_once {
-            let Some(id) = self.leaving.pop_front() else { break };
-            // An edit may have moved it since it was found.
-            if self.low_mark.is_none_or(|low_mark| self.index.latest(id) >= low_mark) {
+        let (mut left, mut last) = (0, None);
+        while let Some(&(leaves_at, id)) = self.leaving.first()
+            // All of one time together: what has left is told by the time alone.
+            && (left < LEAVING_MAX || self.index.len() > shared.ids_max || last == Some(leaves_at))
+        {
+            self.leaving.pop_first();
+            // Since it was found an edit may have moved it, or it went, and its place is another's.
+            if !self.index.is_taken(id) || self.index.leaves_at(id) != leaves_at {
                 continue;
             }
+            (left, last) = (left + 1, Some(leaves_at));
             any = true;
             any_changed |= self.index.slot(id).changed;
-            if let Some(row) = self.depart(id, shared) {
+            let stays = self.index.frees_at(id) > leaves_at;
+            if let Some(row) = self.depart(id, stays, shared) {
                 outputs.push(CommunityStage::QUEUE_STATE).key(row.as_bytes());
             }
         }
+        self.left_below = self.leaving.first().map(|&(leaves_at, _)| leaves_at).or(self.low_mark);
         if any_changed {
             let index = &self.index;
             self.changed.retain(|&id| index.is_taken(id));
@@ -254,12 +255,31 @@ impl Partition {
         any
     }
 
-    /// An identity leaves as the low mark passed it. Gives the key of its row in the queues' state, if it has one.
-    pub(super) fn depart(&mut self, id: SlotId, shared: &Shared) -> Option<Box<str>> {
+    /// An edit says that it was made at another time, which the low mark has passed: so it leaves with it.
+    pub(super) fn depart_where_moved(&mut self, id: SlotId, old: &Entry, shared: &Shared) {
+        let event_time = self.index.slot(id).entry.event_time;
+        if event_time == old.event_time || self.low_mark.is_none_or(|low_mark| event_time >= low_mark) {
+            return;
+        }
+        let stays = self.index.slot(id).segment.is_some();
+        let row = self.depart(id, stays, shared);
+        self.tombstones.extend(row.map(|key| (CommunityStage::QUEUE_STATE, key)));
+        if !stays {
+            self.changed.retain(|&changed| changed != id);
+        }
+    }
+
+    /// An identity leaves as the low mark passed it; it `stays`, bare, where a segment may bring back what it was. Gives the key of its row
+    /// in the queues' state, if it has one.
+    fn depart(&mut self, id: SlotId, stays: bool, shared: &Shared) -> Option<Box<str>> {
         let row = self.row_of(id);
         let is_told = self.items.get(id).is_some_and(|item| item.expired);
         let waiting = self.items.waiting();
-        self.leave(id, shared);
+        if stays {
+            self.strip(id, shared);
+        } else {
+            self.leave(id, shared);
+        }
         // Nobody will do anything for it any more.
         self.items.expired += if is_told { 0 } else { waiting.saturating_sub(self.items.waiting()) as u64 };
         row
@@ -273,13 +293,24 @@ impl Partition {
 
     /// An identity leaves the index. Whatever else knows its place has to be told by the caller.
     pub(super) fn leave(&mut self, id: SlotId, shared: &Shared) {
-        self.forget_answers(id, shared);
-        self.drop_item(id);
-        self.forget_message(id);
+        self.let_go(id, shared);
         if let Some(segment) = self.index.slot(id).segment {
             release(&mut self.segments, segment);
         }
         self.index.remove(id);
+    }
+
+    /// An identity leaves, and its entry says no more than that.
+    pub(super) fn strip(&mut self, id: SlotId, shared: &Shared) {
+        self.let_go(id, shared);
+        self.index.strip(id);
+        self.mark_changed(id);
+    }
+
+    fn let_go(&mut self, id: SlotId, shared: &Shared) {
+        self.forget_answers(id, shared);
+        self.drop_item(id);
+        self.forget_message(id);
     }
 
     fn write_changelog(&mut self, shared: &Shared, outputs: &mut Outputs, left: bool) {
@@ -318,7 +349,7 @@ impl Partition {
         let meta = Meta {
             positions: self.positions.iter().map(|(&input, &position)| (input as u32, position)).collect(),
             watermark: self.watermark.value(),
-            low_mark: self.low_mark,
+            low_mark: self.left_below,
             next_segment: self.next_segment,
             sources: self.watermark.topics().into(),
             windows: shared.windows_digest.as_str().into(),

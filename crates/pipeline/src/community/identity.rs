@@ -1,6 +1,6 @@
 //! The index of identities: which interactions a partition knows, in which version, and what they count for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::{Index, IndexMut};
 
 use hashbrown::HashTable;
@@ -46,6 +46,34 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn is_counted(&self) -> bool {
         self.counted && !self.deleted
+    }
+
+    /// What is left of one that left, or was erased, while a segment may still hold what it was before: that it is not known.
+    fn bare(&self) -> Entry {
+        Entry {
+            version: self.version,
+            event_time: self.event_time,
+            digest: [0; 16],
+            label: Label::Other,
+            direction: Direction::Unknown,
+            content_kinds: ContentKinds::default(),
+            abstained: false,
+            brand: false,
+            author: None,
+            answers: None,
+            thread: 0,
+            deleted: true,
+            said: Said::default(),
+            counted: false,
+            queue: None,
+            listed: false,
+            // Of what is not listed nothing else is: this tells it from a retracted one.
+            closed: true,
+        }
+    }
+
+    pub(super) fn is_bare(&self) -> bool {
+        self.closed && self.deleted && !self.listed
     }
 
     /// Whether it may belong to an item that the person had in the thread before: it is none itself, and no thanks.
@@ -103,8 +131,12 @@ pub(super) struct IdentityIndex {
     table: HashTable<SlotId>,
     slots: Slots,
     free: Vec<SlotId>,
-    /// When those were said latest, that were to have been said earlier afterwards.
+    /// The latest event time of those whose event time went back.
     moved_back: HashMap<SlotId, EpochMs, ahash::RandomState>,
+    /// How many are bare.
+    bare: usize,
+    /// Those of them that were erased: they go as soon as no segment holds what they were.
+    erased: HashSet<SlotId>,
 }
 
 /// Slots in blocks: millions of them grow without being moved, which would stop the partition for as long as that takes.
@@ -146,7 +178,13 @@ impl IdentityIndex {
         self.table.len()
     }
 
+    /// The place of one that is known.
     pub(super) fn find(&self, key: &[u8]) -> Option<SlotId> {
+        self.place_of(key).filter(|&id| !self.slots[id].entry.is_bare())
+    }
+
+    /// The place of one that is known, or is bare.
+    fn place_of(&self, key: &[u8]) -> Option<SlotId> {
         let hash = self.hasher.hash_one(key);
         self.table.find(hash, |&slot| *self.slots[slot].key == *key).copied()
     }
@@ -162,29 +200,72 @@ impl IdentityIndex {
     /// Puts another entry in the place of one.
     pub(super) fn set(&mut self, id: SlotId, entry: Entry) {
         let slot = &mut self.slots[id];
-        let before = slot.entry.event_time;
-        slot.entry = entry;
-        if entry.event_time < before && slot.segment.is_some() {
-            let latest = self.moved_back.entry(id).or_insert(before);
-            *latest = before.max(*latest);
+        let before = std::mem::replace(&mut slot.entry, entry);
+        if entry.event_time < before.event_time && slot.segment.is_some() {
+            let latest = self.moved_back.entry(id).or_insert(before.event_time);
+            *latest = before.event_time.max(*latest);
+        }
+        self.bare = self.bare + usize::from(entry.is_bare()) - usize::from(before.is_bare());
+        if before.is_bare() && !entry.is_bare() {
+            self.erased.remove(&id);
         }
     }
 
-    /// The latest event time that an entry ever had in a segment, or has. Until this is below the low mark it has to stay: a segment that
-    /// others are still in may hold it as it was then, and would bring it back with a restore.
-    pub(super) fn latest(&self, id: SlotId) -> EpochMs {
+    /// As a segment holds it, later ones over earlier ones.
+    pub(super) fn restore(&mut self, key: &[u8], entry: Entry, segment: u64) {
+        let id = match self.place_of(key) {
+            Some(id) => {
+                self.set(id, entry);
+                id
+            }
+            None => self.insert(key, entry),
+        };
+        self.slots[id].segment = Some(segment);
+    }
+
+    /// Leaves nothing of an entry but that it is not known.
+    pub(super) fn strip(&mut self, id: SlotId) {
+        self.set(id, self.slots[id].entry.bare());
+    }
+
+    /// When an entry leaves: as soon as the low mark is beyond this.
+    pub(super) fn leaves_at(&self, id: SlotId) -> EpochMs {
+        let entry = &self.slots[id].entry;
+        if entry.is_bare() { self.frees_at(id) } else { entry.event_time }
+    }
+
+    /// When its place is free: as soon as the low mark is beyond all times that it ever had in a segment. One in which others live may hold it
+    /// as it was then: with what is newer gone, a restore would bring that back. So what leaves before stays as a bare one.
+    pub(super) fn frees_at(&self, id: SlotId) -> EpochMs {
         let event_time = self.slots[id].entry.event_time;
         self.moved_back.get(&id).map_or(event_time, |&latest| latest.max(event_time))
     }
 
-    /// Those that were never said at this time or later.
-    pub(super) fn before(&self, low_mark: EpochMs) -> impl Iterator<Item = SlotId> {
-        let said_before = self.iter().filter(move |(_, slot)| slot.entry.event_time < low_mark);
-        said_before.map(|(id, _)| id).filter(move |&id| self.latest(id) < low_mark)
+    /// A bare one was erased.
+    pub(super) fn note_erased(&mut self, id: SlotId) {
+        self.erased.insert(id);
     }
 
-    /// Adds an entry whose key is not there yet.
+    /// All that are bare may be erased ones.
+    pub(super) fn note_all_erased(&mut self) {
+        let bare = self.iter().filter(|(_, slot)| slot.entry.is_bare()).map(|(id, _)| id);
+        self.erased = bare.collect();
+    }
+
+    /// Bare ones that were erased.
+    pub(super) fn take_erased(&mut self) -> HashSet<SlotId> {
+        std::mem::take(&mut self.erased)
+    }
+
+    /// Adds an entry whose key is not known yet.
     pub(super) fn insert(&mut self, key: &[u8], entry: Entry) -> SlotId {
+        if self.bare > 0
+            && let Some(id) = self.place_of(key)
+        {
+            self.set(id, entry);
+            return id;
+        }
+        self.bare += usize::from(entry.is_bare());
         let slot = Slot { key: key.into(), entry, segment: None, changed: false };
         let id = match self.free.pop() {
             Some(id) => {
@@ -203,7 +284,9 @@ impl IdentityIndex {
         if let Ok(found) = self.table.find_entry(hash, |&candidate| candidate == id) {
             found.remove();
             self.slots[id].key = Box::default();
+            self.bare -= usize::from(self.slots[id].entry.is_bare());
             self.moved_back.remove(&id);
+            self.erased.remove(&id);
             self.free.push(id);
         }
     }
@@ -280,6 +363,34 @@ mod tests {
         write_key("warga", Kind::Comment, "77", &mut key);
         assert_eq!(index.insert(&key, entry(1)), slot);
         assert_eq!(index.iter().count(), 1_000);
+    }
+
+    #[test]
+    fn what_was_moved_back_is_bare_until_its_latest_time() {
+        let at = |event_time: EpochMs| Entry { event_time, author: Some(MemberKey([7; 16])), ..entry(0) };
+        let mut index = IdentityIndex::default();
+        let mut key = Vec::new();
+        write_key("warga", Kind::Post, "7", &mut key);
+        for (segment, event_time) in [(1, 50), (2, 90), (3, 20), (4, 30)] {
+            index.restore(&key, at(event_time), segment);
+        }
+        let slot = index.find(&key).unwrap();
+        assert_eq!((index.leaves_at(slot), index.frees_at(slot)), (30, 90));
+        index.strip(slot);
+        index.note_erased(slot);
+        assert_eq!((index.find(&key), index.leaves_at(slot), index.slot(slot).entry.author), (None, 90, None));
+        // It comes again, in its place, and is no erased one any more.
+        assert_eq!(index.insert(&key, at(40)), slot);
+        assert_eq!((index.find(&key), index.leaves_at(slot), index.len()), (Some(slot), 40, 1));
+        assert!(index.take_erased().is_empty());
+        // Who has its place afterwards has nothing of it.
+        index.strip(slot);
+        index.note_erased(slot);
+        index.remove(slot);
+        write_key("warga", Kind::Post, "8", &mut key);
+        assert_eq!(index.insert(&key, at(10)), slot);
+        assert_eq!((index.frees_at(slot), index.len()), (10, 1));
+        assert!(index.take_erased().is_empty());
     }
 
     #[test]

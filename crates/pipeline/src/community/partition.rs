@@ -1,6 +1,6 @@
 //! The state of one partition: what is known, what is counted, what is due.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use record::stage::{InputRecord, LatencySample};
@@ -87,12 +87,15 @@ pub(super) struct Partition {
     /// What the changelog said of the positions when it was restored.
     pub(super) recorded: BTreeMap<usize, Position>,
     pub(super) watermark: Watermark,
+    /// What is older is not taken in, and leaves.
     pub(super) low_mark: Option<EpochMs>,
+    /// All that was older has left: the low mark as soon as nothing is on its way out. This is what the changelog has.
+    pub(super) left_below: Option<EpochMs>,
     pub(super) index: IdentityIndex,
     /// Entries changed since the last flush.
     pub(super) changed: Vec<SlotId>,
-    /// Entries on their way out: their queue items are tombstoned a bounded number at a time.
-    pub(super) leaving: VecDeque<SlotId>,
+    /// Entries on their way out, in the order in which they leave, with when: their queue items are tombstoned a bounded number at a time.
+    pub(super) leaving: BTreeSet<(EpochMs, SlotId)>,
     pub(super) answers: Answers,
     /// Complaints that wait, or waited until they were answered.
     pub(super) waiting: HashMap<SlotId, Waiting, ahash::RandomState>,
@@ -155,9 +158,10 @@ impl Partition {
             recorded: BTreeMap::new(),
             watermark,
             low_mark: None,
+            left_below: None,
             index: IdentityIndex::default(),
             changed: Vec::new(),
-            leaving: VecDeque::new(),
+            leaving: BTreeSet::new(),
             answers: Answers::default(),
             waiting: HashMap::default(),
             parked: Parked::default(),
@@ -201,13 +205,12 @@ impl Partition {
         let event_time = (!interaction.deleted).then_some(interaction.created_at);
         self.watermark.heard(topic, partition, offset, event_time, interaction.ingested_at);
         self.share_erasures(interaction, shared);
-        if self.erasures.take(interaction, &self.aliases) {
-            return Outcome::Dropped;
-        }
+        let is_erased = self.erasures.take(interaction, &self.aliases);
         let mut key = std::mem::take(&mut self.key);
         write_key(&interaction.community_id, interaction.kind, &interaction.id, &mut key);
-        let found = self.index.find(&key);
-        let outcome = match found {
+        let outcome = match self.index.find(&key) {
+            Some(slot) if is_erased => self.keep_out(interaction, slot, shared),
+            None if is_erased => Outcome::Dropped,
             None => self.unknown(interaction, &key, shared),
             Some(slot) => self.known(interaction, slot, shared),
         };
@@ -281,6 +284,7 @@ impl Partition {
         self.set_entry(slot, new);
         self.settle_answers(slot, Some(old), asked, shared);
         self.settle_item(slot, Some(old), interaction, model_queue);
+        self.depart_where_moved(slot, &old, shared);
         Outcome::Replaced
     }
 

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use record::stage::Stop;
 
 use super::changelog::{EntryKey, Segment, read_key, read_meta, read_value};
-use super::identity::write_key;
+use super::identity::{Slot, SlotId, write_key};
 use super::partition::{Partition, SegmentUse};
-use super::{CommunityStage, Shared, changed_partitions, state_version};
+use super::{Shared, changed_partitions, state_version};
 
 /// What to do when the state was counted in other windows than those configured now.
 const CHANGED_WINDOWS: &str = "the state was written with other windows; set them as they were, or rebuild everything with \
@@ -44,7 +44,7 @@ impl Partition {
                     return Err(Stop::Partitions(changed_partitions(topic, meta.partitions, shared.partitions)));
                 }
                 self.recorded = meta.positions.iter().map(|&(input, position)| (input as usize, position)).collect();
-                self.low_mark = meta.low_mark;
+                (self.low_mark, self.left_below) = (meta.low_mark, meta.low_mark);
                 self.linked_since = meta.linked_since;
                 self.next_segment = meta.next_segment;
                 self.watermark.restore(meta.sources.into_owned(), meta.watermark);
@@ -112,14 +112,7 @@ impl Partition {
             for queue in entry.queue.as_mut().into_iter().chain(said) {
                 *queue = *queues.get(usize::from(*queue)).ok_or("an id in a queue that the segment does not name")?;
             }
-            let slot = match self.index.find(id.key) {
-                Some(slot) => {
-                    self.index.set(slot, entry);
-                    slot
-                }
-                None => self.index.insert(id.key, entry),
-            };
-            self.index.slot_mut(slot).segment = Some(segment);
+            self.index.restore(id.key, entry, segment);
         }
         let written = u32::try_from(stored.ids.len()).unwrap_or(u32::MAX);
         self.segments.insert(segment, SegmentUse { written, live: 0 });
@@ -128,13 +121,13 @@ impl Partition {
 
     /// The changelog was read to its end: brings together what its entries say of each other.
     pub(super) fn restored(&mut self, shared: &Shared) {
-        // Ids of a removed segment had all left, or had moved to a later one.
-        let gone: Vec<_> = self
-            .index
-            .iter()
-            .filter(|(_, slot)| slot.segment.is_none_or(|segment| !self.segments.contains_key(&segment)))
-            .map(|(id, _)| id)
-            .collect();
+        // Ids of a removed segment had all left, or had moved to a later one. What is below the low mark had left: it is only in segments
+        // that others are still in, and there as it was once.
+        let is_gone = |id: SlotId, slot: &Slot| {
+            slot.segment.is_none_or(|segment| !self.segments.contains_key(&segment))
+                || self.left_below.is_some_and(|left_below| self.index.leaves_at(id) < left_below)
+        };
+        let gone: Vec<_> = self.index.iter().filter(|&(id, slot)| is_gone(id, slot)).map(|(id, _)| id).collect();
         for id in gone {
             self.index.remove(id);
         }
@@ -159,22 +152,9 @@ impl Partition {
         self.restore_names(shared);
         self.recall(shared);
         self.restore_items(shared);
-        self.leave_again(shared);
         self.look_again(shared, |alerts| alerts.rules.is_misled(&shared.alert_rules));
         for number in 0..self.communities.len() {
             self.schedule(number as u32, &shared.windows);
-        }
-    }
-
-    /// What the low mark had passed leaves, all at once: it may have left before, and what a segment still holds of it may not be
-    /// what it was in the end. So nothing may be reckoned by it.
-    fn leave_again(&mut self, shared: &Shared) {
-        let Some(low_mark) = self.low_mark else { return };
-        self.leaving = self.index.before(low_mark).collect();
-        self.put_leaving_in_order();
-        for id in std::mem::take(&mut self.leaving) {
-            let row = self.depart(id, shared);
-            self.tombstones.extend(row.map(|key| (CommunityStage::QUEUE_STATE, key)));
         }
     }
 }
