@@ -257,6 +257,12 @@ impl Partition {
         let index = &self.index;
         self.changed.retain(|&id| index.is_taken(id));
         self.leaving.retain(|&(_, id)| index.is_taken(id));
+        self.gone_from(community_id, names, &gone, shared);
+        true
+    }
+
+    /// What these rows were of, by a person of these names, was taken out: it goes out of members, alerts and segments too.
+    fn gone_from(&mut self, community_id: &str, names: &[MemberKey], gone: &HashSet<Box<str>>, shared: &Shared) {
         let watermark = self.watermark.value();
         if let Some(&number) = self.community_ids.get(community_id)
             && let Some(community) = self.communities[number as usize].as_mut()
@@ -264,17 +270,6 @@ impl Partition {
             for &name in names {
                 community.windows.forget_member(&shared.windows, name, watermark);
             }
-        }
-        self.gone_from(community_id, &gone, shared);
-        self.part(names);
-        true
-    }
-
-    /// What these rows were of was taken out: it goes out of alerts and segments too.
-    fn gone_from(&mut self, community_id: &str, gone: &HashSet<Box<str>>, shared: &Shared) {
-        if let Some(&number) = self.community_ids.get(community_id)
-            && let Some(community) = self.communities[number as usize].as_mut()
-        {
             if community.alerts.forget_samples(gone) {
                 self.touched_alerts.push(number);
             }
@@ -283,6 +278,7 @@ impl Partition {
         if shared.changelog {
             self.scrub_below = self.next_segment;
         }
+        self.part(names);
     }
 
     /// This is to stay out. Where it is known as made later than what is to be forgotten, by an earlier version of it, it was not.
@@ -293,13 +289,15 @@ impl Partition {
         shared: &Shared,
     ) -> Outcome {
         let old = self.index.slot(slot).entry;
-        if old.deleted || interaction.version() <= old.version {
+        if old.deleted || interaction.version() < old.version {
             return Outcome::Dropped;
         }
         let gone = self.take_out(slot, shared).into_iter().collect();
         let index = &self.index;
         self.changed.retain(|&id| index.is_taken(id));
-        self.gone_from(&interaction.community_id, &gone, shared);
+        let named = [&interaction.author_key, &interaction.previous_author_key].into_iter().flatten();
+        let names: Vec<MemberKey> = named.flat_map(|name| self.aliases.names_of(member_of(name))).collect();
+        self.gone_from(&interaction.community_id, &names, &gone, shared);
         Outcome::Retracted
     }
 
@@ -365,6 +363,17 @@ impl Partition {
         Step::Done
     }
 
+    /// Tells again of some rows of what had left before a restart, unless it came again.
+    pub(super) fn emit_old_rows(&mut self, most: usize, outputs: &mut Outputs) {
+        let from = self.old_rows.len().saturating_sub(most);
+        for (key, row) in self.old_rows.split_off(from) {
+            let known = self.index.find(&key).map(|slot| self.index.slot(slot).entry);
+            if known.is_none_or(|entry| !entry.listed) {
+                outputs.push(CommunityStage::QUEUE_STATE).key(row.as_bytes());
+            }
+        }
+    }
+
     /// Segments that were written before an erasure and hold what does not live any more may hold what went: what lives of them is
     /// written anew, some at a time, and they are tombstoned. Then what says that it went goes, and segments that hold that.
     pub(super) fn scrub(&mut self, shared: &Shared) {
@@ -373,7 +382,9 @@ impl Partition {
         }
         let thinned = self.segments.range(..self.scrub_below).filter(|(_, used)| used.live < used.written);
         let thinned: HashSet<u64> = thinned.map(|(&segment, _)| segment).take(SEGMENTS_AT_ONCE).collect();
-        if thinned.is_empty() {
+        // The commit that is being made thins more out.
+        let thins = |&id: &SlotId| self.index.slot(id).segment.is_some_and(|segment| segment < self.scrub_below);
+        if thinned.is_empty() && !self.changed.iter().any(thins) {
             let erased = self.index.take_erased();
             if erased.is_empty() {
                 self.scrub_below = 0;
@@ -405,7 +416,8 @@ impl Partition {
                 let identity = Identity { community_id: community_id.into(), kind, id: id.into() };
                 self.tombstones.push((CommunityStage::QUEUE_STATE, identity.key().into()));
             }
-            self.index.remove(slot);
+            self.index.strip(slot);
+            self.mark_changed(slot);
         }
         if !self.erasures.at.is_empty() {
             self.scrub_below = self.next_segment;

@@ -42,6 +42,9 @@ impl Partition {
         if self.emit_tombstones(outputs, FLUSH_BYTES) == Step::More {
             return Ok(Step::More);
         }
+        if self.left.is_none() {
+            self.emit_old_rows(LEAVING_MAX, outputs);
+        }
         // Before rows are written: what leaves needs none, and what that means for others is told by this commit.
         let left = self.left.unwrap_or_else(|| {
             self.bound_index(shared);
@@ -229,10 +232,11 @@ impl Partition {
     /// And what was said before what answers it.
     fn let_leave(&mut self, shared: &Shared, outputs: &mut Outputs) -> bool {
         let (mut any, mut any_changed) = (false, false);
+        let at_once = LEAVING_MAX.max(self.index.len().saturating_sub(shared.ids_max));
         let (mut left, mut last) = (0, None);
         while let Some(&(leaves_at, id)) = self.leaving.first()
             // All of one time together: what has left is told by the time alone.
-            && (left < LEAVING_MAX || self.index.len() > shared.ids_max || last == Some(leaves_at))
+            && (left < at_once || last == Some(leaves_at))
         {
             self.leaving.pop_first();
             // Since it was found an edit may have moved it, or it went, and its place is another's.
@@ -242,7 +246,11 @@ impl Partition {
             (left, last) = (left + 1, Some(leaves_at));
             any = true;
             any_changed |= self.index.slot(id).changed;
-            let stays = self.index.frees_at(id) > leaves_at;
+            let frees_at = self.index.frees_at(id);
+            let stays = frees_at > leaves_at;
+            if stays && self.low_mark > Some(frees_at) {
+                self.leaving.insert((frees_at, id));
+            }
             if let Some(row) = self.depart(id, stays, shared) {
                 outputs.push(CommunityStage::QUEUE_STATE).key(row.as_bytes());
             }
@@ -255,10 +263,14 @@ impl Partition {
         any
     }
 
-    /// An edit says that it was made at another time, which the low mark has passed: so it leaves with it.
+    /// An edit says that it was made at another time, which the low mark has passed: so it leaves, in its turn or, where that was, now.
     pub(super) fn depart_where_moved(&mut self, id: SlotId, old: &Entry, shared: &Shared) {
         let event_time = self.index.slot(id).entry.event_time;
         if event_time == old.event_time || self.low_mark.is_none_or(|low_mark| event_time >= low_mark) {
+            return;
+        }
+        if self.left_below.is_none_or(|left_below| event_time >= left_below) {
+            self.leaving.insert((event_time, id));
             return;
         }
         let stays = self.index.slot(id).segment.is_some();
@@ -285,7 +297,7 @@ impl Partition {
         row
     }
 
-    fn row_of(&self, id: SlotId) -> Option<Box<str>> {
+    pub(super) fn row_of(&self, id: SlotId) -> Option<Box<str>> {
         let slot = self.index.slot(id);
         let (community_id, kind, id) = slot.identity().filter(|_| slot.entry.listed)?;
         Some(Identity { community_id: community_id.into(), kind, id: id.into() }.key().into())

@@ -67,7 +67,7 @@ impl Entry {
             counted: false,
             queue: None,
             listed: false,
-            // Of what is not listed nothing else is: this tells it from a retracted one.
+            // Nothing else that is not listed is closed: this tells it from a retracted one.
             closed: true,
         }
     }

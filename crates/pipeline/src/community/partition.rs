@@ -105,6 +105,8 @@ pub(super) struct Partition {
     pub(super) erasures: Erasures,
     /// Rows that went and are to be told so: output and key.
     pub(super) tombstones: Vec<(usize, Box<str>)>,
+    /// What a restore found to have left, with its row: most were told before, some are told again at each commit.
+    pub(super) old_rows: Vec<(Box<[u8]>, Box<str>)>,
     /// Segments below this one may hold what was erased; 0 if none does.
     pub(super) scrub_below: u64,
     pub(super) items: Items,
@@ -167,6 +169,7 @@ impl Partition {
             parked: Parked::default(),
             erasures: Erasures::default(),
             tombstones: Vec::new(),
+            old_rows: Vec::new(),
             scrub_below: 0,
             items: Items::default(),
             touched_alerts: Vec::new(),
@@ -209,7 +212,8 @@ impl Partition {
         let mut key = std::mem::take(&mut self.key);
         write_key(&interaction.community_id, interaction.kind, &interaction.id, &mut key);
         let outcome = match self.index.find(&key) {
-            Some(slot) if is_erased => self.keep_out(interaction, slot, shared),
+            // A retraction says nothing of when it was made.
+            Some(slot) if is_erased && !interaction.deleted => self.keep_out(interaction, slot, shared),
             None if is_erased => Outcome::Dropped,
             None => self.unknown(interaction, &key, shared),
             Some(slot) => self.known(interaction, slot, shared),
@@ -254,7 +258,8 @@ impl Partition {
         let (mut new, asked) = self.entry_of(interaction, shared);
         let model_queue = new.queue;
         new.listed |= old.listed;
-        new.closed = old.closed;
+        // An earlier program may have taken one in again that was bare.
+        new.closed = old.closed && old.listed;
         if !new.deleted {
             new = self.corrected(new, old.said, shared);
         }

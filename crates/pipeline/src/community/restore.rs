@@ -104,6 +104,29 @@ impl Partition {
         Ok(())
     }
 
+    /// Takes out what had left: it is only in segments that others are still in, and there as it was once.
+    fn restore_left(&mut self) {
+        // Ids of a removed segment had all left, or had moved to a later one.
+        let is_removed = |slot: &Slot| slot.segment.is_none_or(|segment| !self.segments.contains_key(&segment));
+        let removed: Vec<SlotId> = self.index.iter().filter(|(_, slot)| is_removed(slot)).map(|(id, _)| id).collect();
+        removed.into_iter().for_each(|id| self.index.remove(id));
+        let Some(left_below) = self.left_below else { return };
+        let ids = self.index.iter().map(|(id, _)| id);
+        let left: Vec<SlotId> = ids.filter(|&id| self.index.leaves_at(id) < left_below).collect();
+        for id in left {
+            // An earlier program let go of them when their mark was in the changelog already: then the row may still be there.
+            let row = self.row_of(id);
+            self.old_rows.extend(row.map(|row| (self.index.slot(id).key().into(), row)));
+            if self.index.frees_at(id) < left_below {
+                self.index.remove(id);
+            } else {
+                // It was let go of by an earlier program, which left nothing that says so.
+                self.index.strip(id);
+                self.mark_changed(id);
+            }
+        }
+    }
+
     fn restore_segment(&mut self, segment: u64, stored: &Segment<'_>) -> Result<(), String> {
         let queues: Vec<u8> = stored.queues.iter().map(|name| self.queue_number(name)).collect();
         for id in &stored.ids {
@@ -112,6 +135,8 @@ impl Partition {
             for queue in entry.queue.as_mut().into_iter().chain(said) {
                 *queue = *queues.get(usize::from(*queue)).ok_or("an id in a queue that the segment does not name")?;
             }
+            // As an earlier program leaves one that was bare and that it took in again.
+            entry.closed &= entry.listed || entry.deleted;
             self.index.restore(id.key, entry, segment);
         }
         let written = u32::try_from(stored.ids.len()).unwrap_or(u32::MAX);
@@ -121,16 +146,7 @@ impl Partition {
 
     /// The changelog was read to its end: brings together what its entries say of each other.
     pub(super) fn restored(&mut self, shared: &Shared) {
-        // Ids of a removed segment had all left, or had moved to a later one. What is below the low mark had left: it is only in segments
-        // that others are still in, and there as it was once.
-        let is_gone = |id: SlotId, slot: &Slot| {
-            slot.segment.is_none_or(|segment| !self.segments.contains_key(&segment))
-                || self.left_below.is_some_and(|left_below| self.index.leaves_at(id) < left_below)
-        };
-        let gone: Vec<_> = self.index.iter().filter(|&(id, slot)| is_gone(id, slot)).map(|(id, _)| id).collect();
-        for id in gone {
-            self.index.remove(id);
-        }
+        self.restore_left();
         self.restore_erasures();
         let mut live: HashMap<u64, u32> = HashMap::new();
         for (_, slot) in self.index.iter() {

@@ -329,6 +329,9 @@ fn one_that_turns_out_to_be_of_before_an_erasure() {
                 arrives(&mut whole, &moved);
             }
         }
+        // A segment of two is still there, with what it was.
+        whole.side.crash();
+        arrives(&mut whole, &edited(moved.clone(), moved.created_at, NOW + 2));
         go_on(&mut whole, NOW + 10 * MINUTE_MS);
         assert_eq!((left_of(&whole, "u-1"), has_row(&whole)), (0, false), "erased first: {is_erased_first}");
         assert!(counted(&whole, EpochMs::MAX).iter().all(|&(_, complaints, ..)| complaints <= 1));
