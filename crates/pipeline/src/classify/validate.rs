@@ -18,8 +18,11 @@ pub fn check_interaction(
         None if interaction.deleted => {}
         None => return Err((Reason::MissingField, "author is missing; only a retraction may leave it out".to_owned())),
     }
-    if interaction.kind == Kind::Comment && !interaction.deleted {
+    if interaction.kind == Kind::Comment {
         match &interaction.post_id {
+            // Who takes a comment back may leave it out.
+            Some(post_id) if interaction.deleted => at_most("post_id", post_id.len(), limits::ID_BYTES, "bytes")?,
+            None if interaction.deleted => {}
             Some(post_id) => id("post_id", post_id)?,
             None => return Err((Reason::MissingField, "post_id is missing; a comment names its post".to_owned())),
         }
@@ -76,4 +79,52 @@ fn time(field: &str, value: EpochMs, now: EpochMs, future_ms_max: i64) -> Result
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: EpochMs = 1_795_482_000_000;
+
+    /// The community stage takes what this lets through, so a retraction may not hold more than what it takes back.
+    #[test]
+    fn a_retraction_may_leave_out_the_post_but_not_name_a_longer_one() {
+        let check = |post_id: Option<usize>, deleted: bool| {
+            let comment = Interaction {
+                kind: Kind::Comment,
+                id: "1".into(),
+                community_id: "warga".into(),
+                author: Some(record::Author {
+                    id: "u".into(),
+                    handle: None,
+                    role: record::Role::Member,
+                    followers: None,
+                    verified: None,
+                }),
+                created_at: NOW,
+                observed_at: NOW,
+                edited_at: None,
+                deleted,
+                text: "".into(),
+                media: Vec::new(),
+                url: None,
+                language_hint: None,
+                post_id: post_id.map(|bytes| "p".repeat(bytes).into()),
+                parent_id: None,
+                post_author: None,
+                parent_author: None,
+                mentions: Vec::new(),
+            };
+            check_interaction(&comment, NOW, 0).map_err(|(reason, _)| reason)
+        };
+        for (post_id, found, retracted) in [
+            (None, Err(Reason::MissingField), Ok(())),
+            (Some(0), Err(Reason::MissingField), Ok(())),
+            (Some(256), Ok(()), Ok(())),
+            (Some(257), Err(Reason::LimitExceeded), Err(Reason::LimitExceeded)),
+        ] {
+            assert_eq!((check(post_id, false), check(post_id, true)), (found, retracted), "{post_id:?}");
+        }
+    }
 }
