@@ -167,13 +167,38 @@ fn readable(text: &str, name: SchemaName) -> Result<Schema, String> {
     if text.len() > SCHEMA_TEXT_BYTES_MAX {
         return Err(format!("its text has {} bytes; at most {SCHEMA_TEXT_BYTES_MAX} are right", text.len()));
     }
-    let writer = apache_avro::Schema::parse_str(text).map_err(|error| error.to_string())?;
-    let reader = apache_avro::Schema::parse_str(name.text()).map_err(|error| error.to_string())?;
-    SchemaCompatibility::can_read(&writer, &reader).map_err(|error| error.to_string())?;
+    let read: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if let Some(key) = no_integer(&read) {
+        return Err(format!("{key:?} is no integer; one is right"));
+    }
+    // Whoever may register a schema must not be able to stop a partition, whatever else the library takes for granted.
+    let compared = std::panic::catch_unwind(|| {
+        let writer = apache_avro::Schema::parse_str(text).map_err(|error| error.to_string())?;
+        let reader = apache_avro::Schema::parse_str(name.text()).map_err(|error| error.to_string())?;
+        SchemaCompatibility::can_read(&writer, &reader).map_err(|error| error.to_string())
+    });
+    compared.unwrap_or_else(|_| Err("it cannot be parsed".to_owned()))?;
     if text.contains("timestamp-micros") || text.contains("timestamp-nanos") {
         return Err("it has times in another unit; timestamp-millis is right".to_owned());
     }
     text.parse().map_err(|error: serde_avro_fast::schema::SchemaError| error.to_string())
+}
+
+/// A key of a schema that holds no integer where the library panics without one (apache-avro 0.22, `parsing_canonical_form`).
+fn no_integer(schema: &serde_json::Value) -> Option<&str> {
+    match schema {
+        serde_json::Value::Array(items) => items.iter().find_map(no_integer),
+        serde_json::Value::Object(entries) => entries.iter().find_map(|(key, value)| match key.as_str() {
+            "size" | "precision" | "scale" => {
+                let is_integer = value.as_str().map_or(value.is_i64(), |text| text.parse::<i64>().is_ok());
+                (!is_integer).then_some(key.as_str())
+            }
+            // Not in `default` and what is no part of a schema: there they mean something else.
+            "name" | "type" | "fields" | "symbols" | "items" | "values" | "order" => no_integer(value),
+            _ => None,
+        }),
+        _ => None,
+    }
 }
 
 fn decode_datum<'a, T: Deserialize<'a>>(datum: &'a [u8], schema: &Schema, name: SchemaName) -> Result<T, Rejection> {

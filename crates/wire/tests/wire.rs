@@ -394,6 +394,33 @@ fn the_registry_is_asked_and_its_answers_told_apart() {
     assert_eq!(decoder.decode(&bytes), Ok(marker()));
 }
 
+/// The library panics at some; nobody who may register a schema may stop a partition by that.
+#[test]
+fn a_schema_that_the_library_panics_at_is_refused() {
+    for (key, value) in [("precision", "\"x\""), ("scale", "1.5"), ("size", "null")] {
+        let text = format!(
+            r#"{{"type":"record","name":"Other","fields":[{{"name":"a","type":{{"type":"record","name":"B","{key}":{value},"fields":[]}},"default":null}}]}}"#
+        );
+        let mut decoder = ClassifiedDecoder::new(Framing::Confluent);
+        decoder.add_schema(7, &SchemaLookup::Found(text));
+        match decoder.decode(&[0, 0, 0, 0, 7]) {
+            Err(DecodeError::Reject(rejection)) => {
+                assert_eq!(rejection.reason, Reason::IncompatibleSchema);
+                assert!(rejection.detail.contains(&format!("{key:?} is no integer")), "{}", rejection.detail);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // Where it is no part of the schema it may be anything.
+    let mut bytes = Vec::new();
+    Encoder::confluent(SchemaName::Classified, 7).encode(&marker(), &mut bytes).unwrap();
+    let mut schema: serde_json::Value = serde_json::from_str(SchemaName::Classified.text()).unwrap();
+    schema[0]["props"] = serde_json::json!({ "size": "large" });
+    let mut decoder = ClassifiedDecoder::new(Framing::Confluent);
+    decoder.add_schema(7, &SchemaLookup::Found(schema.to_string()));
+    assert_eq!(decoder.decode(&bytes), Ok(marker()));
+}
+
 /// It goes into a header of each dead letter, which a schema of the largest size would not fit into.
 #[test]
 fn of_a_schema_that_cannot_be_read_little_is_told() {
