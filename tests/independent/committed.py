@@ -1,4 +1,4 @@
-"""Prints what a group has committed of a topic, as one JSON object: partition to the next offset.
+"""Prints what a group has committed of a topic, as one JSON object: partition to the next offset, null where it has none.
 
 Usage: committed.py BOOTSTRAP GROUP TOPIC
 """
@@ -15,7 +15,7 @@ def main():
     partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
     committed = consumer.committed([TopicPartition(topic, p) for p in partitions], timeout=30)
     # A group that has committed nothing of a partition is told as a negative offset.
-    print(json.dumps({at.partition: max(at.offset, 0) for at in committed}))
+    print(json.dumps({at.partition: at.offset if at.offset >= 0 else None for at in committed}))
     consumer.close()
 
 

@@ -212,7 +212,7 @@ pub fn wait_until_aggregated(sinyal: &Sinyal, reader: &Reader, topic: &str, read
     let mut committed = BTreeMap::new();
     wait_for("all of it to be aggregated", Duration::from_secs(120), || {
         committed = reader.committed(&sinyal.group("community"), topic)?;
-        Ok(next.iter().all(|(partition, next)| committed.get(partition) >= Some(next)))
+        Ok(next.iter().all(|(partition, next)| committed.get(partition).copied().flatten() >= Some(*next)))
     })
     .with_context(|| format!("{committed:?} of {next:?} is; {}", end_of_log(sinyal)))
 }
@@ -241,7 +241,9 @@ pub fn wait_until_committed(sinyal: &Sinyal, kafka: &Kafka, reader: &Reader) -> 
         let marker = i64::from(topic == sinyal.topic("social.interactions.classified"));
         wait_for(&format!("{topic} to be read"), Duration::from_secs(180), || {
             committed = reader.committed(&sinyal.group(role), &topic)?;
-            Ok(next.iter().all(|(partition, next)| committed.get(partition).is_some_and(|at| at + marker >= *next)))
+            Ok(next
+                .iter()
+                .all(|(partition, next)| committed.get(partition).is_some_and(|at| at.unwrap_or(0) + marker >= *next)))
         })
         .with_context(|| format!("{committed:?} of {next:?} is committed; {}", end_of_log(sinyal)))?;
     }

@@ -96,11 +96,11 @@ impl Reader {
         Ok(())
     }
 
-    /// The next offset of each partition of a topic that a group has committed, 0 where it has none.
+    /// The next offset of each partition of a topic that a group has committed, if it has.
     ///
     /// # Errors
     /// If Kafka does not say.
-    pub fn committed(&self, group: &str, topic: &str) -> Result<BTreeMap<i64, i64>> {
+    pub fn committed(&self, group: &str, topic: &str) -> Result<BTreeMap<i64, Option<i64>>> {
         let mut command = Command::new(&self.python);
         command.arg(workspace().join("tests/independent/committed.py")).args([&self.bootstrap, group, topic]);
         Ok(serde_json::from_str(&run(&mut command)?)?)

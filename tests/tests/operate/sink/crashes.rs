@@ -48,7 +48,7 @@ fn killed_and_restarted_on_either_side_rows_and_positions_agree() {
     let running = bench.start();
     bench.until_equal(&running);
     let group = bench.reader.committed("sink-kill", &bench.sinyal.topic("social.alerts")).unwrap();
-    assert!(group.values().sum::<i64>() > 0, "the group's positions show how far it is: {group:?}");
+    assert!(group.values().flatten().sum::<i64>() > 0, "the group's positions show how far it is: {group:?}");
     until("no lag", &running, || {
         metric(&running, "sink_lag_records", &[&bench.sinyal.topic("social.alerts"), "0"]) == 0.0
     });
