@@ -1,6 +1,6 @@
 //! How far a consumer group has come, asked of Kafka: the same question for the service and for the peer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rdkafka::config::ClientConfig;
@@ -36,7 +36,15 @@ impl Progress {
         for (topic, partition) in &self.partitions {
             list.add_partition(topic, *partition);
         }
-        let committed = self.consumer.committed_offsets(list, PATIENCE)?;
+        let begun = Instant::now();
+        let committed = loop {
+            match self.consumer.committed_offsets(list.clone(), PATIENCE) {
+                Ok(committed) => break committed,
+                // The group's coordinator is elected, or moves.
+                Err(_) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(200)),
+                Err(error) => return Err(error.into()),
+            }
+        };
         let position = |(topic, partition): &(String, i32)| match committed
             .find_partition(topic, *partition)
             .map(|found| found.offset())
