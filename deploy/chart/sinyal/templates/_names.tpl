@@ -4,13 +4,14 @@
 {{ default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Before the names of everything. 40 letters leave room for what follows: a StatefulSet's pods have labels of 63 at most. */}}
+{{/* Before the names of everything. 40 letters leave room for what follows: a StatefulSet's pods have labels of 63 at most. A Service's name has no
+dots. */}}
 {{- define "sinyal.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{ .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{ .Values.fullnameOverride | replace "." "-" | trunc 40 | trimSuffix "-" }}
 {{- else -}}
 {{- $name := include "sinyal.name" . -}}
-{{ ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 40 | trimSuffix "-" }}
+{{ ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | replace "." "-" | trunc 40 | trimSuffix "-" }}
 {{- end -}}
 {{- end }}
 
