@@ -52,7 +52,7 @@ impl Sinyal {
         let config = format!(
             "kafka.bootstrap = \"{bootstrap}\"\ntopics.prefix = \"{prefix}.\"\ninstance.id = \"{prefix}\"\n\
              pseudonym.secret_file = \"{}\"\nhttp.listen = \"127.0.0.1:0\"\nclassify.group_id = \"{prefix}-classify\"\n\
-             community.group_id = \"{prefix}-community\"\n{more}",
+             community.group_id = \"{prefix}-community\"\nnotify.group_id = \"{prefix}-notify\"\n{more}",
             folder.path().join("secret").display()
         );
         std::fs::write(folder.path().join("sinyal.toml"), config)?;

@@ -118,8 +118,12 @@ fn a_running_service_follows_the_topic() {
     Encoder::single_object(SchemaName::Community).encode(&broken, &mut value).unwrap();
     write(&sinyal, "warga%20kota", &value);
     write(&sinyal, "garbage", b"no Avro");
-    wait_for("the refusals", PATIENCE, || Ok(metric(&running, "sinyal_communities_reload_failed_total ") == 2))
-        .unwrap();
+    // It is counted before it is said.
+    wait_for("the refusals", PATIENCE, || {
+        let said = running.log().lines().filter(|line| line.contains("was refused")).count();
+        Ok(said == 2 && metric(&running, "sinyal_communities_reload_failed_total ") == 2)
+    })
+    .unwrap();
     let log = running.log();
     let refused: Vec<&str> = log.lines().filter(|line| line.contains("was refused")).collect();
     assert_eq!(refused.len(), 2, "{log}");

@@ -123,6 +123,8 @@ fn items_are_listed_claimed_and_closed() {
     assert_eq!(keys(&sinyal, &["--status", "answered,claimed"]).len(), 2);
     assert_eq!(keys(&sinyal, &["--all", "--limit", "2"]).len(), 2);
     assert_eq!(keys(&sinyal, &["--community", "other"]), [""; 0]);
+    let cut = sinyal.output(&["queue", "list", "--json", "--limit", "1"]).unwrap();
+    assert_eq!(String::from_utf8_lossy(&cut.stderr).trim_end(), "1 of 4; --limit shows more");
     let table = sinyal.succeed(&["queue", "list"]).unwrap();
     assert!(table.contains(&key("late")) && table.contains("overdue") && table.contains("4 of 4"), "{table}");
     let shown = sinyal.succeed(&["queue", "show", &key("late")]).unwrap();
@@ -409,6 +411,24 @@ fn corrections_become_rows_to_train_with() {
         let what = ["corrections", "add", "--community", "warga", "--kind", "post", "--id", id, "--by", "sari"];
         sinyal.succeed(&[&what[..], label].concat()).unwrap();
     };
+    let nowhere = sinyal.output(&[
+        "corrections",
+        "add",
+        "--community",
+        "warga",
+        "--kind",
+        "post",
+        "--id",
+        "0",
+        "--by",
+        "sari",
+        "--queue",
+        "tipp",
+    ]);
+    let nowhere = nowhere.unwrap();
+    let words = String::from_utf8_lossy(&nowhere.stderr);
+    assert_eq!(nowhere.status.code(), Some(1), "{words}");
+    assert!(words.contains("there is no queue of that name; complaint, "), "{words}");
     correct("0", &["--label", "tip"]);
     correct("0", &["--label", "praise"]);
     correct("1", &["--label", "complaint"]);

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kafka_io::Connection;
+use kafka_io::feed::{Feed, FeedRecord};
 use serde_json::Value;
 use sinyal_tests::checks::{
     by_origin, check_exactly_once, check_rows, classified, correct_every, made_up, open_windows, sinyal,
@@ -288,4 +290,33 @@ fn topics_are_made_by_several_at_once_each_by_one_of_them() {
         }
         assert!(made.len() > 10 && made.values().all(|times| *times == 1), "{made:?}");
     }
+}
+
+#[test]
+fn a_header_whose_name_is_no_text_harms_nobody() {
+    let sinyal = sinyal("header", "").unwrap();
+    // SAFETY: the name is written as bytes, and nothing looks at it as text.
+    #[allow(unsafe_code)]
+    let name = unsafe { String::from_utf8_unchecked(b"nama\xff".to_vec()) };
+    let connection =
+        Connection { bootstrap: sinyal.bootstrap().to_owned(), client_id: "test".to_owned(), properties: Vec::new() };
+    let feed = Feed::open(&connection, 1_000_000).unwrap();
+    let topic = sinyal.topic("social.posts.raw");
+    let headers = [(name, Some(b"isi".to_vec()))];
+    feed.send_record(&FeedRecord {
+        topic: &topic,
+        value: Some(b"no record"),
+        headers: &headers,
+        ..FeedRecord::default()
+    })
+    .unwrap();
+    feed.flush(Duration::from_secs(30)).unwrap();
+    assert_eq!(feed.failed(), 0);
+    let tail = sinyal.succeed(&["tail", &topic, "-n", "1"]).unwrap();
+    assert!(tail.contains("nama\u{fffd}"), "{tail}");
+    let mut running = sinyal.start(&["run"]).unwrap();
+    wait_for("it to be a dead letter", Duration::from_secs(60), || Ok(running.consumed("classify")? > 0)).unwrap();
+    let letters = sinyal.succeed(&["dlq", "list", "--json"]).unwrap();
+    assert_eq!(letters.lines().count(), 1, "{letters}");
+    assert_eq!(running.terminate().unwrap(), Some(0));
 }

@@ -122,7 +122,8 @@ fn a_zombie_that_comes_back_writes_nothing_twice() {
     }
     // Longer than its session and its transactions last: its partitions are the other's meanwhile.
     first.freeze(true);
-    std::thread::sleep(Duration::from_secs(10));
+    wait_for("the other to have all of it", Duration::from_secs(60), || Ok(second.partitions("community")? == 18))
+        .unwrap();
     first.freeze(false);
     wait_for("the feed to end", Duration::from_secs(120), || Ok(!feeding.is_running())).unwrap();
     wait_until_done(&sinyal, &reader, &oracle).unwrap();
@@ -316,4 +317,40 @@ fn records_that_are_gone_are_counted_and_the_rest_is_read() {
     let gone: i64 = lost.unwrap().parse().unwrap();
     assert!(gone > 0 && gone == end / 2 - 3, "{gone} of {end}");
     assert_eq!(running.terminate().unwrap(), Some(0));
+}
+
+/// While it runs: what it was to fetch next is deleted under it.
+fn goes_on_behind_what_went_while_it_ran(prefix: &str, more: &str) {
+    let sinyal = sinyal(prefix, &format!("topics.raw_partitions = 1\n{more}")).unwrap();
+    let reader = Reader::new(sinyal.bootstrap()).unwrap();
+    let oracle = made_up(&sinyal, 27, 400).unwrap();
+    sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
+    let mut running = sinyal.start(&["run", "--role", "classify"]).unwrap();
+    wait_for("the first half", Duration::from_secs(60), || Ok(classified(&sinyal, &reader)? == oracle.lines()))
+        .unwrap();
+    running.freeze(true);
+    sinyal.succeed(&["ingest", "input.jsonl"]).unwrap();
+    let posts = sinyal.topic("social.posts.raw");
+    let (_, end) = kafka().offsets(&posts, 0).unwrap();
+    kafka().delete_records(&posts, 0, end - 3).unwrap();
+    running.freeze(false);
+    wait_for("the rest", Duration::from_secs(90), || {
+        let records = reader.read(&sinyal.topic("social.interactions.classified"), Some("Classified"))?;
+        Ok(by_origin(&records)?.contains_key(&(posts.clone(), 0, end - 1)))
+    })
+    .unwrap_or_else(|error| panic!("{error:#}: {}", running.end_of_log()));
+    let metrics = running.metrics().unwrap();
+    let lost = metrics.lines().find_map(|line| line.strip_prefix("sinyal_lost_records_total{stage=\"classify\"} "));
+    assert!(lost.unwrap().parse::<i64>().unwrap() > 0, "{metrics}");
+    assert_eq!(running.terminate().unwrap(), Some(0));
+}
+
+#[test]
+fn records_that_go_while_it_runs_stop_nobody() {
+    goes_on_behind_what_went_while_it_ran("gap-running", "");
+}
+
+#[test]
+fn records_that_go_while_it_runs_stop_nobody_at_least_once() {
+    goes_on_behind_what_went_while_it_ran("gap-least", "classify.delivery = \"at_least_once\"\n");
 }

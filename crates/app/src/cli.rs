@@ -270,7 +270,8 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
     let bootstrap = cli.bootstrap;
     let load_with = |variable: Option<(&str, &str)>| -> Result<Config> {
         let said = variable.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let environment = std::env::vars().filter(|(name, _)| variable.is_none_or(|(said, _)| name != said));
+        let environment = config::environment()?.into_iter();
+        let environment = environment.filter(|(name, _)| variable.is_none_or(|(said, _)| name != said));
         let mut config = Config::load(file.as_deref(), environment.chain(said))?;
         if let Some(bootstrap) = &bootstrap {
             if !config::is_bootstrap(bootstrap) {
@@ -331,7 +332,10 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8> {
             Ok(OK)
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "sinyal", &mut std::io::stdout());
+            // It panics where what it writes to has gone.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sinyal", &mut script);
+            std::io::Write::write_all(&mut std::io::stdout(), &script)?;
             Ok(OK)
         }
     }

@@ -1,6 +1,14 @@
 //! `sinyal`: social conversation into signals, on Apache Kafka. All of the program but the allocator; `main.rs` starts it.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It is a command-line program.
 
+/// As the standard library's, which shows it where it is used; unlike that it does not panic when whoever reads has gone.
+macro_rules! eprintln {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($what)*);
+    }};
+}
+
 #[cfg(test)]
 mod book;
 mod cli;

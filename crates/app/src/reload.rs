@@ -63,7 +63,8 @@ impl Reloader {
         if !self.file.changed() && !asked {
             return Look::Unchanged;
         }
-        match Config::load(Some(self.file.path()), std::env::vars()).and_then(|next| same_queues(&self.started, next)) {
+        let loaded = crate::config::environment().and_then(|variables| Config::load(Some(self.file.path()), variables));
+        match loaded.and_then(|next| same_queues(&self.started, next)) {
             Ok(next) => self.take(next),
             Err(mistakes) => Look::Refused(mistakes.0),
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{IsError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedHeaders;
 use record::{TRACEPARENT, TraceContext};
 
 use crate::client::{Context, is_unauthorized};
@@ -36,6 +37,26 @@ pub(crate) enum MessageHeaders<'a> {
     /// They lie in librdkafka's memory, for as long as the message does.
     Live(*const sys::rd_kafka_message_t, PhantomData<&'a [u8]>),
     Kept(&'a ShowHeaders<'a>),
+}
+
+/// The headers of a message that rdkafka hands out, in order. Its own iterator panics at a name that is not UTF-8, which anybody may
+/// write.
+pub(crate) fn headers_of(headers: &BorrowedHeaders) -> Vec<(String, Option<Vec<u8>>)> {
+    // A `BorrowedHeaders` is librdkafka's own structure under another name, never anything else.
+    let native = std::ptr::from_ref(headers).cast::<sys::rd_kafka_headers_t>();
+    let mut all = Vec::new();
+    for at in 0.. {
+        let (mut name, mut value, mut size) = (std::ptr::null(), std::ptr::null(), 0);
+        // SAFETY: the headers live as long as the message that they are borrowed from; a value is not null unless it says so.
+        unsafe {
+            if sys::rd_kafka_header_get_all(native, at, &mut name, &mut value, &mut size).is_error() {
+                break;
+            }
+            let value = (!value.is_null()).then(|| slice::from_raw_parts(value.cast::<u8>(), size).to_vec());
+            all.push((CStr::from_ptr(name).to_string_lossy().into_owned(), value));
+        }
+    }
+    all
 }
 
 /// Shows each header to its argument, in order.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use record::Position;
 
 use crate::Connection;
 use crate::acl::{Operation, Resource, missing};
 use crate::client::{Context, is_unauthorized, why_not_let_in};
+use crate::queue::headers_of;
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +171,11 @@ impl Reader {
         Ok(Reader { consumer, topic: topic.to_owned(), ends, positions })
     }
 
+    /// Where a partition that is read ended when the topic was opened.
+    pub fn end_of(&self, partition: i32) -> Option<Position> {
+        self.ends.get(&partition).copied()
+    }
+
     /// The next record, if one comes within `timeout`.
     ///
     /// # Errors
@@ -179,9 +185,7 @@ impl Reader {
             None => Ok(None),
             Some(Ok(message)) => {
                 self.positions.insert(message.partition(), message.offset() + 1);
-                let headers = message.headers().map(|headers| {
-                    headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
-                });
+                let headers = message.headers().map(headers_of);
                 Ok(Some(OwnedRecord {
                     partition: message.partition(),
                     offset: message.offset(),

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -12,7 +12,7 @@ use record::{Position, TraceContext};
 
 use crate::client::{Context, is_unauthorized, is_unreachable, lacks_token};
 use crate::fences::{Fences, GROUP_INSTANCE_ID, OUTAGE_REMEMBERED};
-use crate::owner::close_beside;
+use crate::owner::{close_beside, commit_until};
 use crate::queue::{Event, EventQueue};
 use crate::{Connection, OwnerError};
 
@@ -70,7 +70,12 @@ pub enum Heard {
     /// A committed record, in the order of its partition.
     Record(Received),
     /// Everything committed of a partition was read.
-    End(Place),
+    End {
+        /// Which partition.
+        place: Place,
+        /// The offset that will be read next: beyond the last record there may be markers of transactions.
+        next: Position,
+    },
     /// These partitions are ours, all that are: [`Subscription::read_from`] answers.
     Assigned(Vec<Place>),
     /// What was to be read next of a partition is not there any more; it goes on with the first record that is.
@@ -190,10 +195,13 @@ impl Subscription {
                     trace: reads_traces.then(|| message.headers.trace()).flatten(),
                 }));
             }
-            Event::End { topic, partition, .. } => {
+            Event::End { topic, partition, offset } => {
                 let place = Place { topic: topic.to_owned(), partition };
-                if reading.contains_key(&place) {
-                    heard.push_back(Heard::End(place));
+                // What is paused was not read to its end.
+                if let Some(position) = reading.get_mut(&place).filter(|_| !paused.contains(&place)) {
+                    *position = (*position).max(offset);
+                    let next = *position;
+                    heard.push_back(Heard::End { place, next });
                 }
             }
             Event::Assign(partitions) => heard.push_back(Heard::Assigned(places(partitions))),
@@ -383,8 +391,12 @@ impl Subscription {
             list.add_partition_offset(&place.topic, place.partition, Offset::Offset(*position))
                 .map_err(|error| error.to_string())?;
         }
-        let mode = if wait { CommitMode::Sync } else { CommitMode::Async };
-        self.consumer.commit(&list, mode).map_err(|error| error.to_string())
+        let committed = if wait {
+            commit_until(&self.consumer, &list, Instant::now() + ASK_TIMEOUT)
+        } else {
+            self.consumer.commit(&list, CommitMode::Async)
+        };
+        committed.map_err(|error| error.to_string())
     }
 
     /// Leaves the group, in bounded time: the consumer's drop may hang (rust-rdkafka #453), and nothing depends on it.

@@ -93,6 +93,23 @@ pub fn encode_key(parts: &[&str]) -> String {
     key
 }
 
+/// Whether this is the key of one part as [`encode_key`] writes it. Nothing is allocated for the answer.
+///
+/// ```
+/// assert!(record::is_key_of(b"warga%20depok", "warga depok"));
+/// assert!(!record::is_key_of(b"warga depok", "warga depok"));
+/// ```
+pub fn is_key_of(key: &[u8], part: &str) -> bool {
+    let mut left = key;
+    for piece in utf8_percent_encode(part, RESERVED) {
+        match left.strip_prefix(piece.as_bytes()) {
+            Some(rest) => left = rest,
+            None => return false,
+        }
+    }
+    left.is_empty()
+}
+
 /// The parts of a key made by [`encode_key`]; `None` if a part is not valid UTF-8 once decoded.
 ///
 /// ```

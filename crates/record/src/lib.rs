@@ -25,7 +25,7 @@ pub use classified::{ClassifiedInteraction, ClassifiedRecord, Progress, SourceCa
 pub use community::{BusinessHours, CommunityEntry, HolidayEntry};
 pub use content_kinds::ContentKinds;
 pub use dead_letter::{Disposition, Reason, StageName, header};
-pub use identity::{Identity, Kind, decode_key, encode_key, encode_part};
+pub use identity::{Identity, Kind, decode_key, encode_key, encode_part, is_key_of};
 pub use interaction::{Author, ContentKind, Direction, Interaction, Media, ReachBand, Role, Version};
 pub use label::{Label, Language, Tier};
 pub use ledger::{Ledger, Outcome};

@@ -35,7 +35,7 @@ impl Bench {
     pub(crate) fn new(prefix: &str, targets: &[String], more: &str) -> Bench {
         let more = format!(
             "kafka.session_timeout_ms = 6000\nkafka.transaction_timeout_ms = 3000\ntopics.partitions = 2\n\
-             topics.other_partitions = 2\ntopics.raw_partitions = 2\nnotify.group_id = \"{prefix}-notify\"\n\
+             topics.other_partitions = 2\ntopics.raw_partitions = 2\n\
              notify.backoff_ms = 100\nnotify.backoff_max_ms = 1000\nnotify.timeout_ms = 1000\nnotify.resend_ms = 1000\n\
              notify.acknowledge_token_file = \"token\"\n{more}notify.targets = [{}]\n",
             targets.join(", ")
@@ -98,6 +98,14 @@ impl Bench {
             self.feed.send(&topic, Some(format!("warga|post|{id}").as_bytes()), Some(&value), None).unwrap();
         }
         self.feed.flush(WHILE).unwrap();
+    }
+
+    /// Writes an item to the queue of complaints as the stage does, in a transaction: behind it lies the marker of that.
+    pub(crate) fn write_in_transaction(&self, number: i64) {
+        let mut value = Vec::new();
+        Encoder::single_object(SchemaName::QueueItem).encode(&item(&number.to_string()), &mut value).unwrap();
+        let topic = self.sinyal.topic("social.queue.complaint");
+        self.reader.write(&topic, &[(format!("warga|post|{number}"), value)], true).unwrap();
     }
 
     /// Dead letters of the notifier: their headers.

@@ -39,7 +39,8 @@ fn after_three_hours_what_is_on_is_told_once_and_the_past_is_not() {
     bench.reader.write(&topic, &[(aborted.id.to_string(), encoded(&aborted))], false).unwrap();
     bench.stands(Some("lag"), &[]);
     let running = bench.start();
-    until("the role to run", &running, || metric(&running, "notify_caught_up", &["hook"]) == 0.0);
+    // Of each change that is told by itself, or was on for a while: 1, 2 (twice), 3 (twice), 4 (twice), 5.
+    until("all of it to be read", &running, || metric(&running, "notify_waiting_notifications", &["hook"]) == 8.0);
     let_pass();
     assert_eq!(receiver.taken(), [id(5, 2)], "the pipeline is behind");
     bench.stands(None, &[]);
@@ -103,10 +104,8 @@ fn items_that_go_while_a_target_is_away_are_counted_and_the_rest_is_told() {
     let bench =
         Bench::new("notify-gone", &[webhook("desk", &receiver.url(), more)], "notify.circuit_failures = 1000\n");
     let running = bench.start();
-    let group = format!("{}.desk", bench.sinyal.group("notify"));
     let topic = bench.sinyal.topic("social.queue.complaint");
-    let committed = || bench.reader.committed(&group, &topic);
-    until("it to listen", &running, || committed().is_ok_and(|committed| committed.values().all(Option::is_some)));
+    until("it to listen", &running, || running.log().contains("partitions assigned"));
     receiver.answer(Answer::Status(503));
     bench.write_items(0..1_000);
     let waiting = || metric(&running, "notify_waiting_notifications", &["desk"]);
@@ -128,4 +127,38 @@ fn items_that_go_while_a_target_is_away_are_counted_and_the_rest_is_told() {
     bench.write_items(2_000..2_010);
     until("what comes then", &running, || receiver.taken().len() == held + left + 10);
     assert_eq!(running.terminate().unwrap(), Some(0));
+}
+
+#[test]
+fn markers_behind_the_last_item_are_no_items_that_are_gone() {
+    let receiver = Receiver::start().unwrap();
+    let more = ", alerts = false, queues = [\"complaint\"]";
+    let bench = Bench::new("notify-markers", &[webhook("desk", &receiver.url(), more)], "");
+    let (group, topic) =
+        (format!("{}.desk", bench.sinyal.group("notify")), bench.sinyal.topic("social.queue.complaint"));
+    let running = bench.start();
+    until("it to listen", &running, || running.log().contains("partitions assigned"));
+    bench.write_in_transaction(1);
+    until("the item", &running, || receiver.taken().len() == 1);
+    until("all that is there to be committed", &running, || {
+        let committed = bench.reader.committed(&group, &topic);
+        committed.is_ok_and(|committed| committed.values().any(|at| *at == Some(2)))
+    });
+    assert_eq!(running.terminate().unwrap(), Some(0));
+    // Retention takes all that there is.
+    for partition in 0..2 {
+        let (_, end) = kafka().offsets(&topic, partition).unwrap();
+        kafka().delete_records(&topic, partition, end).unwrap();
+    }
+    let before = running_lines(&bench);
+    let running = bench.start();
+    until("it to listen again", &running, || running_lines(&bench) > before);
+    let_pass();
+    assert_eq!(metric(&running, "notify_lost_items_total", &["desk"]), 0.0);
+    assert_eq!(running.terminate().unwrap(), Some(0));
+}
+
+/// How often partitions were assigned by all that ran so far.
+fn running_lines(bench: &Bench) -> usize {
+    bench.sinyal.log().matches("partitions assigned").count()
 }

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use sinyal_tests::checks::{check_exactly_once, kafka, made_up, open_windows, sinyal, wait_until_done};
 use sinyal_tests::{Ran, Reader, Sinyal, wait_for};
 
-/// Canaries each second; what is blind is told within seconds.
+/// Canaries each second; what is blind is told within seconds, once all that one round lacks is late.
 const SHORT: &str = "topics.raw_partitions = 2\ntopics.partitions = 3\nkafka.session_timeout_ms = 20000\n\
     kafka.transaction_timeout_ms = 3000\ncanary.interval_ms = 1000\ncanary.late_ms = 6000\n\
-    blindness.interval_ms = 500\nblindness.begin_ms = 1000\nblindness.end_ms = 1000\n";
+    blindness.interval_ms = 500\nblindness.begin_ms = 2500\nblindness.end_ms = 1000\n";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A target that is told of alerts, and never answers: the role is there for what it observes.
@@ -189,6 +189,7 @@ fn the_partition_that_does_not_flow_is_named_and_the_sender_is_handed_over() {
     for replica in [&mut one, &mut two] {
         wait_for("each to have half of it", PATIENCE, || Ok(replica.partitions("classify")? == 2)).unwrap();
     }
+    wait_for("canaries on every way", PATIENCE, || Ok(came_since(&status(&sinyal), 0) == all_ways(&sinyal))).unwrap();
     until_blind(&notifier, false, "canaries to come through");
     let owned: BTreeSet<String> = lag_places(&two);
 

@@ -1,7 +1,6 @@
 //! `sinyal classify`: texts into labels.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufWriter, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -10,8 +9,9 @@ use record::Label;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::ingest::source;
+use super::lines::{Found, open, read_line, source};
 use super::mistakes::json_mistake;
+use super::tables::printable;
 use crate::cli::{OK, REFUSED};
 use crate::config::Config;
 
@@ -43,12 +43,8 @@ pub(crate) fn run(args: ClassifyArgs, config: &Config) -> Result<u8> {
     let out = BufWriter::new(std::io::stdout().lock());
     let file = args.file.unwrap_or_else(|| "-".into());
     let from = source(&file);
-    let refused = if file.as_os_str() == "-" {
-        answer(&mut classifier, std::io::stdin().lock(), &from, out, args.json)?
-    } else {
-        let file = File::open(&file).with_context(|| format!("{from} cannot be read"))?;
-        answer(&mut classifier, BufReader::new(file), &from, out, args.json)?
-    };
+    let (lines, _) = open(&file)?;
+    let refused = answer(&mut classifier, lines, &from, out, args.json)?;
     if refused > 0 {
         eprintln!("{refused} lines refused");
         return Ok(REFUSED);
@@ -67,15 +63,11 @@ fn answer(
     let mut refused = 0;
     let mut line = Vec::new();
     for number in 1_u64.. {
-        line.clear();
-        if lines.by_ref().take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        let result = if line.len() as u64 > LINE_BYTES_MAX {
-            skip_line(&mut lines)?;
-            Err(format!("longer than {LINE_BYTES_MAX} bytes"))
-        } else {
-            judge(classifier, &line, json)
+        let found = read_line(&mut lines, LINE_BYTES_MAX, &mut line);
+        let result = match found.with_context(|| format!("{from} cannot be read at line {number}"))? {
+            Found::End => break,
+            Found::TooLong => Err(format!("longer than {LINE_BYTES_MAX} bytes")),
+            Found::Line => judge(classifier, &line, json),
         };
         match result {
             Ok(Some(answer)) => writeln!(out, "{answer}")?,
@@ -104,6 +96,7 @@ pub(crate) fn judge(classifier: &mut Classifier, line: &[u8], json: bool) -> Res
         let (decision, _) = classifier.judge(text);
         let sure = if decision.abstained { "?" } else { " " };
         let (label, language) = (decision.label.as_str(), decision.language.as_str());
+        let text = printable(text);
         return Ok(Some(format!("{label:<10}{sure} {:.2}  {language:<5}  {text}", decision.confidence)));
     }
     let asked: Asked = serde_json::from_str(text)
@@ -131,24 +124,6 @@ pub(crate) fn judge(classifier: &mut Classifier, line: &[u8], json: bool) -> Res
 /// To six digits: more than that a 32-bit probability does not hold.
 fn rounded(number: f32) -> serde_json::Value {
     json!((f64::from(number) * 1e6).round() / 1e6)
-}
-
-/// Reads to the end of a line that is too long to be kept.
-pub(crate) fn skip_line(lines: &mut impl BufRead) -> std::io::Result<()> {
-    loop {
-        let buffer = lines.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(());
-        }
-        let (length, over) = match buffer.iter().position(|&byte| byte == b'\n') {
-            Some(at) => (at + 1, true),
-            None => (buffer.len(), false),
-        };
-        lines.consume(length);
-        if over {
-            return Ok(());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -189,7 +164,7 @@ mod tests {
 
     #[test]
     fn plain_lines_are_answered_and_long_ones_refused() {
-        let mut input = vec![b'a'; LINE_BYTES_MAX as usize + 10];
+        let mut input = vec![b'a'; LINE_BYTES_MAX as usize + 1];
         input.extend_from_slice(b"\nThe app keeps crashing, very disappointed\n\n");
         let (answers, refused) = check(&input, false);
         assert_eq!((answers.len(), refused), (1, 1));

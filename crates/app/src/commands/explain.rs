@@ -12,6 +12,7 @@ use rules::{Routable, Routed};
 use serde_json::{Value, json};
 
 use super::decoded::Decoded;
+use super::tables::printable;
 use crate::cli::{OK, OutsideError, say};
 use crate::config::Config;
 use crate::telemetry::start_logging;
@@ -223,7 +224,7 @@ impl Report {
         let mut out = String::new();
         // Writing to a String cannot fail.
         let mut line = |name: &str, text: String| {
-            let _ = writeln!(out, "{name:<10} {text}");
+            let _ = writeln!(out, "{name:<10} {}", printable(&text));
         };
         line("text", self.text.chars().take(400).collect());
         line("label", format!("{}, {:.0} % sure", label.as_str(), confidence * 100.0));

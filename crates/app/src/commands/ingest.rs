@@ -1,12 +1,11 @@
 //! `sinyal ingest`: JSON Lines into the raw topics.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, IsTerminal, Read};
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use kafka_io::acl::Operation;
 use kafka_io::feed::{Feed, FeedError};
@@ -14,7 +13,7 @@ use record::{Kind, Reason};
 use serde::Deserialize;
 use wire::{DecodeError, Framing, RawDecoder, RawEncoder, RawFormat};
 
-use super::classify::skip_line;
+use super::lines::{Found, open, read_line, source};
 use super::waiting::{not_there, wait_for_brokers};
 use crate::cli::{OK, OutsideError, REFUSED};
 use crate::config::Config;
@@ -51,11 +50,13 @@ pub(super) struct Counts {
     pub(super) accepted: u64,
     pub(super) refused: u64,
     by_reason: BTreeMap<String, u64>,
+    /// Why no more could be read.
+    unread: Option<anyhow::Error>,
 }
 
 impl Counts {
     pub(super) fn new(source: String) -> Counts {
-        Counts { source, accepted: 0, refused: 0, by_reason: BTreeMap::new() }
+        Counts { source, accepted: 0, refused: 0, by_reason: BTreeMap::new(), unread: None }
     }
 
     pub(super) fn refuse(&mut self, line: u64, reason: &str, detail: &str) {
@@ -65,6 +66,23 @@ impl Counts {
             eprintln!("{} line {line}: {reason}: {detail}", self.source);
         } else if self.refused == SHOWN_MAX + 1 {
             eprintln!("further refusals are only counted");
+        }
+    }
+
+    /// No more can be read: what was, is sent and told of first.
+    pub(super) fn stop(&mut self, line: u64, error: std::io::Error) {
+        let what = format!("{} cannot be read at line {line}", self.source);
+        self.unread = Some(anyhow::Error::new(error).context(what));
+    }
+
+    /// How the command ends, once all that was read was sent.
+    ///
+    /// # Errors
+    /// If not all could be read.
+    pub(super) fn end(self, allow_refused: bool) -> Result<u8> {
+        match self.unread {
+            Some(error) => Err(error),
+            None => Ok(if self.refused > 0 && !allow_refused { REFUSED } else { OK }),
         }
     }
 
@@ -106,16 +124,19 @@ pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
     let mut line = Vec::new();
     let mut value = Vec::new();
     for number in 1_u64.. {
-        line.clear();
-        let read = lines.by_ref().take(line_bytes_max + 1).read_until(b'\n', &mut line)?;
-        if read == 0 {
-            break;
-        }
-        bar.inc(read as u64);
-        if line.len() as u64 > line_bytes_max {
-            skip_line(&mut lines)?;
-            counts.refuse(number, Reason::TooLarge.as_str(), &format!("longer than {line_bytes_max} bytes"));
-            continue;
+        let found = read_line(&mut lines, line_bytes_max, &mut line);
+        bar.inc(line.len() as u64);
+        match found {
+            Ok(Found::Line) => {}
+            Ok(Found::End) => break,
+            Ok(Found::TooLong) => {
+                counts.refuse(number, Reason::TooLarge.as_str(), &format!("longer than {line_bytes_max} bytes"));
+                continue;
+            }
+            Err(error) => {
+                counts.stop(number, error);
+                break;
+            }
         }
         while line.last().is_some_and(u8::is_ascii_whitespace) {
             line.pop();
@@ -143,7 +164,7 @@ pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
     if feed.failed() > 0 {
         bail!("{} records were not taken by the brokers: {}", feed.failed(), feed.first_failure().unwrap_or_default());
     }
-    Ok(if counts.refused > 0 && !args.allow_refused { REFUSED } else { OK })
+    counts.end(args.allow_refused)
 }
 
 /// One line becomes the value of a record; gives its topic and key.
@@ -175,21 +196,6 @@ pub(crate) fn one<'c>(
         Kind::Comment => &config.topics.comments_raw,
     };
     Ok((topic, interaction.identity().key()))
-}
-
-/// The lines of a file or of standard input, and how many bytes they are, if that is known.
-pub(super) fn open(file: &Path) -> Result<(Box<dyn BufRead>, Option<u64>)> {
-    if file.as_os_str() == "-" {
-        return Ok((Box::new(BufReader::new(std::io::stdin())), None));
-    }
-    let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let bytes = opened.metadata().ok().map(|metadata| metadata.len());
-    Ok((Box::new(BufReader::with_capacity(1 << 16, opened)), bytes))
-}
-
-/// Where the lines come from, for people.
-pub(crate) fn source(file: &Path) -> String {
-    if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 /// Keeps to the rate, serving deliveries meanwhile.
@@ -235,6 +241,8 @@ fn progress(bytes: Option<u64>) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -16,6 +16,7 @@ mod explain_deep;
 pub(crate) mod fairness;
 mod figures;
 pub(crate) mod ingest;
+mod lines;
 mod mistakes;
 pub(crate) mod model;
 mod numbers;

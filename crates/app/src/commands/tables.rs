@@ -14,11 +14,28 @@ pub(super) fn whole(table: &mut Table, column: usize, length: usize) {
     }
 }
 
+/// A text on one line, without what a terminal would take for a command of its own: somebody else wrote it.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect()
+}
+
+/// Says beside a list in JSON that there is more than it shows.
+pub(super) fn cut(count: usize, shown: usize) {
+    if count > shown {
+        eprintln!("{shown} of {count}; --limit shows more");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use comfy_table::ContentArrangement;
 
     use super::*;
+
+    #[test]
+    fn nothing_is_left_that_a_terminal_obeys() {
+        assert_eq!(printable("\u{1b}]0;x\u{7}satu\r\ndua\t\u{9b}2J é"), " ]0;x satu  dua  2J é");
+    }
 
     #[test]
     fn a_key_stays_whole_on_a_narrow_terminal() {

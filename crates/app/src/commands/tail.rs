@@ -50,6 +50,13 @@ pub(crate) fn run(args: TailArgs, config: &Config) -> Result<u8> {
         });
     }
     let mut reader = Reader::open(config.connection(), &args.topic, args.from, Duration::from_secs(10))?;
+    if let Start::At { partition, offset } = args.from
+        && let Some(end) = reader.end_of(partition).filter(|end| offset > *end)
+    {
+        // The client would begin at the first record.
+        let topic = &args.topic;
+        return Err(OutsideError(format!("{topic}:{partition} ends at {end}; an offset up to {end} is right")).into());
+    }
     let mut decoded = Decoded::new(config);
     let mut out = BufWriter::new(std::io::stdout().lock());
     let zone = TimeZone::system();

@@ -53,18 +53,21 @@ pub(crate) fn watch(file: &Path, live: &LiveCommunities, metrics: &Metrics, shut
     let metrics = metrics.clone();
     metrics.reloads().communities_listed(live.current().len());
     keep_looking("communities", shutdown, move |first, asked| {
+        let before = watcher.live.current();
         let look = watcher.look(asked);
-        tell(&look, watcher.file.path(), first, &metrics);
+        // What was read a moment ago is no news.
+        let is_known = first && *before == *watcher.live.current();
+        tell(&look, watcher.file.path(), is_known, &metrics);
     })
 }
 
-fn tell(look: &Look, file: &Path, first: bool, metrics: &Metrics) {
+fn tell(look: &Look, file: &Path, is_known: bool, metrics: &Metrics) {
     let file = file.display();
     match look {
         Look::Unchanged => {}
         Look::Taken { communities } => {
             metrics.reloads().communities_listed(*communities);
-            if !first {
+            if !is_known {
                 metrics.reloads().communities(true);
                 tracing::info!(%file, communities, "the community registry was read anew");
             }

@@ -6,7 +6,7 @@ use super::routing::{QUEUE, ROUTE};
 use super::{ConfigErrors, DEFAULT};
 
 /// Begins the name of every variable of the environment that is ours.
-const ENVIRONMENT: &str = "SINYAL__";
+pub(super) const ENVIRONMENT: &str = "SINYAL__";
 /// Keys below these are not ours to know.
 pub(super) const FREE: &[&str] = &["kafka.properties", "kafka.property_files"];
 /// What the items of each list hold.

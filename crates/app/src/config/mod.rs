@@ -243,6 +243,25 @@ pub(crate) struct Blindness {
     pub(crate) judged: rules::blindness::Settings,
 }
 
+/// The environment's variables. One of ours that is no text is a mistake; what else is none is nothing to us.
+///
+/// # Errors
+/// Which of them.
+pub(crate) fn environment() -> Result<Vec<(String, String)>, ConfigErrors> {
+    let (mut found, mut wrong) = (Vec::new(), Vec::new());
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => found.push((name, value)),
+            Err(_) if name.starts_with(layers::ENVIRONMENT) => {
+                wrong.push(format!("{name} is not UTF-8; text is right"))
+            }
+            Err(_) => {}
+        }
+    }
+    if wrong.is_empty() { Ok(found) } else { Err(ConfigErrors(wrong)) }
+}
+
 /// Every mistake of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConfigErrors(pub(crate) Vec<String>);

@@ -11,7 +11,7 @@ use record::stage::{SchemaLookup, Stage};
 use record::{Kind, Ledger, Outcome, StageName};
 use wire::{Encoder, RawDecoder, SchemaName};
 
-use super::{Reached, RoleResult, Surroundings, ask, encoder, reached};
+use super::{Reached, RoleResult, Surroundings, ask, encoder, output_bytes_max, reached};
 use crate::config::{ConfigErrors, MAKE_SECRET};
 use crate::registry::Registry;
 use crate::telemetry::StageTracer;
@@ -170,7 +170,7 @@ pub(crate) fn run_classify(
         commit_interval_ms: config.classify.commit_interval_ms,
         prefetch_bytes: config.kafka.prefetch_bytes,
         in_flight_bytes: config.kafka.in_flight_bytes,
-        output_bytes_max: config.raw_record_bytes_max + record::limits::DEAD_LETTER_EXTRA_BYTES,
+        output_bytes_max: output_bytes_max(&config),
         session_timeout_ms: config.kafka.session_timeout_ms,
     };
     let hooks = ClassifyHooks {

@@ -11,7 +11,7 @@ use record::{Ledger, Outcome, StageName};
 use serde_json::json;
 use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, SchemaName};
 
-use super::{Reached, RoleResult, Surroundings, ask, canary_encoder, encoder, reached};
+use super::{Reached, RoleResult, Surroundings, ask, canary_encoder, encoder, output_bytes_max, reached};
 use crate::registry::Registry;
 use crate::telemetry::StageTracer;
 
@@ -187,7 +187,7 @@ pub(crate) fn run_community(
         commit_interval_ms: config.community.commit_interval_ms,
         prefetch_bytes: config.kafka.prefetch_bytes,
         in_flight_bytes: config.kafka.in_flight_bytes,
-        output_bytes_max: config.raw_record_bytes_max + record::limits::DEAD_LETTER_EXTRA_BYTES,
+        output_bytes_max: output_bytes_max(&config),
         session_timeout_ms: config.kafka.session_timeout_ms,
     };
     let hooks = CommunityHooks {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use kafka_io::{Clock, Connection, OwnerError, Shutdown, Turn};
 use record::stage::{InputPartition, SchemaLookup};
-use record::{Position, StageName};
+use record::{Position, StageName, limits};
 use wire::{Encoder, Framing, RawEncoder, RawFormat, SchemaName};
 
 pub(crate) use classify::{ClassifyReport, run_classify};
@@ -125,6 +125,12 @@ fn ask(registry: Option<&Registry>, id: u32) -> Result<SchemaLookup, String> {
         // Without a registry no record names an id; if one does, it is unknown.
         None => Ok(SchemaLookup::NotFound),
     }
+}
+
+/// The largest record that a stage may write: a dead letter with a raw record in it, or a segment of the changelog, which is no smaller
+/// where raw records may only be small.
+pub(crate) fn output_bytes_max(config: &Config) -> usize {
+    (config.raw_record_bytes_max + limits::DEAD_LETTER_EXTRA_BYTES).max(2 * limits::OUTPUT_BYTES)
 }
 
 /// True if what the configuration says of framing needs a registry.

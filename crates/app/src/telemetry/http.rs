@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::listener::Bounded;
 use super::{Health, Metrics};
 
 #[derive(Clone)]
@@ -38,7 +39,7 @@ pub(crate) fn serve(address: SocketAddr, health: Health, metrics: Metrics, more:
     std::thread::Builder::new().name("http".to_owned()).spawn(move || {
         runtime.block_on(async move {
             let served = match tokio::net::TcpListener::from_std(listener) {
-                Ok(listener) => axum::serve(listener, router).await,
+                Ok(listener) => axum::serve(Bounded::new(listener), router).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = served {

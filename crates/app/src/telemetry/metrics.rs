@@ -280,7 +280,7 @@ impl Metrics {
             ),
             blind: gauge(
                 "blind",
-                "1 while the pipeline is blind in this way, as its observer sees it; not there while it sees nothing.",
+                "1 while the pipeline is blind in this way, as its observer sees it; while that sees nothing only `unobserved` is there.",
                 &["kind"],
             ),
             behind: gauge(

@@ -4,6 +4,7 @@ mod clients;
 mod health;
 mod http;
 mod lag;
+mod listener;
 mod metrics;
 mod registry;
 mod reload_metrics;

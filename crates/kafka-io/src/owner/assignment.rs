@@ -25,6 +25,14 @@ pub(super) fn unanswered(error: &KafkaError) -> Trouble {
     Trouble::Reset(error.to_string())
 }
 
+/// A client that was made for the question was not answered either: not the fault of the consumer, which a new one would not mend.
+pub(super) fn not_told(topic: &str, partition: i32, error: &KafkaError) -> Trouble {
+    match unanswered(error) {
+        Trouble::Reset(detail) => Trouble::Unread(format!("the ends of {topic}-{partition} are not told: {detail}")),
+        other => other,
+    }
+}
+
 /// How to find a transaction that hangs, and to end it; `at` is the partition and the offset where it begins, if they are known.
 pub(super) fn hanging(topic: &str, at: Option<(i32, Position)>) -> String {
     let (only, partition, offset) = match at {
@@ -311,13 +319,13 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             .committed_offsets(list, ASK_TIMEOUT)
             .map_err(|error| untold(&self.config.group_id, &error))?;
         let mut taken = Vec::with_capacity(partitions.len());
+        let asker = self.asker()?;
         for element in committed.elements() {
             let Some(at) = partition_of(&self.config, element.topic(), element.partition()) else { continue };
             element.error().map_err(|error| unanswered(&error))?;
-            let (low, high) = self
-                .consumer
+            let (low, high) = asker
                 .fetch_watermarks(element.topic(), element.partition(), ASK_TIMEOUT)
-                .map_err(|error| unanswered(&error))?;
+                .map_err(|error| not_told(element.topic(), element.partition(), &error))?;
             // With many partitions that is a while.
             self.tell(false);
             let committed = match element.offset() {

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use record::Position;
 use record::stage::{Input, InputPartition, Outputs, Stage, Step, Stop};
 
@@ -48,6 +49,12 @@ struct Owned {
     end: Position,
     /// Records that the stage was given since the partition was assigned.
     given: u64,
+}
+
+impl Owned {
+    fn is_committed(&self) -> bool {
+        self.position == UNKNOWN || self.committed == Some(self.position)
+    }
 }
 
 /// The position of a partition that is owned but not read yet.
@@ -159,6 +166,10 @@ pub fn run_owner<S: Stage, H: Hooks<S>>(
     hooks: H,
     shutdown: Shutdown,
 ) -> Result<S, OwnerError> {
+    if config.changelog.is_some() && config.assignor == Assignor::CooperativeSticky {
+        // Records of partitions that stay are passed over while others are restored.
+        return Err(OwnerError::Config("an owner with a changelog needs the range assignor".to_owned()));
+    }
     let consumer = Arc::new(make_consumer(&config)?);
     let pace = config.pace();
     let now = Instant::now();
@@ -208,7 +219,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             }
         }
         match self.commit() {
-            Ok(()) => tracing::info!("everything done is committed"),
+            Ok(()) if self.owned.values().all(Owned::is_committed) => tracing::info!("everything done is committed"),
+            Ok(()) => tracing::warn!("the last positions were not committed; their records will be read again"),
             Err(Trouble::Stop(error)) => return Err(error),
             Err(
                 Trouble::Reset(detail) | Trouble::Unread(detail) | Trouble::Fenced(detail) | Trouble::Expelled(detail),
@@ -391,7 +403,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         fault_point!("commit.drained");
         let mut positions = TopicPartitionList::new();
         for (at, owned) in &self.owned {
-            if owned.position != UNKNOWN && owned.committed != Some(owned.position) {
+            if !owned.is_committed() {
                 let offset = rdkafka::Offset::Offset(owned.position);
                 positions
                     .add_partition_offset(&self.config.inputs[at.input], at.partition, offset)
@@ -419,7 +431,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             };
             producer.commit(&positions, group, until)?;
         } else if positions.count() > 0
-            && let Err(error) = self.consumer.commit(&positions, CommitMode::Sync)
+            && let Err(error) = commit_until(&self.consumer, &positions, until)
         {
             let code = error.rdkafka_error_code();
             if let Some(code) = code.filter(|code| is_unauthorized(*code)) {
@@ -540,6 +552,19 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
 /// Closes a consumer on a thread of its own; the channel tells when that is done.
 pub(crate) fn close_beside(consumer: Arc<BaseConsumer<Context>>) -> Receiver<()> {
     beside("consumer-close", move || drop(consumer))
+}
+
+/// Commits positions without a transaction, waiting until `until` and half a second at least: the client waits for a coordinator as long
+/// as it likes. What comes later of it covers records whose outputs are out, so at worst they are read again.
+pub(crate) fn commit_until(
+    consumer: &Arc<BaseConsumer<Context>>,
+    positions: &TopicPartitionList,
+    until: Instant,
+) -> Result<(), KafkaError> {
+    let (consumer, positions) = (Arc::clone(consumer), positions.clone());
+    let answer = beside("commit", move || consumer.commit(&positions, CommitMode::Sync));
+    let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(500));
+    answer.recv_timeout(left).unwrap_or(Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::OperationTimedOut)))
 }
 
 /// Gives up a producer, in bounded time too: who makes another one with its transactional id fences it.

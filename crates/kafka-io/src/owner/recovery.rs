@@ -9,8 +9,10 @@ use record::stage::{Input, InputPartition, Stage};
 use super::producer::{ProducerError, StageProducer};
 use super::settings::{Delivery, make_consumer};
 use super::{
-    Hooks, Owner, OwnerError, OwnerState, RETRY_AFTER, Rebalance, Trouble, WaitReason, abandon_beside, close_beside,
+    Hooks, METADATA_TIMEOUT, Owner, OwnerError, OwnerState, RETRY_AFTER, Rebalance, Trouble, WaitReason,
+    abandon_beside, close_beside,
 };
+use crate::admin::Admin;
 use crate::fences::{GROUP_INSTANCE_ID, OUTAGE_REMEMBERED};
 use crate::queue::EventQueue;
 
@@ -103,8 +105,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 Err(Trouble::Reset(detail) | Trouble::Fenced(detail)) => {
                     self.complain(&detail);
                     failures += 1;
-                    let answered = self.producer.as_ref().is_some_and(StageProducer::is_transactional);
-                    if failures % FAILURES_OF_A_CONSUMER == 0 && answered {
+                    if failures % FAILURES_OF_A_CONSUMER == 0 && self.is_answered() {
                         // Brokers answer a new client, and not this one: it has lost its way to them.
                         self.renew_consumer(&detail)?;
                     } else {
@@ -115,6 +116,17 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             }
         }
         Ok(())
+    }
+
+    /// Whether brokers answer a new client: a transactional producer has just been made ready; else one asks.
+    fn is_answered(&self) -> bool {
+        match &self.producer {
+            Some(producer) if producer.is_transactional() => true,
+            _ => {
+                let asked = Admin::new(&self.config.connection, METADATA_TIMEOUT).and_then(|admin| admin.topics());
+                asked.is_ok()
+            }
+        }
     }
 
     pub(super) fn subscribe(&self) -> Result<(), OwnerError> {
@@ -177,6 +189,8 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
                 }
                 Err(ProducerError::Stop(error)) => return Err(error),
                 Err(ProducerError::Reset(detail) | ProducerError::Fenced(detail) | ProducerError::Expelled(detail)) => {
+                    // Its threads may be waiting for name servers.
+                    abandon_beside(producer);
                     self.complain(&detail);
                     self.turn.state = OwnerState::Waiting(WaitReason::Broker(detail));
                     self.wait(RETRY_AFTER)?;

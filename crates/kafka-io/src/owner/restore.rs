@@ -1,6 +1,7 @@
 //! Restoring state: the changelog partitions of an assignment, read side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,11 @@ use rdkafka::{Offset, TopicPartitionList};
 use record::Position;
 use record::stage::{Input, InputPartition, Stage};
 
-use super::assignment::{hanging, unanswered};
+use super::assignment::{hanging, not_told, unanswered};
 use super::faults::fault_point;
 use super::{
-    ASK_TIMEOUT, COMPLAIN_EVERY, Hooks, Owner, OwnerError, OwnerState, Rebalance, TURN_EVERY, Trouble, judge_error,
+    ASK_TIMEOUT, COMPLAIN_EVERY, Hooks, Owner, OwnerError, OwnerState, Rebalance, TURN_EVERY, Trouble, close_beside,
+    judge_error,
 };
 use crate::acl::{Operation, Resource, missing};
 use crate::client::{Context, is_unauthorized, lacks_token};
@@ -25,6 +27,35 @@ const QUIET_MAX: Duration = Duration::from_secs(60);
 const SIBLING_ENTRIES: Position = 20_000;
 /// How often the group's own queue is looked at, so that it does not take this member for dead.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A consumer for one errand. It is closed beside the owner, in bounded time: its threads may be waiting for name servers.
+pub(super) struct Passing(Option<Arc<BaseConsumer<Context>>>);
+
+impl Passing {
+    fn new(consumer: BaseConsumer<Context>) -> Passing {
+        Passing(Some(Arc::new(consumer)))
+    }
+}
+
+impl Deref for Passing {
+    type Target = Arc<BaseConsumer<Context>>;
+
+    fn deref(&self) -> &Arc<BaseConsumer<Context>> {
+        match &self.0 {
+            Some(consumer) => consumer,
+            None => unreachable!("it is there until it is dropped"),
+        }
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        if let Some(consumer) = self.0.take() {
+            // Not for long: the owner does not turn meanwhile, and nothing depends on it.
+            let _ = close_beside(consumer).recv_timeout(Duration::from_secs(1));
+        }
+    }
+}
 
 /// How far one partition of the changelog is read.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +90,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         let mut readings = self.log_ends(&topic, partitions)?;
         let started = Instant::now();
         let reader = self.open_changelog(&topic, &readings)?;
-        let queue = EventQueue::new(Arc::clone(&reader));
+        let queue = EventQueue::new(Arc::clone(&*reader));
         for (&partition, _) in readings.iter().filter(|(_, reading)| reading.is_done()) {
             self.stage.step(Input::Restored { partition }, &mut self.outputs)?;
         }
@@ -192,7 +223,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             reading.position = reading.first;
         }
         let reader = self.open_changelog(&topic, &readings)?;
-        let queue = EventQueue::new(Arc::clone(&reader));
+        let queue = EventQueue::new(Arc::clone(&*reader));
         let started = Instant::now();
         while readings.values().any(|reading| !reading.is_done()) && !self.shutdown.is_requested() {
             if started.elapsed() > QUIET_MAX {
@@ -203,11 +234,7 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
         Ok(())
     }
 
-    fn open_changelog(
-        &self,
-        topic: &str,
-        readings: &BTreeMap<i32, Reading>,
-    ) -> Result<Arc<BaseConsumer<Context>>, Trouble> {
+    fn open_changelog(&self, topic: &str, readings: &BTreeMap<i32, Reading>) -> Result<Passing, Trouble> {
         let config = self.config.connection.config(&[
             ("group.id", "sinyal-restore"),
             ("enable.auto.commit", "false"),
@@ -226,20 +253,27 @@ impl<S: Stage, H: Hooks<S>> Owner<S, H> {
             assignment.add_partition_offset(topic, partition, from).map_err(|error| unanswered(&error))?;
         }
         reader.assign(&assignment).map_err(|error| unanswered(&error))?;
-        Ok(Arc::new(reader))
+        Ok(Passing::new(reader))
+    }
+
+    /// A client to ask for the ends of partitions: with what is not committed yet. One that reads committed records takes a committed
+    /// position beyond an open transaction for one that is out of range.
+    pub(super) fn asker(&self) -> Result<Passing, Trouble> {
+        let config = self.config.connection.config(&[("isolation.level", "read_uncommitted")]);
+        let asker = config.create_with_context(Context::new("ends")).map_err(|error| unanswered(&error))?;
+        Ok(Passing::new(asker))
     }
 
     /// The first offset and the high watermark of each partition. A client that reads committed records would be told the end of
     /// what is committed, which may lie before records that the group's committed position already covers: a commit shows in one
     /// partition after the other.
     fn log_ends(&mut self, topic: &str, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, Reading>, Trouble> {
-        let config = self.config.connection.config(&[("isolation.level", "read_uncommitted")]);
-        let asker: BaseConsumer<Context> =
-            config.create_with_context(Context::new("ends")).map_err(|error| unanswered(&error))?;
+        let asker = self.asker()?;
         let mut readings = BTreeMap::new();
         for &partition in partitions {
-            let (first, end) =
-                asker.fetch_watermarks(topic, partition, ASK_TIMEOUT).map_err(|error| unanswered(&error))?;
+            let (first, end) = asker
+                .fetch_watermarks(topic, partition, ASK_TIMEOUT)
+                .map_err(|error| not_told(topic, partition, &error))?;
             readings.insert(partition, Reading { first, position: first, end, entries: 0 });
             // With many partitions that is a while.
             self.tell(false);

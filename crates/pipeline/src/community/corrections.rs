@@ -229,13 +229,23 @@ impl Partition {
     /// Takes in a correction.
     ///
     /// # Errors
-    /// That it is a dead letter, when too many are parked.
+    /// That it is a dead letter: of a queue that is not configured, or when too many are parked.
     pub(super) fn correct(
         &mut self,
         correction: &Correction<'_>,
         shared: &Shared,
     ) -> Result<Outcome, (Reason, String)> {
-        let said = Said::of(correction);
+        let is_nowhere = correction.queue.as_deref().is_some_and(|queue| {
+            shared.routing.position(queue).is_none() && !self.queue_names.iter().any(|known| **known == *queue)
+        });
+        if is_nowhere && correction.label.is_none() {
+            return Err((Reason::Malformed, "there is no queue of that name".to_owned()));
+        }
+        let mut said = Said::of(correction);
+        if is_nowhere {
+            // What it says of the label holds all the same: a rebuild meets queues that are gone.
+            said.queue = None;
+        }
         let mut key = Vec::new();
         write_key(&correction.community_id, correction.kind, &correction.id, &mut key);
         let Some(slot) = self.index.find(&key) else {

@@ -1,7 +1,7 @@
 //! What a record of an input is, or why it is a dead letter.
 
 use record::stage::InputRecord;
-use record::{Action, ClassifiedRecord, Correction, EpochMs, Reason, partition_for_key};
+use record::{Action, ClassifiedRecord, Correction, EpochMs, Reason, encode_key, is_key_of, partition_for_key};
 use wire::{ActionDecoder, ClassifiedDecoder, CorrectionDecoder, DecodeError};
 
 use super::{check_correction, validate};
@@ -35,10 +35,9 @@ pub(super) fn decode<'a>(
     if let Err((reason, detail)) = valid {
         return Decoded::Refused(reason, detail);
     }
-    if matches!(decoded, ClassifiedRecord::Progress(_)) {
-        return Decoded::Record(decoded);
-    }
-    if let Some(detail) = misplaced(record, partitions) {
+    if let ClassifiedRecord::ClassifiedInteraction(interaction) = &decoded
+        && let Some(detail) = misplaced_of(&interaction.community_id, record, partitions)
+    {
         return Decoded::Refused(Reason::WrongPartition, detail);
     }
     Decoded::Record(decoded)
@@ -61,7 +60,7 @@ pub(super) fn decode_correction<'a>(
     if let Err((reason, detail)) = check_correction(&correction, latest) {
         return Decoded::Refused(reason, detail);
     }
-    match misplaced(record, partitions) {
+    match misplaced_of(&correction.community_id, record, partitions) {
         Some(detail) => Decoded::Refused(Reason::WrongPartition, detail),
         None => Decoded::Record(correction),
     }
@@ -76,6 +75,15 @@ pub(super) fn decode_action<'a>(decoder: &mut ActionDecoder, record: &InputRecor
         Err(DecodeError::NeedsSchema(id)) => Decoded::NeedsSchema(id),
         Err(DecodeError::Reject(rejection)) => Decoded::Refused(rejection.reason, rejection.detail),
     }
+}
+
+/// The same of a record of a community: where that lives, whatever else the key says.
+fn misplaced_of(community_id: &str, record: &InputRecord<'_>, partitions: i32) -> Option<String> {
+    if record.key.is_none_or(|key| is_key_of(key, community_id)) {
+        return misplaced(record, partitions);
+    }
+    let key = encode_key(&[community_id]);
+    misplaced(&InputRecord { key: Some(key.as_bytes()), ..*record }, partitions)
 }
 
 /// Why a record is not in the partition of its key: a community lives on one, and would be counted twice.

@@ -3,7 +3,7 @@
 //! A source is a partition of a raw topic. watermark = min over the sources that are not idle of (largest event time −
 //! disorder), and never goes back. A source is idle only when it says that it has caught up with the end of its log, and for
 //! as long as it goes on saying so. When all are idle, event time goes on from where it stood at the pace of the wall clock, as
-//! far as their markers have come.
+//! far as their markers have come, and no further than (now − disorder).
 
 use record::{EpochMs, Position, Progress};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 const TOPICS_MAX: usize = 8;
 /// Most partitions of one raw topic.
 const PARTITIONS_MAX: i32 = 10_000;
+/// Most partitions of a topic that is none of ours, or none any more: all that is known of sources is one entry of the changelog.
+const FOREIGN_PARTITIONS_MAX: usize = 1_000;
 /// How long a source is taken to be idle after it said so: it is said again in half of this time. No longer than the default
 /// disorder, so that what a replica reads after a pause is not late.
 const IDLE_WORD_MS: i64 = 10_000;
@@ -132,12 +134,16 @@ impl Watermark {
         }
         self.topics.retain(|known| topics.iter().any(|(name, _)| *name == known.name));
         for (topic, partitions) in topics {
+            match self.topics.iter().position(|known| known.name == *topic) {
+                Some(at) => self.topics[at].listed = true,
+                None if self.topics.len() >= TOPICS_MAX => {}
+                None => self.topics.push(Topic { name: topic.clone(), sources: Vec::new(), listed: true }),
+            }
             for partition in 0..*partitions {
                 // Beyond the bound there is nothing to be known of.
                 let _ = self.source(topic, partition);
             }
         }
-        self.topics.iter_mut().for_each(|topic| topic.listed = true);
     }
 
     /// A record of the source was read that came in at `ingested_at`; a retraction says nothing of event time.
@@ -256,13 +262,18 @@ impl Watermark {
         if working {
             self.value = self.value.max(least.map(|least| least.saturating_sub(self.disorder_ms)));
         } else if let Some(idle_at) = idle_at {
-            self.go_on_idle(largest, idle_at.min(now));
+            self.go_on_idle(largest, idle_at.min(now), now);
         }
     }
 
     /// All are idle, or were at `idle_at`.
-    fn go_on_idle(&mut self, largest: Option<EpochMs>, idle_at: EpochMs) {
-        let gone_on = self.idle.map(|idle| idle.from.saturating_add(idle_at.saturating_sub(idle.since).max(0)));
+    fn go_on_idle(&mut self, largest: Option<EpochMs>, idle_at: EpochMs, now: EpochMs) {
+        let gone_on = self.idle.map(|idle| {
+            let gone_on = idle.from.saturating_add(idle_at.saturating_sub(idle.since).max(0));
+            // By the clock alone it does not run ahead of what happens now: a time from the future, or a clock that was put right, would
+            // make everything late for as long as it is quiet.
+            gone_on.min(now.saturating_sub(self.disorder_ms))
+        });
         self.value = self.value.max(gone_on);
         // The last source to become idle is, at the latest, the one with the largest event time: whichever of them was last,
         // nothing behind that one holds the watermark any more.
@@ -287,6 +298,7 @@ impl Watermark {
                 self.topics.len() - 1
             }
         };
+        let is_listed = self.topics[at].listed;
         let sources = &mut self.topics[at].sources;
         // Almost always the place is the partition's number; not where the first to be heard of was a later one.
         let number = usize::try_from(partition).unwrap_or(usize::MAX);
@@ -295,6 +307,7 @@ impl Watermark {
         } else {
             match sources.binary_search_by_key(&partition, |source| source.partition) {
                 Ok(at) => at,
+                Err(_) if !is_listed && sources.len() >= FOREIGN_PARTITIONS_MAX => return None,
                 Err(at) => {
                     let source = Source {
                         partition,
@@ -386,6 +399,25 @@ mod tests {
         watermark.heard("raw", 1, 10, Some(600), 0);
         watermark.advance(9_000);
         assert_eq!(watermark.value(), Some(740), "a source that works again holds it");
+    }
+
+    #[test]
+    fn does_not_run_ahead_of_the_clock_while_all_are_idle() {
+        let mut watermark = of_two();
+        let idle = |at, largest| marker(at, &[(0, Some(largest), true), (1, None, true)]);
+        // Somebody's clock is five minutes ahead of ours, as far as is let in.
+        for at in (1_000_000..=1_400_000).step_by(5_000) {
+            watermark.heard_progress(&idle(at, 1_300_000), at);
+            watermark.advance(at);
+        }
+        assert_eq!(watermark.value(), Some(1_399_990));
+        // A marker of a replica whose clock begins in 1970.
+        let mut watermark = of_two();
+        watermark.heard_progress(&idle(7, 1_000_000), 1_000_000);
+        watermark.advance(1_000_000);
+        watermark.heard_progress(&idle(1_001_000, 1_000_000), 1_001_000);
+        watermark.advance(1_001_000);
+        assert_eq!(watermark.value(), Some(1_000_990));
     }
 
     #[test]

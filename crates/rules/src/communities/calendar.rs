@@ -24,7 +24,7 @@ pub(super) struct Range {
 ///
 /// An instant is open if the clock on the wall shows a minute of one of the day's ranges and the date is no holiday. So an hour
 /// that a clock shows twice counts twice, and one that it skips does not count.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Calendar {
     pub(super) offsets: Arc<Offsets>,
     /// Sorted, apart from each other.

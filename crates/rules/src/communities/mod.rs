@@ -26,7 +26,7 @@ pub struct Holiday {
 }
 
 /// What is known of one community. What many have in common is there once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Community {
     /// Its id; empty for the one that stands for those that are not listed.
     pub id: String,
@@ -97,7 +97,7 @@ impl Community {
 /// assert_eq!(communities.hour_of_week("warga-depok", created_at), 4 * 24 + 16);
 /// assert_eq!(communities.due_at("warga-depok", created_at, two_hours) - created_at, (2 * 24 + 17) * 3_600_000);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Communities {
     default: Community,
     by_id: HashMap<String, Community>,

@@ -160,7 +160,7 @@ pub(crate) fn configured(secured: &Secured, desk: &Receiver, role: &str, prefix:
     let properties = secured.properties(Listener::Scram, &format!("sinyal-{role}")).unwrap();
     let more = format!(
         "{properties}communities.topic = \"social.communities\"\nnotify.acknowledge_token_file = \"door\"\n\
-         notify.group_id = \"{prefix}-notify\"\nblindness.interval_ms = 500\n\
+         blindness.interval_ms = 500\n\
          canary.interval_ms = 5000\n[[notify.targets]]\nname = \"desk\"\n\
          kind = \"webhook\"\nurl = \"{}\"\nsecret_file = \"desk\"\nqueues = [\"complaint\"]\n",
         desk.url()

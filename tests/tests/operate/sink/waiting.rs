@@ -127,9 +127,16 @@ fn tls_is_checked_and_what_is_granted_is_enough() {
         let variables = [("SINYAL__SINK__URL", writer.as_str()), ("SINYAL__INSTANCE__ID", instance)];
         bench.sinyal.start_with(&["run", "--role", "sink"], &variables).unwrap()
     };
+    let old = "INSERT INTO sinyal.alerts SELECT (jsonb_populate_record(null::sinyal.alerts, jsonb_build_object(\
+               'id', 'old', 'rule', 'r', 'community_id', 'c', 'state', 'resolved', 'severity', 'info', \
+               'started_at', now() - interval '12 years', 'updated_at', now(), 'resolved_at', now() - interval '11 years', \
+               'window_name', 'now', 'observed', 1, 'coordinated', false, 'samples', '[]'::jsonb, 'summary_id', '', 'summary_en', '', \
+               'links', '[]'::jsonb, 'transition', 1, 'source_partition', 9, 'source_offset', 1))).*";
+    bench.postgres.execute(old).unwrap();
     let running = run("one");
+    until("the old row to go", &running, || metric(&running, "sink_retired_rows_total", &["alerts"]) == 1.0);
     bench.until_equal(&running);
-    until("old rows to be looked for", &running, || metric(&running, "sink_connected", &[]) == 1.0);
+    assert_eq!(metric(&running, "sink_errors_total", &["permission"]), 0.0);
     let tls = "SELECT bool_and(s.ssl) AS ssl FROM pg_stat_ssl AS s JOIN pg_stat_activity AS a USING (pid) WHERE a.usename = 'writer'";
     assert_eq!(bench.postgres.value(tls).unwrap(), true);
     let count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'writer'";

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use record::{Action, decode_key, encode_key, limits};
+use rules::alerts::Rule;
 use wire::OfAlert;
 
 use super::super::actions::{Acting, Watch, name, reason, send, tell};
@@ -178,9 +179,13 @@ fn target(text: &str) -> Result<String, String> {
     let fits = |parts: &Vec<String>| {
         (1..=2).contains(&parts.len()) && parts.iter().all(|part| !part.is_empty() && part.len() <= limits::ID_BYTES)
     };
-    match decode_key(text).filter(fits) {
-        Some(parts) => Ok(encode_key(&parts.iter().map(String::as_str).collect::<Vec<_>>())),
-        None => Err("a community, or community|rule in quotation marks, is right".to_owned()),
+    let Some(parts) = decode_key(text).filter(fits) else {
+        return Err("a community, or community|rule in quotation marks, is right".to_owned());
+    };
+    let known = Rule::ALL.map(|rule| rule.as_str());
+    match parts.get(1).filter(|rule| !known.contains(&rule.as_str())) {
+        Some(rule) => Err(format!("{rule:?} is no alert rule; {} is right", known.join(", "))),
+        None => Ok(encode_key(&parts.iter().map(String::as_str).collect::<Vec<_>>())),
     }
 }
 
@@ -193,7 +198,7 @@ mod tests {
         assert_eq!(target("warga kota"), Ok("warga%20kota".to_owned()));
         assert_eq!(target("warga%20kota|complaint_spike"), Ok("warga%20kota|complaint_spike".to_owned()));
         assert_eq!(first_part("warga%20kota|complaint_spike"), "warga kota");
-        for wrong in ["", "a|", "|b", "a|b|c", "%FF", &"a".repeat(257)] {
+        for wrong in ["", "a|", "warga|complaint-spike", "|b", "a|b|c", "%FF", &"a".repeat(257)] {
             assert!(target(wrong).is_err(), "{wrong}");
         }
     }

@@ -8,7 +8,7 @@ use record::{Alert, EpochMs};
 use wire::OfAlert;
 
 use super::super::stored::{Decoding, newest};
-use super::super::tables::whole;
+use super::super::tables::{cut, printable, whole};
 use super::super::times::{now_ms, short, shown};
 use super::super::waiting::wait_for_topic;
 use crate::cli::{OK, say};
@@ -87,15 +87,15 @@ pub(super) fn run(args: &ListArgs, config: &Config) -> Result<u8> {
             table.add_row(cells(&alert, &args.lang, now));
         }
     }
-    if !args.json {
-        if count == 0 {
-            say(if args.all { "no alert" } else { "no alert is on" })?;
-        } else {
-            whole(&mut table, 3, rows.iter().map(|(key, _)| key.len()).max().unwrap_or(0));
-            say(table)?;
-            let more = if count > rows.len() { "; --limit shows more" } else { "" };
-            say(format!("{} of {count}{more}", rows.len()))?;
-        }
+    if args.json {
+        cut(count, rows.len());
+    } else if count == 0 {
+        say(if args.all { "no alert" } else { "no alert is on" })?;
+    } else {
+        whole(&mut table, 3, rows.iter().map(|(key, _)| key.len()).max().unwrap_or(0));
+        say(table)?;
+        let more = if count > rows.len() { "; --limit shows more" } else { "" };
+        say(format!("{} of {count}{more}", rows.len()))?;
     }
     Ok(OK)
 }
@@ -121,10 +121,9 @@ fn rank(severity: &str) -> u8 {
 
 fn cells(alert: &Alert<'_>, lang: &str, now: EpochMs) -> [String; 4] {
     let sentence = if lang == "id" { &alert.summary_id } else { &alert.summary_en };
-    let sentence: String = sentence.chars().filter(|one| !one.is_control()).collect();
-    let mut cell = format!("{}\n{sentence}", alert.id);
+    let mut cell = format!("{}\n{}", printable(&alert.id), printable(sentence));
     for remark in remarks(alert, now) {
-        cell += &format!("\n({remark})");
+        cell += &format!("\n({})", printable(&remark));
     }
     let since = match alert.resolved_at {
         Some(at) if alert.state == "resolved" => format!("for {}", short(at - alert.started_at)),

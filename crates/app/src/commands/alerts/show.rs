@@ -7,6 +7,7 @@ use record::{Alert, EpochMs};
 use wire::OfAlert;
 
 use super::super::stored::{Decoding, newest_of_key};
+use super::super::tables::printable;
 use super::super::times::{length, now_ms, shown};
 use super::super::waiting::wait_for_topic;
 use super::list::remarks;
@@ -49,7 +50,7 @@ fn words(alert: &Alert<'_>, now: EpochMs) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let mut line = |name: &str, text: &str| {
-        let text: String = text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
+        let text = printable(text);
         let _ = writeln!(out, "{name:<14} {text}");
     };
     let ago = |at: EpochMs| format!("{}, {} ago", shown(at), length(now - at));

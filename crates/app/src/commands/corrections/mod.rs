@@ -2,7 +2,6 @@
 
 mod export;
 
-use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,11 +12,10 @@ use record::{Correction, EpochMs, Kind, Label, Reason, encode_key};
 use serde::Deserialize;
 use wire::{Encoder, SchemaName};
 
-use super::classify::skip_line;
-use super::ingest::{Counts, deliver, open, source};
+use super::ingest::{Counts, deliver};
+use super::lines::{Found, open, read_line, source};
 use super::mistakes::json_mistake;
 use super::waiting::wait_for_topic_to;
-use crate::cli::{OK, REFUSED};
 use crate::config::Config;
 use crate::roles::encoder;
 
@@ -146,7 +144,9 @@ pub(crate) fn run(args: CorrectionsArgs, config: &Config) -> Result<u8> {
 /// Opens the topic, lets `what` send, and waits until brokers have it.
 fn send(config: &Config, what: impl FnOnce(&mut Sender<'_>, &Feed) -> Result<Counts>) -> Result<u8> {
     let topic = config.topics.corrections.as_str();
-    let mut sender = Sender { encoder: encoder(config, SchemaName::Correction, topic)?, value: Vec::new(), topic };
+    let encoder = encoder(config, SchemaName::Correction, topic)?;
+    let queues = config.routing.queues().iter().map(|queue| queue.spec.name.as_str()).collect();
+    let mut sender = Sender { encoder, value: Vec::new(), topic, queues };
     wait_for_topic_to(Operation::Write, config, topic)?;
     let feed = Feed::open(config.connection(), config.raw_record_bytes_max)?;
     let counts = what(&mut sender, &feed)?;
@@ -155,7 +155,7 @@ fn send(config: &Config, what: impl FnOnce(&mut Sender<'_>, &Feed) -> Result<Cou
     if feed.failed() > 0 {
         bail!("{} records were not taken by the brokers: {}", feed.failed(), feed.first_failure().unwrap_or_default());
     }
-    Ok(if counts.refused > 0 { REFUSED } else { OK })
+    counts.end(false)
 }
 
 fn import(file: &Path, sender: &mut Sender<'_>, feed: &Feed) -> Result<Counts> {
@@ -163,15 +163,17 @@ fn import(file: &Path, sender: &mut Sender<'_>, feed: &Feed) -> Result<Counts> {
     let (mut lines, _) = open(file)?;
     let mut line = Vec::new();
     for number in 1_u64.. {
-        line.clear();
-        let read = lines.by_ref().take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line)?;
-        if read == 0 {
-            break;
-        }
-        if line.len() as u64 > LINE_BYTES_MAX {
-            skip_line(&mut lines)?;
-            counts.refuse(number, Reason::TooLarge.as_str(), &format!("longer than {LINE_BYTES_MAX} bytes"));
-            continue;
+        match read_line(&mut lines, LINE_BYTES_MAX, &mut line) {
+            Ok(Found::Line) => {}
+            Ok(Found::End) => break,
+            Ok(Found::TooLong) => {
+                counts.refuse(number, Reason::TooLarge.as_str(), &format!("longer than {LINE_BYTES_MAX} bytes"));
+                continue;
+            }
+            Err(error) => {
+                counts.stop(number, error);
+                break;
+            }
         }
         if line.trim_ascii().is_empty() {
             continue;
@@ -193,6 +195,8 @@ struct Sender<'a> {
     encoder: Encoder,
     value: Vec<u8>,
     topic: &'a str,
+    /// Those that there are: into another one nobody looks.
+    queues: Vec<&'a str>,
 }
 
 impl Sender<'_> {
@@ -204,6 +208,10 @@ impl Sender<'_> {
             Ok(correction) => correction,
             Err(refused) => return Ok(Err(refused)),
         };
+        if line.queue.as_deref().is_some_and(|queue| !self.queues.contains(&queue)) {
+            let detail = format!("there is no queue of that name; {} is right", self.queues.join(", "));
+            return Ok(Err((Reason::Malformed, detail)));
+        }
         self.value.clear();
         self.encoder.encode(&correction, &mut self.value)?;
         let key = encode_key(&[&line.community_id]);

@@ -8,6 +8,7 @@ use record::EpochMs;
 use serde_json::json;
 
 use super::super::stored::each_record;
+use super::super::tables::cut;
 use super::super::times::{now_ms, short, shown};
 use super::super::waiting::wait_for_topic;
 use super::Filter;
@@ -130,7 +131,9 @@ fn print_letters(
             table.add_row(cells(letter, redriven, now));
         }
     }
-    if !as_json {
+    if as_json {
+        cut(usize::try_from(count).unwrap_or(usize::MAX), newest.len());
+    } else {
         if count == 0 {
             say("no dead letters")?;
         } else {

@@ -64,12 +64,21 @@ impl std::fmt::Debug for Author {
 /// How long to wait between two looks at what is left.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// The one line of a text. What is more, or blanks beside it, would make another id of it, of which nothing is found.
+fn only_line(text: &str) -> Result<&str, String> {
+    let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    if line.trim() != line || line.contains(['\r', '\n']) {
+        return Err("more than one line, or blanks beside the id; one id alone is right".to_owned());
+    }
+    Ok(line)
+}
+
 pub(crate) fn run(args: &EraseArgs, config: &Config) -> Result<u8> {
     let id = match args.author.0.as_str() {
         "-" => {
             let mut text = String::new();
-            std::io::stdin().take(limits::ID_BYTES as u64 + 2).read_to_string(&mut text)?;
-            author(text.trim_end_matches(['\r', '\n'])).map_err(anyhow::Error::msg)?.0
+            std::io::stdin().take(limits::ID_BYTES as u64 + 3).read_to_string(&mut text)?;
+            only_line(&text).and_then(author).map_err(|detail| ConfigErrors(vec![format!("--author -: {detail}")]))?.0
         }
         id => id.to_owned(),
     };

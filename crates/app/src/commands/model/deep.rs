@@ -1,5 +1,7 @@
 //! The deep tier and the cascade on labelled rows.
 
+use std::io::Write as _;
+
 use anyhow::{Result, anyhow};
 use classify::train::TrainingRow;
 use classify::{Classifier, Evaluation, Judged, Verdict, evaluate, judge};
@@ -58,7 +60,7 @@ fn answers(texts: Vec<String>) -> Result<Vec<Probabilities>> {
     let mut answers = Vec::with_capacity(texts.len());
     for batch in texts.chunks(BATCH) {
         answers.extend(transformer.judge(batch).map_err(|detail| anyhow!("the deep tier: {detail}"))?);
-        eprint!("\r{} of {} texts", answers.len(), texts.len());
+        let _ = write!(std::io::stderr(), "\r{} of {} texts", answers.len(), texts.len());
     }
     eprintln!();
     Ok(answers)

@@ -11,7 +11,7 @@ use wire::OfQueueItem;
 use super::super::actions::name;
 use super::super::corrections::parse;
 use super::super::stored::{Decoding, newest};
-use super::super::tables::whole;
+use super::super::tables::{cut, printable, whole};
 use super::super::times::{now_ms, short};
 use super::super::waiting::wait_for_topic;
 use super::standing::{is_unfinished, standing, waits};
@@ -92,15 +92,15 @@ pub(super) fn run(args: ListArgs, config: &Config) -> Result<u8> {
             table.add_row(cells(&key, &item, now));
         }
     }
-    if !args.json {
-        if count == 0 {
-            say("nothing waits here")?;
-        } else {
-            whole(&mut table, 4, longest);
-            say(table)?;
-            let more = if count > rows.len() { "; --limit shows more" } else { "" };
-            say(format!("{} of {count}{more}", rows.len()))?;
-        }
+    if args.json {
+        cut(count, rows.len());
+    } else if count == 0 {
+        say("nothing waits here")?;
+    } else {
+        whole(&mut table, 4, longest);
+        say(table)?;
+        let more = if count > rows.len() { "; --limit shows more" } else { "" };
+        say(format!("{} of {count}{more}", rows.len()))?;
     }
     Ok(OK)
 }
@@ -154,7 +154,7 @@ fn cells(key: &str, item: &QueueItem<'_>, now: EpochMs) -> [String; 5] {
         status => format!("\n{}", status.as_str()),
     };
     let mut why = standing.reasons.join(", ").replace('_', " ");
-    if let Some(by) = item.claimed_by.as_deref().filter(|_| item.status == QueueStatus::Claimed) {
+    if let Some(by) = item.claimed_by.as_deref().map(printable).filter(|_| item.status == QueueStatus::Claimed) {
         let held = if item.claim_until.is_some_and(|until| until <= now) { "held" } else { "holds it" };
         why += &format!("; {by} {held}");
     }
@@ -164,6 +164,7 @@ fn cells(key: &str, item: &QueueItem<'_>, now: EpochMs) -> [String; 5] {
 
 /// The beginning of a text on one line.
 fn beginning(text: &str) -> String {
+    let text = printable(text);
     let mut words = text.split_whitespace();
     let mut line = String::new();
     for word in words.by_ref() {
@@ -174,8 +175,7 @@ fn beginning(text: &str) -> String {
         line.push_str(word);
         line.push(' ');
     }
-    // What a terminal would take for a command of its own is not shown.
-    line.trim_end().chars().filter(|character| !character.is_control()).collect()
+    line.trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn texts_are_cut_and_hold_no_control_characters() {
-        assert_eq!(beginning("a\tb\n c\u{1b}[31m"), "a b c[31m");
+        assert_eq!(beginning("a\tb\n c\u{1b}[31m"), "a b c [31m");
+        assert!(!beginning(&("\u{1b}[2J".to_owned() + &"kata ".repeat(40))).contains('\u{1b}'), "nor where it is cut");
         let long = beginning(&"kata ".repeat(40));
         assert!(long.ends_with('…') && long.chars().count() <= TEXT_SHOWN + 1, "{long}");
         assert_eq!(beginning(&"a".repeat(500)).chars().count(), TEXT_SHOWN + 1);

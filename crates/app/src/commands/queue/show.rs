@@ -7,6 +7,7 @@ use record::{EpochMs, QueueItem};
 use wire::OfQueueItem;
 
 use super::super::stored::{Decoding, newest_of_key};
+use super::super::tables::printable;
 use super::super::times::{length, now_ms, shown};
 use super::super::waiting::wait_for_topic;
 use super::Which;
@@ -56,7 +57,7 @@ fn words(key: &str, item: &QueueItem<'_>, now: EpochMs) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let mut line = |name: &str, text: &str| {
-        let text: String = text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
+        let text = printable(text);
         let _ = writeln!(out, "{name:<13} {text}");
     };
     let moment = |at: EpochMs| {

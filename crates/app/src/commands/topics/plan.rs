@@ -91,10 +91,16 @@ impl Change {
 
 /// What is to be done about each topic.
 pub(crate) fn plan(admin: &Admin, config: &Config) -> Result<Vec<(Desired, Step)>, AdminError> {
-    let (known, _) = admin.topics()?;
+    let (known, brokers) = admin.topics()?;
     let mut steps = Vec::new();
     for desired in desired(config) {
         let step = step(admin, &known, &desired)?;
+        let wanted = usize::try_from(desired.spec.replication).unwrap_or(0);
+        if step == Step::Create && wanted > brokers {
+            let detail =
+                format!("topics.replication is {wanted}, and brokers are {brokers}; at most {brokers} is right");
+            return Err(AdminError::Refused { topic: desired.spec.name, detail });
+        }
         steps.push((desired, step));
     }
     Ok(steps)

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::to_bytes;
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -54,10 +54,7 @@ impl Door {
         if !self.is_there {
             return Router::new();
         }
-        Router::new()
-            .route("/v1/acknowledge", post(acknowledge))
-            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-            .with_state(self.clone())
+        Router::new().route("/v1/acknowledge", post(acknowledge)).with_state(self.clone())
     }
 }
 
@@ -195,19 +192,24 @@ fn meant(request: &Request, now: EpochMs) -> Result<(Target, Action<'_>), String
     Ok((target, action))
 }
 
-async fn acknowledge(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> Response {
+async fn acknowledge(State(door): State<Door>, request: axum::extract::Request) -> Response {
     let answer = |status: StatusCode, body: serde_json::Value| {
         (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
     };
     let Some(acknowledger) = door.inner.get() else {
         return answer(StatusCode::SERVICE_UNAVAILABLE, json!({ "error": "the role notify has not started yet" }));
     };
-    if !acknowledger.knows(&headers) {
+    // Before the body is read: of whoever has no token nothing is kept.
+    if !acknowledger.knows(request.headers()) {
         return answer(
             StatusCode::UNAUTHORIZED,
             json!({ "error": "the configured token is right: Authorization: Bearer TOKEN" }),
         );
     }
+    let Ok(body) = to_bytes(request.into_body(), BODY_BYTES_MAX).await else {
+        let detail = format!("the body has more than {BODY_BYTES_MAX} bytes, or was not sent to its end");
+        return answer(StatusCode::PAYLOAD_TOO_LARGE, json!({ "error": detail }));
+    };
     let acted = tokio::task::spawn_blocking(move || door.inner.get().map(|acknowledger| acknowledger.act(&body))).await;
     match acted {
         Ok(Some(Ok(target))) => answer(

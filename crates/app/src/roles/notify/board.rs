@@ -3,7 +3,7 @@
 mod blind;
 mod entry;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use record::EpochMs;
@@ -173,7 +173,7 @@ impl Board {
         let is_old = |at: EpochMs| now - at > self.rules.behind_ms;
         let late =
             source != Source::Observer && (self.lags || written_at.is_some_and(is_old) || is_old(row.changed_at()));
-        let row = Arc::new(row);
+        let row = Arc::new(entry.numbered(row));
         if entry.is_news(&row) {
             let number = self.next_number;
             self.next_number += 1;
@@ -192,8 +192,21 @@ impl Board {
         entry.latest = row.state.is_on().then_some(row);
     }
 
-    /// An alert's row is gone from its topic; true if something of it was kept.
+    /// An alert's row is gone from its topic; true if what was kept of it is to go, too.
     pub(super) fn forget(&mut self, id: &str) -> bool {
+        if let Some(entry) = self.entries.get_mut(id)
+            && entry.progress.may_be_on()
+            && let Some(mut end) = entry.waiting.pop_back().filter(|last| last.row.state == State::Resolved)
+        {
+            // Who was told that it is on is told that it is over, without what is to be forgotten: no samples, and no dead letter with
+            // the row as it was.
+            let row = Arc::make_mut(&mut end.row);
+            row.alert.samples.clear();
+            row.origin = None;
+            entry.waiting = VecDeque::from([end]);
+            entry.latest = None;
+            return false;
+        }
         self.busy.remove(id);
         self.entries.remove(id).is_some_and(|entry| entry.progress != Progress::default())
     }

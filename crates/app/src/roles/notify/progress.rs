@@ -138,6 +138,12 @@ impl Keeper {
         Ok(())
     }
 
+    /// Others write of these alerts from now on, and theirs is newer than what was not written. What was about to be told is kept
+    /// already, so that a repeat is known as one.
+    pub(super) fn let_go(&mut self) {
+        self.unwritten.clear();
+    }
+
     /// Writes a dead letter.
     ///
     /// # Errors

@@ -84,7 +84,11 @@ pub(super) struct Worker {
     /// Up to where everything is done, as it was committed and as it is.
     committed: BTreeMap<Place, Position>,
     done: BTreeMap<Place, Position>,
+    /// Up to where queues were read to their ends.
+    ended: BTreeMap<Place, Position>,
     queue_places: Vec<Place>,
+    /// How many partitions it reads, once it knows from where.
+    reading: Option<usize>,
     committed_at: Instant,
     swept_at: Instant,
     complained_at: Option<Instant>,
@@ -133,7 +137,9 @@ impl Worker {
             read: BTreeMap::new(),
             committed: BTreeMap::new(),
             done: BTreeMap::new(),
+            ended: BTreeMap::new(),
             queue_places: Vec::new(),
+            reading: None,
             committed_at: now,
             swept_at: now,
             complained_at: None,
@@ -199,6 +205,7 @@ impl Worker {
             if unreachable_since.get_or_insert_with(Instant::now).elapsed() > CONSUMER_PATIENCE {
                 // After an outage a consumer sometimes never reaches the brokers again though new clients do (librdkafka 2.12).
                 subscription.close();
+                self.keeper.let_go();
                 self.hold(BTreeSet::new(), false);
                 subscription = self.open(&settings)?;
                 unreachable_since = None;
@@ -295,16 +302,22 @@ impl Worker {
                     self.take_row(record)?;
                 }
                 Heard::Record(record) => self.take_item(record, subscription)?,
-                Heard::End(place) if place.topic == self.alerts_topic() => self.board.reached_end(place.partition),
-                Heard::End(_) => {}
+                Heard::End { place, .. } if place.topic == self.alerts_topic() => {
+                    self.board.reached_end(place.partition)
+                }
+                Heard::End { place, next } => self.read_to_end(place, next),
                 Heard::Assigned(places) => self.assigned(&places, subscription)?,
                 // What is on is told by the newest row of an alert, which is there.
                 Heard::Lost { place, .. } if place.topic == self.alerts_topic() => {}
                 Heard::Lost { place, records } => self.count_lost(&place, records),
                 Heard::Revoked { lost } => {
                     if !lost {
+                        if let Err(why) = self.keeper.catch_up() {
+                            self.not_written(why);
+                        }
                         self.commit(subscription, true);
                     }
+                    self.keeper.let_go();
                     self.hold(BTreeSet::new(), false);
                     subscription.let_go().map_err(OwnerError::Fatal)?;
                 }
@@ -406,7 +419,14 @@ impl Worker {
         if !self.abandoned && self.board.has_caught_up() && self.board.backlog().0 == 0 {
             self.done.extend(self.read.iter().map(|(place, position)| (place.clone(), *position)));
         }
-        let is_new = |(place, position): &(&Place, &Position)| self.committed.get(*place) != Some(*position);
+        for (place, &next) in self.ended.iter().filter(|_| !self.abandoned) {
+            if !self.items.iter().any(|item| item.origin.place == *place) {
+                let done = self.done.entry(place.clone()).or_insert(next);
+                *done = (*done).max(next);
+            }
+        }
+        // Nobody is told whether brokers took what was not waited for: the last word says all of it.
+        let is_new = |(place, position): &(&Place, &Position)| wait || self.committed.get(*place) != Some(*position);
         let new: Vec<(Place, Position)> =
             self.done.iter().filter(is_new).map(|(place, position)| (place.clone(), *position)).collect();
         if new.is_empty() {
@@ -454,12 +474,12 @@ impl Worker {
         let age_ms = oldest.map_or(0, |oldest| (self.now() - oldest).max(0));
         self.metrics.oldest_seconds.with_label_values(target).set(age_ms as f64 / 1_000.0);
         self.metrics.show_circuit(target[0], self.circuit.state(Instant::now()));
-        let caught_up = self.board.has_caught_up() && standing.is_some_and(|standing| standing.behind.is_none());
+        let is_behind = standing.is_none_or(|standing| standing.behind.is_some());
+        let caught_up = self.reading.is_some() && self.board.has_caught_up() && !is_behind;
         self.metrics.caught_up.with_label_values(target).set(i64::from(caught_up));
         // What was waited for just now is shown for a while.
         if self.complained_at.is_none_or(|at| at.elapsed() > UNREACHABLE_FOR * 2) {
-            let has_partitions = !self.read.is_empty() || !self.queue_places.is_empty() || self.board.has_caught_up();
-            self.beat(if has_partitions { OwnerState::Running } else { OwnerState::Joining });
+            self.beat(if self.reading > Some(0) { OwnerState::Running } else { OwnerState::Joining });
         }
     }
 }

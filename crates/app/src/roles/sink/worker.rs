@@ -162,7 +162,7 @@ impl Worker {
                         break;
                     }
                 }
-                Heard::End(place) => {
+                Heard::End { place, .. } => {
                     self.at_end.insert(place);
                 }
                 Heard::Assigned(places) => {
@@ -231,6 +231,8 @@ impl Worker {
         if now < self.try_at {
             return;
         }
+        // Each of these may take as long as the database may for an answer.
+        self.beat();
         let is_written = |place: &&Place| !self.batch.next().contains_key(*place);
         if self.noted_at.elapsed() >= NOTE_EVERY && self.at_end.iter().any(|place| is_written(&place)) {
             let caught_up: Vec<Place> = self.at_end.iter().filter(is_written).cloned().collect();
@@ -245,6 +247,7 @@ impl Worker {
             }
         }
         if now >= self.retire_at {
+            self.beat();
             match self.database.retire() {
                 Ok(retired) => {
                     self.metrics.count_retired(retired);

@@ -73,6 +73,18 @@ impl Entry {
         }
     }
 
+    /// A row as it is told: a rebuilt alert may have been through fewer changes, and its end has an id of its own all the same, or
+    /// whoever was told of the change with that number takes it for a repeat. After a crash it is the same again.
+    pub(super) fn numbered(&self, mut row: Row) -> Row {
+        if row.state == State::Resolved
+            && let Some(told) = self.progress.told.as_ref().filter(|told| told.state.is_on())
+            && row.alert.transition <= told.transition
+        {
+            row.alert.transition = told.transition.saturating_add(1);
+        }
+        row
+    }
+
     /// Why nothing but its end may be told now.
     pub(super) fn hold(&self, blind: bool, now: EpochMs) -> Option<Why> {
         let row = self.latest.as_ref().or_else(|| self.waiting.back().map(|waiting| &waiting.row))?;

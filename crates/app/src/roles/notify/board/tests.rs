@@ -423,3 +423,39 @@ fn what_is_refused_for_good_is_told_again_when_its_state_changes() {
     bench.told();
     assert_eq!(bench.board.resends(NOW + 600_000, 9).len(), 1);
 }
+
+#[test]
+fn an_end_that_waits_outlives_its_row_without_what_is_to_be_forgotten() {
+    let mut bench = Bench::new(Filter::default());
+    bench.take(row("1", State::Firing, 2, NOW));
+    assert_eq!(bench.told(), [id("1", 2)]);
+    let mut over = row("1", State::Resolved, 3, NOW);
+    over.alert.samples = vec!["warga|post|7".into()];
+    bench.take(over);
+    assert!(!bench.board.forget("complaint_spike|warga|1"), "what it was told before is kept until it was told that");
+    let due = bench.board.next(NOW, |_| true).unwrap();
+    assert!(due.row.alert.samples.is_empty() && due.row.origin.is_none());
+    assert_eq!(bench.told(), [id("1", 3)]);
+    bench.take(row("2", State::Firing, 2, NOW));
+    bench.take(row("2", State::Resolved, 3, NOW));
+    assert!(!bench.board.forget("complaint_spike|warga|2"), "nothing was kept of it");
+    assert_eq!(bench.told(), [] as [String; 0], "nor was anybody told that it was on");
+}
+
+#[test]
+fn the_end_of_what_was_rebuilt_with_fewer_changes_has_an_id_of_its_own() {
+    let told = Told {
+        transition: 3,
+        state: State::Acknowledged,
+        delivered: true,
+        severity: "warning".to_owned(),
+        coordinated: false,
+        at: NOW,
+    };
+    let mut bench = Bench::restarted(Filter::default());
+    bench.board.restore("complaint_spike|warga|1", Some(0), Progress { told: Some(told), intended: None });
+    bench.take(row("1", State::Resolved, 3, NOW));
+    bench.take(row("1", State::Resolved, 3, NOW));
+    bench.board.reached_end(0);
+    assert_eq!(bench.told(), [id("1", 4)]);
+}

@@ -35,6 +35,7 @@ impl Worker {
         if let Some(speaks) = &self.speaks {
             speaks.store(tells_blindness, Ordering::Relaxed);
         }
+        self.reading = None;
         self.items.clear();
         self.items_paused = false;
         self.alert_slots.clear();
@@ -43,15 +44,18 @@ impl Worker {
         self.read.clear();
         self.committed.clear();
         self.done.clear();
+        self.ended.clear();
         self.queue_places.clear();
     }
 
     /// Partitions are ours: what was told is read first, then they are, from where that has to be.
     pub(super) fn assigned(&mut self, places: &[Place], subscription: &mut Subscription) -> Result<(), OwnerError> {
-        tracing::info!(target_name = self.target.name, partitions = places.len(), "partitions assigned");
         while !self.surroundings.shutdown.is_requested() {
             match self.begin(places, subscription) {
                 Ok(()) => {
+                    // From here on what is written is for this target: not before, so not said before.
+                    tracing::info!(target_name = self.target.name, partitions = places.len(), "partitions assigned");
+                    self.reading = Some(places.len());
                     let _ = fault("notify.restored");
                     return Ok(());
                 }
@@ -68,6 +72,7 @@ impl Worker {
     fn begin(&mut self, places: &[Place], subscription: &mut Subscription) -> Result<(), Unwritten> {
         let alerts = self.alerts_topic().to_owned();
         let standing = subscription.standing(places)?;
+        let _ = fault("notify.standing");
         let admin = Admin::new(&self.surroundings.connection, ASK_TIMEOUT).map_err(|error| error.to_string())?;
         let (topics, _) = admin.topics().map_err(|error| error.to_string())?;
         let partitions = topics.iter().find(|topic| topic.name == alerts).map_or(0, |topic| topic.partitions);
@@ -85,6 +90,9 @@ impl Worker {
             }
         }
         let first_starts = self.first_starts(places, &standing, &topics, subscription)?;
+        // Another replica may have said meanwhile from where all begin: what is committed by now holds.
+        let is_new = |standing: &Standing| standing.place.topic != alerts && standing.committed.is_none();
+        let standing = if standing.iter().any(is_new) { subscription.standing(places)? } else { standing };
         let mut positions = Vec::new();
         for standing in standing {
             let lost = standing.lost();
@@ -109,6 +117,12 @@ impl Worker {
             positions.push((place, position));
         }
         subscription.read_from(&positions).map_err(Unwritten::from)
+    }
+
+    /// A queue was read to its end: what lies there beyond the last item are markers of transactions. Unless that is committed, they
+    /// would count as items that are gone once the topic's retention has taken them.
+    pub(super) fn read_to_end(&mut self, place: Place, next: Position) {
+        self.ended.insert(place, next);
     }
 
     pub(super) fn count_lost(&self, place: &Place, lost: u64) {
@@ -337,6 +351,15 @@ pub(super) mod tests {
         let (mut worker, _) = ending("http://127.0.0.1:1");
         worker.take_item(poison("items"), &mut subscription).unwrap();
         assert!(worker.abandoned && worker.done.is_empty());
+    }
+
+    #[test]
+    fn what_was_not_written_is_left_to_who_has_the_partitions_now() {
+        let (mut worker, _) = ending("http://127.0.0.1:1");
+        worker.keeper.keep("a", Some(super::super::super::row::Progress::default())).unwrap_err();
+        worker.keeper.catch_up().unwrap_err();
+        worker.keeper.let_go();
+        assert_eq!(worker.keeper.catch_up(), Ok(()));
     }
 
     #[test]

@@ -76,7 +76,11 @@ impl Worker {
                             return;
                         }
                     }
-                    None => tracing::warn!(target_name = self.target.name, detail, id, "a notification is given up"),
+                    // On no topic, so there is nothing that a dead letter could tell the place of.
+                    None => {
+                        tracing::warn!(target_name = self.target.name, detail, id, "a notification is given up");
+                        self.metrics.dead_letters.with_label_values(&[&self.target.name]).inc();
+                    }
                 }
                 false
             }
@@ -230,6 +234,7 @@ impl Worker {
             Some(origin) => self.give_up(origin, Reason::Undeliverable, &detail),
             None => {
                 tracing::warn!(target_name = name, detail, id, "a notification is given up");
+                self.metrics.dead_letters.with_label_values(&[name]).inc();
                 true
             }
         };
