@@ -1,7 +1,7 @@
 //! `sinyal ingest`: JSON Lines into the raw topics.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
+use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -69,10 +69,28 @@ impl Counts {
         }
     }
 
-    /// No more can be read: what was, is sent and told of first.
-    pub(super) fn stop(&mut self, line: u64, error: std::io::Error) {
-        let what = format!("{} cannot be read at line {line}", self.source);
-        self.unread = Some(anyhow::Error::new(error).context(what));
+    /// Reads the next line into `line`: false of one that is too long, which is refused; nothing where there is no more, or no more can
+    /// be read: what was, is sent and told of first.
+    pub(super) fn read(
+        &mut self,
+        lines: &mut impl BufRead,
+        number: u64,
+        bytes_max: u64,
+        line: &mut Vec<u8>,
+    ) -> Option<bool> {
+        match read_line(lines, bytes_max, line) {
+            Ok(Found::Line) => Some(true),
+            Ok(Found::TooLong) => {
+                self.refuse(number, Reason::TooLarge.as_str(), &format!("longer than {bytes_max} bytes"));
+                Some(false)
+            }
+            Ok(Found::End) => None,
+            Err(error) => {
+                let what = format!("{} cannot be read at line {number}", self.source);
+                self.unread = Some(anyhow::Error::new(error).context(what));
+                None
+            }
+        }
     }
 
     /// How the command ends, once all that was read was sent.
@@ -124,19 +142,10 @@ pub(crate) fn run(args: IngestArgs, config: &Config) -> Result<u8> {
     let mut line = Vec::new();
     let mut value = Vec::new();
     for number in 1_u64.. {
-        let found = read_line(&mut lines, line_bytes_max, &mut line);
+        let Some(is_whole) = counts.read(&mut lines, number, line_bytes_max, &mut line) else { break };
         bar.inc(line.len() as u64);
-        match found {
-            Ok(Found::Line) => {}
-            Ok(Found::End) => break,
-            Ok(Found::TooLong) => {
-                counts.refuse(number, Reason::TooLarge.as_str(), &format!("longer than {line_bytes_max} bytes"));
-                continue;
-            }
-            Err(error) => {
-                counts.stop(number, error);
-                break;
-            }
+        if !is_whole {
+            continue;
         }
         while line.last().is_some_and(u8::is_ascii_whitespace) {
             line.pop();

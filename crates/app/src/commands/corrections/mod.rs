@@ -13,7 +13,7 @@ use serde::Deserialize;
 use wire::{Encoder, SchemaName};
 
 use super::ingest::{Counts, deliver};
-use super::lines::{Found, open, read_line, source};
+use super::lines::{open, source};
 use super::mistakes::json_mistake;
 use super::waiting::wait_for_topic_to;
 use crate::config::Config;
@@ -163,19 +163,8 @@ fn import(file: &Path, sender: &mut Sender<'_>, feed: &Feed) -> Result<Counts> {
     let (mut lines, _) = open(file)?;
     let mut line = Vec::new();
     for number in 1_u64.. {
-        match read_line(&mut lines, LINE_BYTES_MAX, &mut line) {
-            Ok(Found::Line) => {}
-            Ok(Found::End) => break,
-            Ok(Found::TooLong) => {
-                counts.refuse(number, Reason::TooLarge.as_str(), &format!("longer than {LINE_BYTES_MAX} bytes"));
-                continue;
-            }
-            Err(error) => {
-                counts.stop(number, error);
-                break;
-            }
-        }
-        if line.trim_ascii().is_empty() {
+        let Some(is_whole) = counts.read(&mut lines, number, LINE_BYTES_MAX, &mut line) else { break };
+        if !is_whole || line.trim_ascii().is_empty() {
             continue;
         }
         let sent = match Line::read(&line) {
