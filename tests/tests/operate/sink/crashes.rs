@@ -9,9 +9,16 @@ use super::bench::{Bench, metric, piped, until};
 /// Many small transactions, so that there is something to break off.
 const SMALL: &str = "sink.batch_rows = 40\nsink.interval_ms = 10\n";
 
+/// A database that takes its time over every transaction: a fast machine would be done before anything is killed.
+const SLOWLY: &str = "CREATE FUNCTION sinyal.slowly() RETURNS trigger LANGUAGE plpgsql AS \
+                      $$ BEGIN PERFORM pg_sleep(0.05); RETURN NULL; END $$; \
+                      CREATE TRIGGER slowly AFTER INSERT OR UPDATE ON sinyal.sink_positions \
+                      FOR EACH STATEMENT EXECUTE FUNCTION sinyal.slowly()";
+
 #[test]
 fn killed_and_restarted_on_either_side_rows_and_positions_agree() {
     let mut bench = Bench::new(piped(), "sink-kill", SMALL);
+    bench.postgres.execute(SLOWLY).unwrap();
     let mut before = 0;
     let mut worked = 0;
     for round in 0..10_u64 {
@@ -45,6 +52,7 @@ fn killed_and_restarted_on_either_side_rows_and_positions_agree() {
         }
     }
     assert!(worked >= 3, "only {worked} rounds wrote anything before they were killed");
+    bench.postgres.execute("DROP FUNCTION sinyal.slowly() CASCADE").unwrap();
     let running = bench.start();
     bench.until_equal(&running);
     let group = bench.reader.committed("sink-kill", &bench.sinyal.topic("social.alerts")).unwrap();
