@@ -152,6 +152,13 @@ fn a_running_service_follows_the_topic() {
     let last = "[[communities]]\nid = \"other\"\n";
     assert_eq!(put(&sinyal, last, &[])["others"], 3);
     assert_eq!(listed(&sinyal), still);
+    let planned = put(&sinyal, last, &["--prune", "--dry-run"]);
+    assert_eq!((&planned["removed"], planned["removed_keys"].as_array().map(Vec::len)), (&json!(3), Some(3)));
+    std::fs::write(sinyal.file("communities.toml"), "").unwrap();
+    let refused = sinyal.output(&["communities", "put", "communities.toml", "--prune"]).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("would take out all that there are"), "{refused:?}");
+    assert_eq!(listed(&sinyal), still, "nothing was done");
     assert_eq!(put(&sinyal, last, &["--prune"])["removed"], 3);
     wait_for("the removal", PATIENCE, || Ok(listed_by(&running) == 1)).unwrap();
     assert_eq!(listed(&sinyal), [row("other", "Asia/Jakarta", 0), row("", "Asia/Jakarta", 0)]);

@@ -65,10 +65,13 @@ impl Report {
         let (raw, drawn) = (file("json"), file("svg"));
         std::fs::write(&raw, format!("{}\n", serde_json::to_string(&results)?))
             .with_context(|| raw.display().to_string())?;
-        plot(&raw, &drawn)?;
         let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let _ =
-            write!(self.text, "\n## {title}\nRaw figures: `{}`; plot: `{}`.\n\n", file_name(&raw), file_name(&drawn));
+        let _ = write!(self.text, "\n## {title}\nRaw figures: `{}`; ", file_name(&raw));
+        // Where all of them failed there is nothing to draw, and the next part is measured all the same.
+        let _ = match plot(&raw, &drawn) {
+            Ok(_) => write!(self.text, "plot: `{}`.\n\n", file_name(&drawn)),
+            Err(_) => write!(self.text, "no plot.\n\n"),
+        };
         self.text.push_str(&table(&results));
         self.results.extend(results);
         let mut path = self.files.clone().into_os_string();

@@ -33,7 +33,7 @@ figures! {
     RESIDENT "peak_resident_mib" 0 "resident at most, MiB" "peak resident memory, MiB (less is better)"
     ITEM_P50 "item_p50_seconds" 3 "queue item p50, s" "from a raw record to its queue item, median, s (less is better)"
     ITEM_P99 "item_p99_seconds" 3 "queue item p99, s" "the same, 99th percentile, s"
-    ROW_P50 "row_p50_seconds" 1 "row p50, s" "from the end of a pane to its row, median, s (less is better)"
+    ROW_P50 "row_p50_seconds" 1 "row p50, s" "from when a row is due by event time until it is seen, median, s (less is better)"
     ROW_P99 "row_p99_seconds" 1 "row p99, s" "the same, 99th percentile, s"
     FED "fed_per_second" 0 "fed, interactions/s" "raw interactions per second, as they came"
     FIRST_ROW "first_row_seconds" 1 "first row, s" "from the start of the process to the first row, s (less is better)"

@@ -1,15 +1,17 @@
 //! How long it takes from a raw record to the queue item and to the row that it makes due, seen from outside: from when a reader of
-//! committed records sees the one until it sees the other.
+//! committed records sees the one until it sees the other. A row is due when raw records of every partition are past the end of its pane,
+//! and as much later as records may come in disorder: by the clock it would be a matter of the hour, since the made-up world has busy ones.
 
 use std::collections::HashMap;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rdkafka::message::{BorrowedMessage, Message};
+use record::Kind;
 use serde_json::{Value, json};
 use sinyal_tests::{Kafka, Sinyal};
-use wire::{GenericSchema, SchemaName};
+use wire::{Framing, GenericSchema, RawDecoder, RawFormat, SchemaName};
 
 use super::candidate::Candidate;
 use super::figures::{FED, ITEM_P50, ITEM_P99, Measured, ROW_P50, ROW_P99, in_turns, tell_each};
@@ -24,6 +26,8 @@ const WARM_UP: Duration = Duration::from_secs(30);
 const LINGERS: Duration = Duration::from_secs(15);
 /// One record of so many is looked into, that looking costs little.
 const SAMPLED: u64 = 8;
+/// `watermark.disorder_ms`, as the service and the peer have it.
+const DISORDER_MS: i64 = 10_000;
 /// Bytes of a single-object header.
 const HEADER_BYTES: usize = 10;
 const METRICS: &str = "social.community.metrics";
@@ -44,6 +48,8 @@ struct Seen {
     warm_from: Instant,
     item_schema: GenericSchema,
     row_schema: GenericSchema,
+    raw_decoder: RawDecoder,
+    event_time: EventTime,
     count: u64,
     /// When the first raw record was seen, and when the last.
     fed: Option<(Instant, Instant)>,
@@ -51,7 +57,7 @@ struct Seen {
     raw: HashMap<(String, i64), Vec<Instant>>,
     /// The origin of each queue item that was looked into.
     items: Vec<((String, i64), i64, Instant)>,
-    /// From the end of a pane on time until it is seen, in seconds.
+    /// From when a row that is on time is due until it is seen, in seconds.
     rows: Vec<f64>,
 }
 
@@ -88,6 +94,8 @@ impl Seen {
             warm_from,
             item_schema: GenericSchema::parse(SchemaName::QueueItem.text())?,
             row_schema: GenericSchema::parse(SchemaName::CommunityMetrics.text())?,
+            raw_decoder: RawDecoder::new(RawFormat::Avro, Framing::SingleObject, usize::MAX),
+            event_time: EventTime::default(),
             count: 0,
             fed: None,
             raw: HashMap::new(),
@@ -101,7 +109,16 @@ impl Seen {
         let topic = message.topic();
         if topic.ends_with(".raw") {
             self.fed.get_or_insert((now, now)).1 = now;
-            self.raw.entry((topic.to_owned(), i64::from(message.partition()))).or_default().push(now);
+            let place = (topic.to_owned(), i64::from(message.partition()));
+            let seen = self.raw.entry(place.clone()).or_default();
+            seen.push(now);
+            if (seen.len() as u64).is_multiple_of(SAMPLED)
+                && let Some(value) = message.payload()
+            {
+                let kind = if topic.ends_with("posts.raw") { Kind::Post } else { Kind::Comment };
+                let said = self.raw_decoder.decode(kind, value).map_err(|error| anyhow!("{topic}: {error:?}"))?;
+                self.event_time.see(place, said.created_at, now);
+            }
             return Ok(());
         }
         let Some(datum) = message.payload().and_then(|value| value.get(HEADER_BYTES..)) else { return Ok(()) };
@@ -113,7 +130,8 @@ impl Seen {
             let row = self.row_schema.to_json(datum)?;
             if row["timing"] == "on_time" {
                 let ended_at = row["window_end"].as_i64().context("a time")?;
-                self.rows.push((kafka_io::Clock::now_ms(&kafka_io::SystemClock) - ended_at) as f64 / 1e3);
+                let due = self.event_time.since(ended_at + DISORDER_MS);
+                self.rows.push(due.map_or(0.0, |due| now.duration_since(due).as_secs_f64()));
             }
             return Ok(());
         }
@@ -152,6 +170,32 @@ impl Seen {
     }
 }
 
+/// How far every raw partition is in event time, and since when.
+#[derive(Default)]
+struct EventTime {
+    /// The latest time of each.
+    latest: HashMap<(String, i64), i64>,
+    /// Ever later times, and when all of them were so far.
+    reached: Vec<(i64, Instant)>,
+}
+
+impl EventTime {
+    fn see(&mut self, place: (String, i64), at: i64, now: Instant) {
+        let latest = self.latest.entry(place).or_insert(at);
+        *latest = at.max(*latest);
+        let least = self.latest.values().min().copied().unwrap_or(at);
+        if self.reached.last().is_none_or(|(before, _)| *before < least) {
+            self.reached.push((least, now));
+        }
+    }
+
+    /// Since when all are past a time; nothing if they were not seen to be yet.
+    fn since(&self, at: i64) -> Option<Instant> {
+        let first = self.reached.partition_point(|(reached, _)| *reached < at);
+        self.reached.get(first).map(|(_, since)| *since)
+    }
+}
+
 /// A world that is fed as it goes on.
 struct Feed {
     made: Child,
@@ -183,5 +227,21 @@ impl Drop for Feed {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_passed_when_the_last_partition_passes_it() {
+        let (start, mut event_time) = (Instant::now(), EventTime::default());
+        let second = |number: u64| start + Duration::from_secs(number);
+        for (number, (partition, at)) in [(0, 10), (1, 5), (1, 20), (0, 15), (1, 12), (0, 30)].into_iter().enumerate() {
+            event_time.see(("posts.raw".to_owned(), partition), at, second(number as u64));
+        }
+        let since = |at: i64| event_time.since(at).map(|since| since.duration_since(start).as_secs());
+        assert_eq!([since(10), since(15), since(16), since(20), since(21)], [Some(0), Some(3), Some(5), Some(5), None]);
     }
 }

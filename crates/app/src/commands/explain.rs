@@ -1,17 +1,16 @@
 //! `sinyal explain`: why a text is decided as it is, and why a record was.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use classify::{Classifier, Decision};
-use kafka_io::reader::{Reader, Start};
 use pipeline::Redactor;
 use record::{ContentKind, Direction, Label, Role, Tier, header};
 use rules::{Routable, Routed};
 use serde_json::{Value, json};
 
 use super::decoded::Decoded;
+use super::stored::record_at;
 use super::tables::printable;
 use crate::cli::{OK, OutsideError, say};
 use crate::config::Config;
@@ -101,18 +100,8 @@ pub(crate) fn run(args: ExplainArgs, config: &Config) -> Result<u8> {
 
 /// The text of a record, and the record.
 fn read(place: &Place, config: &Config) -> Result<(String, Value)> {
-    let start = Start::At { partition: place.partition, offset: place.offset };
-    let mut reader = Reader::open(config.connection(), &place.topic, start, Duration::from_secs(10))?;
     let shown = format!("{}:{}:{}", place.topic, place.partition, place.offset);
-    let record = loop {
-        match reader.next(Duration::from_millis(200))? {
-            Some(record) => break Some(record),
-            None if reader.is_at_end() => break None,
-            None => {}
-        }
-    };
-    // What is not there (a marker of a transaction, or gone) is skipped by the reader.
-    let Some(record) = record.filter(|record| record.offset == place.offset) else {
+    let Some(record) = record_at(config, &place.topic, (place.partition, place.offset))? else {
         return Err(OutsideError(format!("{shown}: there is no such record, or it is gone")).into());
     };
     let claims = record.headers.iter().any(|(name, _)| name == header::CANARY);

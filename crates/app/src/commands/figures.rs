@@ -12,7 +12,7 @@ pub(super) fn sentence(row: &Value, zone: &TimeZone) -> Option<String> {
     let time = |field: &str| Some(Timestamp::from_millisecond(number(field)?).ok()?.to_zoned(zone.clone()));
     let (start, end) = (time("window_start")?, time("window_end")?);
     // A day or more is told by days.
-    let until = if start.date() == end.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
+    let until = if start.date() == end.date() { "%H:%M:%S %Z" } else { "%Y-%m-%d %H:%M %Z" };
     let mut line =
         format!("{} to {} ({}", start.strftime("%Y-%m-%d %H:%M:%S"), end.strftime(until), row["window"].as_str()?);
     if number("revision")? > 0 {
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(
             sentence(&row, &TimeZone::UTC).as_deref(),
             Some(
-                "2026-01-05 00:00:00 to 00:05:00 (5m, corrected): 12 interactions, 7 complaints, 1 tip, 2 praises, 2 others \
+                "2026-01-05 00:00:00 to 00:05:00 UTC (5m, corrected): 12 interactions, 7 complaints, 1 tip, 2 praises, 2 others \
                  (1 unsure); 9 members, 3 new; the brand answered 4, half of them within 12 min; 5 complaints open, the \
                  oldest for 1 h 20 min; harmony 0.31; 2 came late, 31 rows of the past without them"
             )
@@ -100,7 +100,7 @@ mod tests {
         });
         assert_eq!(
             sentence(&quiet, &TimeZone::UTC).as_deref(),
-            Some("2026-01-05 00:00:00 to 2026-01-06 00:00 (24h): quiet; some sources are not seen")
+            Some("2026-01-05 00:00:00 to 2026-01-06 00:00 UTC (24h): quiet; some sources are not seen")
         );
         assert_eq!(sentence(&json!({"id": "1"}), &TimeZone::UTC), None);
     }

@@ -80,15 +80,32 @@ pub(super) fn each_record(config: &Config, topic: &str, mut see: impl FnMut(Owne
                     see(record)?;
                 }
             }
-            None if heard.elapsed() > PATIENCE => {
-                let bootstrap = &config.connection().bootstrap;
-                let what = format!("{bootstrap} has sent nothing of topic {topic} for {} s", PATIENCE.as_secs());
-                return Err(OutsideError(what).into());
-            }
+            None if heard.elapsed() > PATIENCE => return Err(silent(config, topic).into()),
             None => {}
         }
     }
     Ok(())
+}
+
+/// The record at an offset; nothing if there is none, or it is gone.
+pub(super) fn record_at(config: &Config, topic: &str, (partition, offset): (i32, i64)) -> Result<Option<OwnedRecord>> {
+    let start = Start::At { partition, offset };
+    let mut reader = Reader::open(config.connection(), topic, start, Duration::from_secs(10))?;
+    let begun = Instant::now();
+    loop {
+        match reader.next(Duration::from_millis(200))? {
+            // What is not there (a marker of a transaction, or gone) is skipped by the reader.
+            Some(record) => return Ok(Some(record).filter(|record| record.offset == offset)),
+            None if reader.is_at_end() => return Ok(None),
+            None if begun.elapsed() > PATIENCE => return Err(silent(config, topic).into()),
+            None => {}
+        }
+    }
+}
+
+fn silent(config: &Config, topic: &str) -> OutsideError {
+    let bootstrap = &config.connection().bootstrap;
+    OutsideError(format!("{bootstrap} has sent nothing of topic {topic} for {} s", PATIENCE.as_secs()))
 }
 
 /// The newest rows of a compacted topic.

@@ -1,7 +1,7 @@
 //! `sinyal tail`: records of a topic, decoded.
 
 use std::io::{BufWriter, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use jiff::tz::TimeZone;
@@ -38,6 +38,9 @@ pub(crate) struct TailArgs {
     count: Option<u64>,
 }
 
+/// When nothing has come for so long, it is seen whether brokers are there.
+const QUIET: Duration = Duration::from_secs(20);
+
 pub(crate) fn run(args: TailArgs, config: &Config) -> Result<u8> {
     let topics = wait_for_brokers(config)?;
     // Only now: while it waits, its own lines say all that the client would.
@@ -61,9 +64,11 @@ pub(crate) fn run(args: TailArgs, config: &Config) -> Result<u8> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let zone = TimeZone::system();
     let mut left = args.count.unwrap_or(u64::MAX);
+    let mut heard = Instant::now();
     while left > 0 {
         match reader.next(Duration::from_millis(200))? {
             Some(record) => {
+                heard = Instant::now();
                 let record = decoded.record(&args.topic, &record);
                 if args
                     .community
@@ -83,6 +88,11 @@ pub(crate) fn run(args: TailArgs, config: &Config) -> Result<u8> {
                 out.flush()?;
                 if !args.follow && (reader.is_at_end() || args.from == Start::End) {
                     break;
+                }
+                if heard.elapsed() > QUIET {
+                    // Nobody writes, or nobody answers: which of the two it is, it says.
+                    wait_for_brokers(config)?;
+                    heard = Instant::now();
                 }
             }
         }

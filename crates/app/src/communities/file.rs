@@ -6,7 +6,7 @@ use std::path::Path;
 use rules::{Communities, CommunitySpec, Holiday, WEEKDAYS};
 use toml::{Table, Value};
 
-use crate::config::unknown_key;
+use crate::config::{read_text_up_to, unknown_key};
 
 /// Largest registry, in bytes.
 pub(crate) const BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -36,11 +36,7 @@ pub(crate) struct Typed {
 pub(crate) fn read(path: &Path) -> Result<Typed, Vec<String>> {
     let name = path.display();
     let cannot = |error: &dyn std::fmt::Display| vec![format!("{name}: cannot be read: {error}")];
-    let bytes = std::fs::metadata(path).map_err(|error| cannot(&error))?.len();
-    if bytes > BYTES_MAX {
-        return Err(vec![format!("{name}: {bytes} bytes; at most {BYTES_MAX} are right")]);
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| cannot(&error))?;
+    let text = read_text_up_to(path, BYTES_MAX).map_err(|error| cannot(&error))?;
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     parse(&text, is_json).map_err(|errors| errors.into_iter().map(|error| format!("{name}: {error}")).collect())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Secret;
+use super::files::{SECRET_BYTES_MAX, read_up_to};
 use super::reader::Reader;
 
 /// Most bytes of a file of certificates: all authorities of a system take about 200 KiB.
@@ -32,7 +33,8 @@ impl SecretFile {
     /// What the file holds now. While it cannot be read, or holds no such secret, what it held before.
     pub(crate) fn current(&self) -> Secret {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(secret) = std::fs::read(&self.path).ok().and_then(|bytes| (self.take)(bytes.trim_ascii_end())) {
+        let read = read_up_to(&self.path, SECRET_BYTES_MAX).ok();
+        if let Some(secret) = read.and_then(|bytes| (self.take)(bytes.trim_ascii_end())) {
             *last = secret;
         }
         last.clone()
@@ -131,11 +133,7 @@ pub(super) fn access(reader: &mut Reader<'_>, of: &str, typed: &Typed) -> Access
 /// # Errors
 /// Why there are none to be had.
 pub(crate) fn certificates(path: &Path) -> Result<(Vec<ureq::tls::Certificate<'static>>, Vec<u8>), String> {
-    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > CERTIFICATES_BYTES_MAX {
-        return Err(format!("it has {size} bytes; at most {CERTIFICATES_BYTES_MAX} are read"));
-    }
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let bytes = read_up_to(path, CERTIFICATES_BYTES_MAX).map_err(|error| error.to_string())?;
     let mut found = Vec::new();
     for item in ureq::tls::parse_pem(&bytes) {
         match item {

@@ -5,6 +5,7 @@ mod alerts;
 mod blindness;
 mod canary;
 mod cross_checks;
+mod files;
 mod layers;
 mod notify;
 mod properties;
@@ -29,6 +30,7 @@ use wire::{Framing, RawFormat};
 
 pub(crate) use access::{Access, Authorization, SecretFile, certificates};
 pub(crate) use canary::Canary;
+pub(crate) use files::{SECRET_BYTES_MAX, read_text_up_to, read_up_to};
 pub(crate) use layers::{toml_table, unknown_key};
 pub(crate) use notify::{Filter, Notify, Target, TargetKind};
 #[cfg(test)]
@@ -41,6 +43,9 @@ pub(crate) use validate::{NO_BOOTSTRAP, is_bootstrap};
 
 /// Every default, commented: the source of truth, also for `sinyal config default`.
 pub(crate) const DEFAULT: &str = include_str!("default.toml");
+
+/// Most bytes of a file of configuration.
+const FILE_BYTES_MAX: u64 = 64 * 1_048_576;
 
 /// How to make a secret for pseudonyms, with nothing that a small Debian lacks.
 pub(crate) const MAKE_SECRET: &str =
@@ -285,7 +290,7 @@ impl Config {
     ) -> Result<Config, ConfigErrors> {
         let text = match file {
             Some(path) => Some(
-                std::fs::read_to_string(path)
+                read_text_up_to(path, FILE_BYTES_MAX)
                     .map_err(|error| ConfigErrors(vec![format!("{}: cannot be read: {error}", path.display())]))?,
             ),
             None => None,

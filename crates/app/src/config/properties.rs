@@ -1,9 +1,12 @@
 //! Properties of librdkafka, from the configuration itself or from files that it names. No value is ever shown.
 
+use std::path::Path;
+
 use kafka_io::Connection;
 use kafka_io::feed::{PropertyError, check_properties};
 use toml::{Table, Value};
 
+use super::files::{SECRET_BYTES_MAX, read_text_up_to};
 use super::reader::Reader;
 
 /// Properties that stand in the configuration.
@@ -40,7 +43,7 @@ pub(super) fn properties(reader: &mut Reader<'_>) -> Vec<(String, String)> {
             reader.errors.push(format!("{key} is also in {TYPED}; one of the two is right"));
             continue;
         }
-        match std::fs::read_to_string(path).map(|text| text.trim().to_owned()) {
+        match read_text_up_to(Path::new(path), SECRET_BYTES_MAX).map(|text| text.trim().to_owned()) {
             Ok(value) if value.is_empty() => {
                 reader.wrong(&key, &format!("{path:?}"), "a file that holds the value is right (it is empty)");
             }

@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::Secret;
+use super::files::{SECRET_BYTES_MAX, read_up_to};
 
 /// Collects mistakes while values are taken.
 pub(super) struct Reader<'a> {
@@ -171,7 +172,7 @@ impl<'a> Reader<'a> {
         if path.is_empty() {
             return None;
         }
-        match std::fs::read(Path::new(path)) {
+        match read_up_to(Path::new(path), SECRET_BYTES_MAX) {
             Ok(mut bytes) => {
                 while bytes.last().is_some_and(u8::is_ascii_whitespace) {
                     bytes.pop();

@@ -10,7 +10,9 @@ use std::fmt;
 use std::io::Write;
 
 use record::stage::{OutputWriter, Outputs};
-use record::{ContentKinds, Direction, EpochMs, Kind, Label, Position, Version, decode_key, encode_part};
+use record::{
+    ContentKind, ContentKinds, Direction, EpochMs, Kind, Label, Language, Position, Version, decode_key, encode_part,
+};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use window::{MemberKey, StateKey, StateValue};
@@ -56,6 +58,8 @@ pub(super) struct StoredId<'a> {
     digest: [u8; 16],
     label: u8,
     direction: u8,
+    /// Its lower bits; above them the language from [`WITH_ALIASES`] on, 0 for one that is not determined. Programs of that version that
+    /// know no language here pass it over.
     content_kinds: u8,
     flags: u8,
     queue: Option<u8>,
@@ -72,6 +76,23 @@ const LISTED: u8 = 8;
 const BRAND: u8 = 16;
 const CLOSED: u8 = 32;
 
+/// How many bits the kinds of content take.
+const KINDS_BITS: u32 = ContentKind::ALL.len() as u32;
+const _: () = assert!(KINDS_BITS <= 5 && Language::ALL.len() <= 8);
+
+fn language_bits(language: Language) -> u8 {
+    (Language::Undetermined as u8 - language as u8) << KINDS_BITS
+}
+
+fn kinds_alone(bits: u8) -> u8 {
+    ContentKinds::from_bits(bits).bits()
+}
+
+fn language_of(bits: u8) -> Language {
+    let before_last = usize::from(bits >> KINDS_BITS);
+    Language::ALL.iter().rev().nth(before_last).copied().unwrap_or(Language::Undetermined)
+}
+
 impl<'a> StoredId<'a> {
     pub(super) fn new(key: &'a [u8], entry: &Entry) -> StoredId<'a> {
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
@@ -83,7 +104,7 @@ impl<'a> StoredId<'a> {
             digest: entry.digest,
             label: entry.label as u8,
             direction: entry.direction as u8,
-            content_kinds: entry.content_kinds.bits(),
+            content_kinds: entry.content_kinds.bits() | language_bits(entry.language),
             flags: flag(entry.abstained, ABSTAINED)
                 | flag(entry.deleted, DELETED)
                 | flag(entry.counted, COUNTED)
@@ -112,6 +133,7 @@ impl<'a> StoredId<'a> {
             label: *Label::ALL.get(usize::from(self.label))?,
             direction: *Direction::ALL.get(usize::from(self.direction))?,
             content_kinds: ContentKinds::from_bits(self.content_kinds),
+            language: language_of(self.content_kinds),
             abstained: self.flags & ABSTAINED != 0,
             deleted: self.flags & DELETED != 0,
             counted: self.flags & COUNTED != 0,
@@ -193,6 +215,11 @@ impl ChangelogWriter<'_> {
         stored: impl Fn(SlotId) -> StoredId<'a>,
     ) {
         let version = self.version;
+        let stored = |slot| {
+            let id = stored(slot);
+            let kinds = if version < WITH_ALIASES { kinds_alone(id.content_kinds) } else { id.content_kinds };
+            StoredId { content_kinds: kinds, ..id }
+        };
         self.entry(format_args!("ids|{segment}"))
             .value_with(|bytes| write(version, &(queues, SegmentOf { slots, stored }), bytes));
     }

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 
 use record::{Correction, EpochMs, Label, Outcome, Reason, limits};
+use rules::Routed;
 use serde::{Deserialize, Serialize};
 use window::Change;
 
@@ -18,6 +19,9 @@ use super::identity::{Entry, SlotId, write_key};
 use super::items::{Act, Acts};
 use super::partition::Partition;
 use super::{Shared, validate};
+
+/// The confidence of who gives a label.
+pub(super) const SURE: f32 = 1.0;
 
 /// What responders said of an interaction, and when; queues by name or by place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,12 +262,12 @@ impl Partition {
     fn correct_known(&mut self, slot: SlotId, said: &Said<String>, shared: &Shared) -> Outcome {
         let old = self.index.slot(slot).entry;
         let queue = said.queue.as_ref().map(|(name, at)| (self.queue_number(name), *at));
-        let mut new = self.corrected(old, Said { label: said.label, queue }, shared);
+        let Some((community_id, kind, _)) = self.index.slot(slot).identity() else { return Outcome::Dropped };
+        let community_id = community_id.to_owned();
+        let mut new = self.corrected(old, Said { label: said.label, queue }, &community_id, shared);
         if new == old {
             return Outcome::Stale;
         }
-        let Some((community_id, kind, _)) = self.index.slot(slot).identity() else { return Outcome::Dropped };
-        let community_id = community_id.to_owned();
         let outcome = if new.is_counted() {
             self.retract(&community_id, kind, &old, shared);
             match self.count(&community_id, kind, &mut new, Change::Restate, shared) {
@@ -282,8 +286,9 @@ impl Partition {
         outcome
     }
 
-    /// An entry as responders say that it is: by what is known of that, and by this.
-    pub(super) fn corrected(&mut self, entry: Entry, said: Said<u8>, shared: &Shared) -> Entry {
+    /// An entry as responders say that it is: by what is known of that, and by this. A label puts it where routing, with all of its
+    /// rules, would have put it if the classifier had been sure of that.
+    pub(super) fn corrected(&mut self, entry: Entry, said: Said<u8>, community_id: &str, shared: &Shared) -> Entry {
         let mut all = entry.said;
         all.hear(said);
         let said = all.since(entry.version.changed_at);
@@ -291,22 +296,18 @@ impl Partition {
             return Entry { said, ..entry };
         }
         let label = said.label.map(|(label, _)| label);
+        // Who gives a label is sure of it.
+        let abstained = entry.abstained && label.is_none();
+        let entry = Entry { label: label.unwrap_or(entry.label), abstained, said, ..entry };
         let queue = match (said.queue, label) {
             (Some((queue, _)), _) => Some(queue),
-            (None, Some(label)) if !entry.brand => {
-                shared.routing.queue_of(label).map(|queue| self.queue_number(&queue.spec.name))
-            }
-            (None, _) => entry.queue,
+            (None, Some(_)) => match shared.routing.route(&entry.routable(community_id, SURE)) {
+                Routed::Queue(route) => Some(self.queue_number(&route.queue.spec.name)),
+                Routed::Unqueued => None,
+            },
+            (None, None) => entry.queue,
         };
-        Entry {
-            label: label.unwrap_or(entry.label),
-            // Who gives a label is sure of it.
-            abstained: entry.abstained && label.is_none(),
-            queue,
-            listed: entry.listed || queue.is_some(),
-            said,
-            ..entry
-        }
+        Entry { queue, listed: entry.listed || queue.is_some(), ..entry }
     }
 
     /// What was said of an interaction that came.

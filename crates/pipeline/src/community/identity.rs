@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::ops::{Index, IndexMut};
 
 use hashbrown::HashTable;
-use record::{ContentKinds, Direction, EpochMs, Kind, Label, Version};
+use record::{ContentKinds, Direction, EpochMs, Kind, Label, Language, Role, Version};
+use rules::Routable;
 use window::{Contribution, Counts, MemberKey};
 
 use super::answers::TargetHash;
@@ -20,6 +21,8 @@ pub(super) struct Entry {
     pub(super) label: Label,
     pub(super) direction: Direction,
     pub(super) content_kinds: ContentKinds,
+    /// Of its text: rules of routing may go by it when a responder corrects the label.
+    pub(super) language: Language,
     pub(super) abstained: bool,
     /// It is from the brand.
     pub(super) brand: bool,
@@ -57,6 +60,7 @@ impl Entry {
             label: Label::Other,
             direction: Direction::Unknown,
             content_kinds: ContentKinds::default(),
+            language: Language::Undetermined,
             abstained: false,
             brand: false,
             author: None,
@@ -84,6 +88,21 @@ impl Entry {
     /// Whether its item was closed, and can only be opened by what its author says anew.
     pub(super) fn is_closed_for_good(&self) -> bool {
         self.closed && self.queue.is_some() && !self.deleted
+    }
+
+    /// What routing looks at, of a decision that is so sure.
+    pub(super) fn routable<'a>(&self, community_id: &'a str, confidence: f32) -> Routable<'a> {
+        Routable {
+            label: self.label,
+            confidence,
+            abstained: self.abstained,
+            language: self.language,
+            community_id,
+            direction: self.direction,
+            content_kinds: self.content_kinds,
+            author_role: if self.brand { Role::Brand } else { Role::Unknown },
+            deleted: self.deleted,
+        }
     }
 
     /// What it answers, as long as it counts.
@@ -332,6 +351,7 @@ mod tests {
             label: Label::Tip,
             direction: Direction::Unknown,
             content_kinds: ContentKinds::default(),
+            language: Language::Undetermined,
             abstained: false,
             brand: false,
             author: None,

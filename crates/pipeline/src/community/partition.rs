@@ -235,7 +235,7 @@ impl Partition {
         let (mut entry, asked) = self.entry_of(interaction, shared);
         let said = self.unpark(key);
         let model_queue = entry.queue;
-        entry = self.corrected(entry, said, shared);
+        entry = self.corrected(entry, said, &interaction.community_id, shared);
         let outcome = if entry.deleted {
             Outcome::Retracted
         } else {
@@ -261,7 +261,7 @@ impl Partition {
         // An earlier program may have taken one in again that was bare.
         new.closed = old.closed && old.listed;
         if !new.deleted {
-            new = self.corrected(new, old.said, shared);
+            new = self.corrected(new, old.said, &interaction.community_id, shared);
         }
         if interaction.deleted {
             // A retraction says nothing of the event time that it retracts: the known one stays.
@@ -278,7 +278,8 @@ impl Partition {
         }
         new.counted = old.counted;
         let author = if self.is_same_author(old.author, new.author) { old.author } else { new.author };
-        if (Entry { version: old.version, author, ..new }) == old {
+        // What an earlier program kept has no language.
+        if (Entry { version: old.version, author, language: old.language, ..new }) == old {
             return self.renew(slot, old, new, interaction);
         }
         if !old.deleted {
@@ -296,7 +297,7 @@ impl Partition {
     /// The same again: only its version may be newer.
     fn renew(&mut self, slot: SlotId, old: Entry, new: Entry, interaction: &ClassifiedInteraction<'_>) -> Outcome {
         if new.version > old.version {
-            self.set_entry(slot, Entry { version: new.version, ..old });
+            self.set_entry(slot, Entry { version: new.version, language: new.language, ..old });
             self.refill_item(slot, interaction);
         }
         Outcome::Deduplicated
@@ -331,6 +332,7 @@ impl Partition {
             label: interaction.label,
             direction: interaction.direction,
             content_kinds: interaction.content_kinds,
+            language: interaction.language,
             abstained: interaction.abstained,
             brand,
             author: self.author_of(interaction, shared).filter(|_| !brand),

@@ -158,6 +158,26 @@ fn who_writes_again_waits_again_but_thanks_ask_for_nothing() {
     assert_eq!((desk.status("k"), desk.row("k")["reopened"].as_i64()), ("reopened", Some(2)));
 }
 
+/// More than are remembered of one talk: it is the last that wait.
+#[test]
+fn who_wrote_hundreds_of_times_still_waits_by_the_last() {
+    let mut desk = Desk::new();
+    desk.says(&comment("k", "m", None, NOW, COMPLAINT));
+    for number in 0..260 {
+        desk.says(&comment(&format!("again {number}"), "m", None, NOW + 1_000 + number, GREETING));
+    }
+    desk.says(&comment("a", "brand", Some("k"), NOW + 2_000, "Sudah kami cek ya Kak"));
+    assert_eq!((desk.status("k"), &desk.row("k")["reopened"]), ("answered", &Value::from(0)));
+    desk.says(&comment("last", "m", Some("a"), NOW + 3_000, GREETING));
+    for crashes in [false, true] {
+        if crashes {
+            desk.whole.side.crash();
+            desk.says(&comment("other", "n", None, NOW + 4_000, COMPLAINT));
+        }
+        assert_eq!((desk.status("k"), &desk.row("k")["reopened"]), ("reopened", &Value::from(1)), "crashes: {crashes}");
+    }
+}
+
 #[test]
 fn what_is_taken_back_or_turned_into_something_else_asks_for_nothing() {
     let mut desk = Desk::new();
@@ -321,8 +341,18 @@ fn what_turns_out_to_be_in_another_thread_belongs_there() {
 
 /// Somebody corrects comment `k`.
 fn correct_k(desk: &mut Desk, label: Option<Label>, queue: Option<&'static str>, at: EpochMs) {
+    correct_in("c", desk, label, queue, at);
+}
+
+fn correct_in(
+    community: &'static str,
+    desk: &mut Desk,
+    label: Option<Label>,
+    queue: Option<&'static str>,
+    at: EpochMs,
+) {
     desk.whole.side.correct(&Correction {
-        community_id: "c".into(),
+        community_id: community.into(),
         kind: Kind::Comment,
         id: "k".into(),
         label,
@@ -387,6 +417,45 @@ fn corrections_show_at_once_and_move_what_waits() {
     assert_eq!((desk.status("k"), &desk.row("k")["queue"]), ("acknowledged", &Value::from("praise")), "for training");
     correct(&mut desk, None, Some("complaint"), NOW + 7_000);
     assert_eq!((desk.status("k"), &desk.row("k")["queue"]), ("moved", &Value::from("complaint")), "for somebody else");
+}
+
+/// The rules and the community's department hold for what a responder says as for what the classifier is sure of.
+#[test]
+fn a_corrected_label_goes_where_routing_would_send_it() {
+    let cases = [
+        ("warga-depok", Some(Label::Complaint), None, ["tip", "tip", "depok desk"]),
+        ("warga-depok", Some(Label::Praise), None, ["tip", "tip", "depok desk"]),
+        // Its language is known also after a restart, and that the classifier was in doubt is of no interest.
+        ("kampung", Some(Label::Complaint), None, ["praise", "praise", "community relations"]),
+        ("ragu", Some(Label::Complaint), None, ["review", "complaint", "customer care"]),
+        ("warga-bogor", Some(Label::Tip), None, ["complaint", "tip", "bogor branch"]),
+        ("warga-bogor", None, Some("review"), ["complaint", "review", "bogor branch"]),
+        ("warga-depok", None, Some("complaint"), ["tip", "complaint", "customer care"]),
+    ];
+    for (community, label, queue, [before, after, department]) in cases {
+        for parked in [true, false] {
+            let mut desk = Desk::new();
+            let says = Interaction { community_id: community.into(), ..comment("k", "m", None, NOW, COMPLAINT) };
+            let row = |desk: &Desk| desk.whole.side.left.queue_states[&format!("{community}|comment|k")].clone();
+            if !parked {
+                desk.says(&says);
+                assert_eq!(row(&desk)["queue"], before, "{community}");
+                desk.whole.side.crash();
+            }
+            correct_in(community, &mut desk, label, queue, NOW + 1_000);
+            if parked {
+                desk.says(&says);
+            }
+            let row = row(&desk);
+            assert_eq!([&row["queue"], &row["department"]], [after, department], "{community}, parked: {parked}");
+            let due_minutes = match (community, after) {
+                ("warga-depok", "tip") => Some(30),
+                (_, "complaint") => Some(60),
+                _ => None,
+            };
+            assert_eq!(row["due_at"], json!(due_minutes.map(|minutes| NOW + minutes * MINUTE_MS)), "{community}");
+        }
+    }
 }
 
 #[test]

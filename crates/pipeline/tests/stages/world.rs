@@ -8,9 +8,11 @@ use pipeline::{
     CommunityStage, KeyFormat, Pseudonym,
 };
 use record::stage::{Input, InputHeaders, InputPartition, InputRecord, Outputs, Stage, Step};
-use record::{Action, Author, Correction, EpochMs, Interaction, Kind, Ledger, Role, partition_for_key};
+use record::{Action, Author, Correction, EpochMs, Interaction, Kind, Language, Ledger, Role, partition_for_key};
 use rules::alerts::AlertRules;
-use rules::{Live, LiveCommunities, QueueSpec, Routing, Sla, SlaClock};
+use rules::{
+    Communities, CommunitySpec, Conditions, Live, LiveCommunities, QueueSpec, Routing, RuleSpec, Sla, SlaClock,
+};
 use serde_json::Value;
 use window::WindowSet;
 use wire::{
@@ -79,7 +81,7 @@ pub(crate) fn classify_settings(
         },
         classifier: Classifier::embedded(),
         cascade,
-        routing: Live::new(Routing::standard()),
+        routing: Live::new(Routing::standard().with_rules(rules()).unwrap()),
         communities: LiveCommunities::default(),
         pseudonym: Pseudonym::new(b"a secret for the tests", 1).unwrap(),
         previous_pseudonym: None,
@@ -108,7 +110,7 @@ pub(crate) fn community_stage(windows: WindowSet, ids_max: usize, state_version:
         },
         windows,
         routing: Live::new(routing()),
-        communities: LiveCommunities::default(),
+        communities: communities(),
         alert_rules: Live::new(alert_rules()),
         disorder_ms: 10_000,
         hold_ms_max: 300_000,
@@ -140,7 +142,34 @@ fn alert_rules() -> AlertRules {
 fn routing() -> Routing {
     let mut queues: Vec<QueueSpec> = Routing::standard().queues().iter().map(|queue| queue.spec.clone()).collect();
     queues[0].sla = Sla::new(60, SlaClock::Always);
-    Routing::new(queues).unwrap()
+    Routing::new(queues).unwrap().with_rules(rules()).unwrap()
+}
+
+/// Of communities that few tests have.
+fn rules() -> Vec<RuleSpec> {
+    let rule = |community: &str, queue: &str, when: Conditions| RuleSpec {
+        name: community.to_owned(),
+        when: Conditions { communities: [community.to_owned()].into(), ..when },
+        queue: queue.to_owned(),
+        department: None,
+        sla: None,
+    };
+    let branch = rule("warga-depok", "tip", Conditions::default());
+    vec![
+        RuleSpec { department: Some("depok desk".to_owned()), sla: Sla::new(30, SlaClock::Always), ..branch },
+        rule("kampung", "praise", Conditions { languages: vec![Language::Indonesian], ..Conditions::default() }),
+        rule("ragu", "review", Conditions { confidence_below: Some(1.0), ..Conditions::default() }),
+    ]
+}
+
+/// One that a department owns.
+fn communities() -> LiveCommunities {
+    let owned = CommunitySpec {
+        id: "warga-bogor".to_owned(),
+        department: Some("bogor branch".to_owned()),
+        ..CommunitySpec::default()
+    };
+    LiveCommunities::new(Communities::new(&CommunitySpec::default(), &[owned]).unwrap())
 }
 
 pub(crate) fn post(id: &str, community: &str, created_at: EpochMs, text: &str) -> Interaction<'static> {

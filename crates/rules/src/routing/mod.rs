@@ -260,11 +260,6 @@ impl Routing {
         self.queues.iter().position(|queue| queue.spec.name == name)
     }
 
-    /// The queue that takes a label of which somebody is sure.
-    pub fn queue_of(&self, label: Label) -> Option<&Queue> {
-        self.by_label[label.index()].map(|place| &self.queues[place])
-    }
-
     /// Decides the queue: the first rule that matches does, and where none does, the queue that takes the label, or doubt. The
     /// brand's own words and retractions are not queued, whatever the rules say. Allocates nothing.
     ///

@@ -1,3 +1,22 @@
+{{/* Where pods may run, and how they rank. Takes a dict of root and of, the values of a role, of the jobs, or of the commands. */}}
+{{- define "sinyal.scheduling" -}}
+{{- with .root.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .of.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .of.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .of.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* The pod of a role: one process, no shell, nothing it could write to. Takes a dict of root and role. */}}
 {{- define "sinyal.pod" -}}
 {{- $root := .root -}}
@@ -27,9 +46,6 @@ spec:
     - name: {{ . }}
     {{- end }}
   {{- end }}
-  {{- with $values.priorityClassName }}
-  priorityClassName: {{ . }}
-  {{- end }}
   terminationGracePeriodSeconds: {{ $of.terminationGracePeriodSeconds }}
   securityContext:
     {{- include "sinyal.podSecurity" $root | nindent 4 }}
@@ -46,17 +62,8 @@ spec:
       matchLabelKeys: [pod-template-hash]
       {{- end }}
     {{- end }}
-  {{- with $of.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $of.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $of.affinity }}
-  affinity:
-    {{- toYaml . | nindent 4 }}
+  {{- with include "sinyal.scheduling" (dict "root" $root "of" $of) | trim }}
+  {{- . | nindent 2 }}
   {{- end }}
   containers:
     - name: {{ $role }}

@@ -92,7 +92,7 @@ pub(crate) fn life(
         "answered"
     } else if closed_at.is_some() {
         "acknowledged"
-    } else if claim.is_some_and(|claim| asked.is_none_or(|asked| claim.at >= asked)) {
+    } else if claim.is_some_and(|claim| asked.is_none_or(|asked| claim.at >= asked || claim.until > asked)) {
         "claimed"
     } else if wrote_last.is_some() && wrote_last >= moved_at {
         "reopened"

@@ -164,7 +164,7 @@ fn first_part(target: &str) -> String {
 }
 
 /// An alert's id as it is typed.
-fn id(text: &str) -> Result<String, String> {
+pub(super) fn id(text: &str) -> Result<String, String> {
     let parts = decode_key(text).filter(|parts| parts.len() == 3 && parts.iter().all(|part| !part.is_empty()));
     match parts {
         Some(parts) if parts[2].parse::<i64>().is_ok() => {

@@ -10,6 +10,7 @@ use super::super::stored::{Decoding, newest_of_key};
 use super::super::tables::printable;
 use super::super::times::{length, now_ms, shown};
 use super::super::waiting::wait_for_topic;
+use super::act::id;
 use super::list::remarks;
 use crate::cli::{OK, OutsideError, say};
 use crate::config::Config;
@@ -17,6 +18,7 @@ use crate::config::Config;
 #[derive(Debug, clap::Args)]
 pub(super) struct ShowArgs {
     /// Its id, as `alerts list` prints it.
+    #[arg(value_parser = id)]
     id: String,
     /// One JSON object instead of words.
     #[arg(long)]

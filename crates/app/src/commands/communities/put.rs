@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use kafka_io::feed::Feed;
 use record::CommunityEntry;
 use rules::{CommunitySpec, spec_limits};
-use serde_json::json;
+use serde_json::{Value, json};
 use wire::{Encoder, OfCommunity, SchemaName};
 
 use crate::cli::{OK, say};
@@ -30,6 +30,9 @@ pub(crate) struct PutArgs {
     /// Take out of the topic what the file does not have.
     #[arg(long)]
     prune: bool,
+    /// Do nothing: say what would be put and taken out, by key.
+    #[arg(long)]
+    dry_run: bool,
     /// One JSON object instead of words.
     #[arg(long)]
     json: bool,
@@ -63,9 +66,18 @@ pub(crate) fn put(args: &PutArgs, config: &Config) -> Result<u8> {
         return Err(ConfigErrors(vec![format!("communities.topic is \"\"; {right}")]).into());
     };
     let typed = read(&args.file).map_err(ConfigErrors)?;
+    if args.prune && typed.communities.is_empty() && typed.default == CommunitySpec::default() {
+        let what = "no community is in it, and --prune would take out all that there are";
+        let right = "a file with those that stay is right, or communities.topic = \"\" for no registry at all";
+        return Err(ConfigErrors(vec![format!("{}: {what}; {right}", args.file.display())]).into());
+    }
     let mut encoder = encoder(config, SchemaName::Community, topic)?;
     wait_for_topic(config, topic)?;
     let plan = plan(&typed, &what_is_there(config, topic)?, args.prune, &mut encoder)?;
+    if args.dry_run {
+        plan.tell(topic, args.json)?;
+        return Ok(OK);
+    }
     let feed = Feed::open(config.connection(), RECORD_BYTES_MAX)?;
     let removed = plan.removed.iter().map(|key| (key.as_slice(), None));
     let records = plan.put.iter().map(|(key, value)| (key.as_bytes(), Some(value.as_slice()))).chain(removed);
@@ -78,18 +90,45 @@ pub(crate) fn put(args: &PutArgs, config: &Config) -> Result<u8> {
         let why = feed.first_failure().unwrap_or_default();
         bail!("{} of {sent} records were not taken by the brokers: {why}", feed.failed());
     }
-    let Plan { put, removed, unchanged, others } = &plan;
     if args.json {
-        let (put, removed) = (put.len(), removed.len());
-        say(json!({ "topic": topic, "put": put, "unchanged": unchanged, "removed": removed, "others": others }))?;
-        return Ok(OK);
+        say(plan.counts(topic))?;
+    } else {
+        say(plan.summary(topic, ["put", "taken out"]))?;
     }
-    let more = match others {
-        0 => String::new(),
-        others => format!("; {others} more are there that the file does not have (--prune takes them out)"),
-    };
-    say(format_args!("{topic}: {} put, {unchanged} as they were, {} taken out{more}", put.len(), removed.len()))?;
     Ok(OK)
+}
+
+impl Plan {
+    /// What would be done.
+    fn tell(&self, topic: &str, as_json: bool) -> Result<()> {
+        let keys = self.put.iter().map(|(key, _)| key.clone());
+        let removed = self.removed.iter().map(|key| String::from_utf8_lossy(key).into_owned());
+        if as_json {
+            let mut told = self.counts(topic);
+            told["put_keys"] = keys.collect();
+            told["removed_keys"] = removed.collect();
+            say(told)?;
+            return Ok(());
+        }
+        keys.map(|key| format!("put {key}")).chain(removed.map(|key| format!("take out {key}"))).try_for_each(say)?;
+        say(self.summary(topic, ["to put", "to take out"]))?;
+        Ok(())
+    }
+
+    fn counts(&self, topic: &str) -> Value {
+        let Plan { put, removed, unchanged, others } = self;
+        let (put, removed) = (put.len(), removed.len());
+        json!({ "topic": topic, "put": put, "unchanged": unchanged, "removed": removed, "others": others })
+    }
+
+    fn summary(&self, topic: &str, [put, taken_out]: [&str; 2]) -> String {
+        let more = match self.others {
+            0 => String::new(),
+            others => format!("; {others} more are there that the file does not have (--prune takes them out)"),
+        };
+        let (to_put, to_remove) = (self.put.len(), self.removed.len());
+        format!("{topic}: {to_put} {put}, {} as they were, {to_remove} {taken_out}{more}", self.unchanged)
+    }
 }
 
 /// The newest record of each key.

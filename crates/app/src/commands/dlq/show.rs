@@ -1,11 +1,11 @@
 //! `sinyal dlq show`: one dead letter.
 
 use std::io::Write as _;
-use std::time::Duration;
 
 use anyhow::Result;
-use kafka_io::reader::{OwnedRecord, Reader, Start};
+use kafka_io::reader::OwnedRecord;
 
+use super::super::stored::record_at;
 use super::super::times::shown;
 use super::super::waiting::wait_for_topic;
 use super::letter::{Letter, place};
@@ -30,7 +30,7 @@ pub(super) fn run(args: &ShowArgs, config: &Config) -> Result<u8> {
     wait_for_topic(config, topic)?;
     let (partition, offset) = args.place;
     let found =
-        read(config, topic, args.place)?.and_then(|record| Letter::read(&record).map(|letter| (record, letter)));
+        record_at(config, topic, args.place)?.and_then(|record| Letter::read(&record).map(|letter| (record, letter)));
     let Some((record, letter)) = found else {
         return Err(
             OutsideError(format!("{topic}:{partition}:{offset}: there is no dead letter, or it is gone")).into()
@@ -50,19 +50,6 @@ pub(super) fn run(args: &ShowArgs, config: &Config) -> Result<u8> {
         say(words(&record, &letter).trim_end())?;
     }
     Ok(OK)
-}
-
-/// One record of a topic; nothing if it is not there.
-fn read(config: &Config, topic: &str, (partition, offset): (i32, i64)) -> Result<Option<OwnedRecord>> {
-    let start = Start::At { partition, offset };
-    let mut reader = Reader::open(config.connection(), topic, start, Duration::from_secs(10))?;
-    loop {
-        match reader.next(Duration::from_millis(200))? {
-            Some(record) => return Ok(Some(record).filter(|record| record.offset == offset)),
-            None if reader.is_at_end() => return Ok(None),
-            None => {}
-        }
-    }
 }
 
 /// The names of the record's own headers; what they hold may be anybody's.

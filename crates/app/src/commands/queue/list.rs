@@ -75,6 +75,11 @@ pub(super) fn run(args: ListArgs, config: &Config) -> Result<u8> {
         );
     }
     let count = found.rows.len();
+    if count == 0
+        && let Some(queue) = &args.queue
+    {
+        warn_of_queue(queue, config);
+    }
     let mut rows: Vec<(Vec<u8>, Kept)> = found.rows.into_iter().collect();
     rows.sort_by(|(one_key, one), (two_key, two)| {
         (Reverse(one.priority), one.created_at, one_key).cmp(&(Reverse(two.priority), two.created_at, two_key))
@@ -103,6 +108,15 @@ pub(super) fn run(args: ListArgs, config: &Config) -> Result<u8> {
         say(format!("{} of {count}{more}", rows.len()))?;
     }
     Ok(OK)
+}
+
+/// Where nothing is found by the name of a queue: says so if this configuration has none of that name. That of the service may.
+fn warn_of_queue(name: &str, config: &Config) {
+    let queues = config.routing.queues();
+    if name != "none" && !queues.iter().any(|queue| queue.spec.name == name) {
+        let known: Vec<&str> = queues.iter().map(|queue| queue.spec.name.as_str()).collect();
+        eprintln!("this configuration has no queue {name:?}; its queues are {}", known.join(", "));
+    }
 }
 
 impl ListArgs {

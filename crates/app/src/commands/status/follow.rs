@@ -9,8 +9,9 @@ use kafka_io::{Clock, Shutdown, SystemClock};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::report::{blind_json, time};
+use super::report::blind_json;
 use crate::cli::{OK, say};
+use crate::commands::times::shown;
 use crate::config::Config;
 use crate::reload::LiveRules;
 use crate::roles::Surroundings;
@@ -80,14 +81,14 @@ fn line_json(at: i64, standing: Option<&Standing>) -> String {
 }
 
 fn line(at: i64, standing: Option<&Standing>) -> String {
-    let mut line = time(at);
+    let mut line = shown(at);
     let Some(standing) = standing else { return line + "  nothing is seen: no broker answers, or a topic is missing" };
     match &standing.behind {
         Some(why) => line += &format!("  behind: {why}"),
         None => line += "  caught up",
     }
     for blindness in &standing.blind {
-        line += &format!("\n    {} since {}: {}", blindness.kind.as_str(), time(blindness.since), blindness.detail_en);
+        line += &format!("\n    {} since {}: {}", blindness.kind.as_str(), shown(blindness.since), blindness.detail_en);
     }
     line
 }

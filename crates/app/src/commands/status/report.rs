@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::{CellAlignment, Table, presets};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use pipeline::StateNote;
 use record::{EpochMs, Position, StageName};
 use rules::blindness::{At, RETIRED_MS, Said, Verdict};
 use serde_json::{Value, json};
 
 use crate::commands::state_notes::{about_rotation, about_versions};
-use crate::commands::times::length;
+use crate::commands::times::{length, shown};
 use crate::config::Config;
 use crate::roles::notify::observer::{Came, InputLag, Look, standing_of};
 use crate::roles::notify::standing::{Blindness, Standing};
@@ -168,7 +166,7 @@ impl Report {
             parts.push(format!(
                 "  {} since {}: {}",
                 blindness.kind.as_str(),
-                time(blindness.since),
+                shown(blindness.since),
                 blindness.detail_en
             ));
         }
@@ -235,7 +233,7 @@ impl Report {
                     other => ago(other),
                 },
                 ago(said.map(|said| said.heard_at)),
-                said.and_then(|said| said.largest_event_time).map_or_else(|| "-".to_owned(), time),
+                said.and_then(|said| said.largest_event_time).map_or_else(|| "-".to_owned(), shown),
                 said.map_or("-", |said| if said.caught_up { "yes" } else { "no" }).to_owned(),
             ]);
         }
@@ -254,7 +252,7 @@ impl Report {
     fn event_time_words(&self) -> String {
         match (self.event_time, self.delay_ms()) {
             (EventTime { is_idle: true, watermark: Some(watermark) }, _) => {
-                format!("every source is at its end; from {} on it goes with the clock", time(watermark))
+                format!("every source is at its end; from {} on it goes with the clock", shown(watermark))
             }
             (_, Some(delay)) => format!("{} behind the clock", length(delay.max(0))),
             (EventTime { is_idle: true, .. }, None) => "there is none yet: nothing ever came".to_owned(),
@@ -320,12 +318,6 @@ pub(super) fn blind_json(blindness: &Blindness) -> Value {
         "detail_en": blindness.detail_en,
         "detail_id": blindness.detail_id,
     })
-}
-
-/// In the system's time zone.
-pub(super) fn time(at: EpochMs) -> String {
-    let timestamp = Timestamp::from_millisecond(at).unwrap_or_default();
-    timestamp.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::batch::Batch;
 use super::migrations::newest;
 use super::tables::Table;
 use super::write::{Written, write};
-use crate::config::{Sink, SslMode};
+use crate::config::{SECRET_BYTES_MAX, Sink, SslMode, read_up_to};
 
 /// How much longer than the server's own limit we wait for what it says of it.
 const GRACE: Duration = Duration::from_millis(500);
@@ -321,12 +321,13 @@ impl Database {
     }
 }
 
-/// Limits that hold for one transaction: settings of a session would not pass a pooler.
+/// Limits that hold for one transaction: settings of a session would not pass a pooler. What others check there is checked at once, where
+/// it can be told which row is refused; at the end it would be the whole batch, over and over.
 pub(super) fn limits(timeout: Duration) -> String {
     let ms = timeout.as_millis();
     format!(
         "SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}; \
-         SET LOCAL idle_in_transaction_session_timeout = {}",
+         SET LOCAL idle_in_transaction_session_timeout = {}; SET CONSTRAINTS ALL IMMEDIATE",
         ms * 2
     )
 }
@@ -349,7 +350,7 @@ async fn within<T>(
 async fn connect(settings: &Sink) -> Result<Live, Trouble> {
     let mut server = settings.server.clone();
     if let Some(path) = &settings.password_file {
-        let mut password = std::fs::read(path).map_err(|error| {
+        let mut password = read_up_to(path, SECRET_BYTES_MAX).map_err(|error| {
             Trouble::new(TroubleKind::Login, format!("sink.password_file {} cannot be read: {error}", path.display()))
         })?;
         while password.last().is_some_and(u8::is_ascii_whitespace) {

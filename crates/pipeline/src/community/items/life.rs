@@ -4,9 +4,9 @@ use record::{ClassifiedInteraction, EpochMs, Label, Outcome};
 
 use smallvec::SmallVec;
 
-use super::{Acts, Content, Group, Item, Items, Links, TALK_MAX};
+use super::{Acts, Content, Group, Item, Items, Links, TALK_MAX, Talk};
 use crate::community::Shared;
-use crate::community::identity::{Entry, SlotId};
+use crate::community::identity::{Entry, IdentityIndex, SlotId};
 use crate::community::partition::Partition;
 
 /// What a responder does with an item.
@@ -58,11 +58,18 @@ impl Items {
         }
     }
 
-    /// A message of a talk.
-    fn hear(&mut self, talk: Group, slot: SlotId) {
-        let talk = self.talks.entry(talk).or_default();
-        if talk.messages.len() < TALK_MAX {
-            talk.messages.push(slot);
+    /// A message of a talk, of which the last are kept, whichever were read first.
+    fn hear(&mut self, talk: Group, slot: SlotId, index: &IdentityIndex) {
+        let Talk { messages, .. } = self.talks.entry(talk).or_default();
+        messages.push(slot);
+        if messages.len() <= TALK_MAX {
+            return;
+        }
+        let order = |slot: SlotId| (index.slot(slot).entry.event_time, index.slot(slot).key());
+        let first = (0..messages.len()).min_by(|&one, &other| order(messages[one]).cmp(&order(messages[other])));
+        if let Some(first) = first {
+            let gone = messages.swap_remove(first);
+            self.touch_spoken_before(Some(talk), gone, index.slot(gone).entry.event_time, index);
         }
     }
 }
@@ -175,7 +182,7 @@ impl Partition {
             self.items.touch_spoken_before(Some(talk), slot, at, &self.index);
         }
         if let Some((talk, at)) = now {
-            self.items.hear(talk, slot);
+            self.items.hear(talk, slot, &self.index);
             self.items.touch_spoken_before(Some(talk), slot, at, &self.index);
         }
     }
@@ -203,7 +210,7 @@ impl Partition {
                 self.items.part_from_talk(talk, |talk| talk.messages.retain(|held| *held != slot));
             }
             if let Some(talk) = self.items.talk_of(community_id, &new) {
-                self.items.hear(talk, slot);
+                self.items.hear(talk, slot, &self.index);
             }
         }
         let links = self.items.links(community_id, &new);
@@ -349,7 +356,7 @@ impl Partition {
             Some((self.items.talk_of(community_id, &known.entry)?, slot))
         });
         let messages: Vec<(Group, SlotId)> = messages.collect();
-        messages.into_iter().for_each(|(talk, slot)| self.items.hear(talk, slot));
+        messages.into_iter().for_each(|(talk, slot)| self.items.hear(talk, slot, &self.index));
         for (key, item) in std::mem::take(&mut self.items.restored) {
             let Some(slot) = self.index.find(&key) else {
                 self.items.removed.push(key);

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use record::stage::{Outputs, Step, Stop};
-use record::{EpochMs, Identity, Label, QueueItem, QueueStatus};
+use record::{EpochMs, Identity, Label, Language, QueueItem, QueueStatus};
 use rules::{Communities, Routable, Route, Routed, Routing, Standing as Waits, priority_of};
 use smallvec::SmallVec;
 
 use super::standing::{Times, standing};
 use super::{Closed, Content, Item, Standing};
 use crate::community::answers::target_hash;
+use crate::community::corrections::SURE;
 use crate::community::identity::{Entry, Slot, SlotId};
 use crate::community::partition::Partition;
 use crate::community::{CommunityStage, Shared};
@@ -320,18 +321,11 @@ fn route_of<'a>(
     queue: &str,
     routing: &'a Routing,
 ) -> Option<Route<'a>> {
-    let routable = Routable {
-        label: entry.label,
-        abstained: entry.abstained,
-        confidence: content.confidence,
-        language: content.language,
-        community_id,
-        direction: entry.direction,
-        content_kinds: entry.content_kinds,
-        author_role: if entry.brand { record::Role::Brand } else { record::Role::Unknown },
-        deleted: entry.deleted,
-    };
-    match routing.route(&routable) {
+    let confidence = if entry.said.label.is_some() { SURE } else { content.confidence };
+    let routable = entry.routable(community_id, confidence);
+    // An entry that an earlier program kept has no language.
+    let language = if content.language == Language::Undetermined { entry.language } else { content.language };
+    match routing.route(&Routable { language, ..routable }) {
         Routed::Queue(route) if route.queue.spec.name == queue => Some(route),
         _ => None,
     }
@@ -362,7 +356,7 @@ fn row<'a>(
     };
     let department = match (route, spec) {
         (Some(route), _) => route.department(communities.get(community_id)),
-        (None, Some(spec)) => &spec.spec.department,
+        (None, Some(spec)) => communities.get(community_id).department.as_deref().unwrap_or(&spec.spec.department),
         (None, None) => NO_QUEUE,
     };
     let waits = Waits {

@@ -57,8 +57,9 @@ pub(super) fn standing(item: &Item, times: Times<'_>) -> Standing {
     let acknowledged = acknowledged.filter(|&at| at >= since || (contact.is_none() && moved_at.is_none()));
     let closed_at = [answer, acknowledged].into_iter().flatten().min();
     let claim = item.acts.as_ref().and_then(|acts| acts.claim.as_ref()).filter(|claim| {
-        // What was claimed before the person wrote again, or before somebody closed it, was another matter.
-        contact.max(moved_at).is_none_or(|since| claim.at >= since)
+        // What was claimed before the person wrote again, or before somebody closed it, was another matter, unless the lease was still
+        // on by then: it keeps others out (`acts.rs`).
+        contact.max(moved_at).is_none_or(|since| claim.at >= since || claim.until > since)
     });
     let status = match closed_at {
         _ if times.deleted => QueueStatus::Retracted,
@@ -138,7 +139,8 @@ mod tests {
         let claimed = Item { acts: acted(Some((105, 200)), None), ..item() };
         assert_eq!(at(&claimed, &[]), (QueueStatus::Claimed, None));
         assert_eq!(at(&claimed, &[120]), (QueueStatus::Answered, Some(120)));
-        assert_eq!(after(&claimed, &[130], &[120]), (QueueStatus::Reopened, None));
+        assert_eq!(after(&claimed, &[130], &[120]), (QueueStatus::Claimed, None), "the lease is still on");
+        assert_eq!(after(&claimed, &[200], &[120]), (QueueStatus::Reopened, None), "it was over");
     }
 
     #[test]
