@@ -39,6 +39,7 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Examples:
   sinyal communities put communities.toml --config sinyal.toml
+  sinyal communities put communities.toml --prune --dry-run               what would be put and taken out
   sinyal communities put communities.toml --prune --config sinyal.toml    and take the others out")]
     Put(PutArgs),
 }
