@@ -10,9 +10,7 @@ use std::fmt;
 use std::io::Write;
 
 use record::stage::{OutputWriter, Outputs};
-use record::{
-    ContentKind, ContentKinds, Direction, EpochMs, Kind, Label, Language, Position, Version, decode_key, encode_part,
-};
+use record::{Direction, EpochMs, Kind, Label, Position, Version, decode_key, encode_part};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use window::{MemberKey, StateKey, StateValue};
@@ -21,7 +19,7 @@ use super::alerts::{AlertPiece, AlertValue};
 use super::aliases::Alias;
 use super::answers::TargetHash;
 use super::corrections::{Kept, Said};
-use super::identity::{Entry, SlotId, split_key};
+use super::identity::{ContentOf, Entry, SlotId, split_key};
 use super::items::Item;
 use super::state_version::{self, WITH_ALIASES};
 use super::watermark::Topic;
@@ -76,23 +74,6 @@ const LISTED: u8 = 8;
 const BRAND: u8 = 16;
 const CLOSED: u8 = 32;
 
-/// How many bits the kinds of content take.
-const KINDS_BITS: u32 = ContentKind::ALL.len() as u32;
-const _: () = assert!(KINDS_BITS <= 5 && Language::ALL.len() <= 8);
-
-fn language_bits(language: Language) -> u8 {
-    (Language::Undetermined as u8 - language as u8) << KINDS_BITS
-}
-
-fn kinds_alone(bits: u8) -> u8 {
-    ContentKinds::from_bits(bits).bits()
-}
-
-fn language_of(bits: u8) -> Language {
-    let before_last = usize::from(bits >> KINDS_BITS);
-    Language::ALL.iter().rev().nth(before_last).copied().unwrap_or(Language::Undetermined)
-}
-
 impl<'a> StoredId<'a> {
     pub(super) fn new(key: &'a [u8], entry: &Entry) -> StoredId<'a> {
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
@@ -104,7 +85,7 @@ impl<'a> StoredId<'a> {
             digest: entry.digest,
             label: entry.label as u8,
             direction: entry.direction as u8,
-            content_kinds: entry.content_kinds.bits() | language_bits(entry.language),
+            content_kinds: entry.content.0,
             flags: flag(entry.abstained, ABSTAINED)
                 | flag(entry.deleted, DELETED)
                 | flag(entry.counted, COUNTED)
@@ -132,8 +113,7 @@ impl<'a> StoredId<'a> {
             digest: self.digest,
             label: *Label::ALL.get(usize::from(self.label))?,
             direction: *Direction::ALL.get(usize::from(self.direction))?,
-            content_kinds: ContentKinds::from_bits(self.content_kinds),
-            language: language_of(self.content_kinds),
+            content: ContentOf(self.content_kinds),
             abstained: self.flags & ABSTAINED != 0,
             deleted: self.flags & DELETED != 0,
             counted: self.flags & COUNTED != 0,
@@ -217,7 +197,8 @@ impl ChangelogWriter<'_> {
         let version = self.version;
         let stored = |slot| {
             let id = stored(slot);
-            let kinds = if version < WITH_ALIASES { kinds_alone(id.content_kinds) } else { id.content_kinds };
+            let kinds =
+                if version < WITH_ALIASES { ContentOf(id.content_kinds).kinds().bits() } else { id.content_kinds };
             StoredId { content_kinds: kinds, ..id }
         };
         self.entry(format_args!("ids|{segment}"))

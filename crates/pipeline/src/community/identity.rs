@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::{Index, IndexMut};
 
 use hashbrown::HashTable;
-use record::{ContentKinds, Direction, EpochMs, Kind, Label, Language, Role, Version};
+use record::{ContentKind, ContentKinds, Direction, EpochMs, Kind, Label, Language, Role, Version};
 use rules::Routable;
 use window::{Contribution, Counts, MemberKey};
 
@@ -20,9 +20,7 @@ pub(super) struct Entry {
     pub(super) digest: [u8; 16],
     pub(super) label: Label,
     pub(super) direction: Direction,
-    pub(super) content_kinds: ContentKinds,
-    /// Of its text: rules of routing may go by it when a responder corrects the label.
-    pub(super) language: Language,
+    pub(super) content: ContentOf,
     pub(super) abstained: bool,
     /// It is from the brand.
     pub(super) brand: bool,
@@ -46,6 +44,30 @@ pub(super) struct Entry {
     pub(super) closed: bool,
 }
 
+/// The kinds of content, and above their bits the language of the text, by which rules of routing may go when a responder corrects the
+/// label: 0 is one that is not determined. In one byte, since there are millions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct ContentOf(pub(super) u8);
+
+/// How many bits the kinds of content take.
+const KINDS_BITS: u32 = ContentKind::ALL.len() as u32;
+const _: () = assert!(KINDS_BITS <= 5 && Language::ALL.len() <= 8);
+
+impl ContentOf {
+    pub(super) fn new(kinds: ContentKinds, language: Language) -> ContentOf {
+        ContentOf(kinds.bits() | (Language::Undetermined as u8 - language as u8) << KINDS_BITS)
+    }
+
+    pub(super) fn kinds(self) -> ContentKinds {
+        ContentKinds::from_bits(self.0)
+    }
+
+    pub(super) fn language(self) -> Language {
+        let before_last = usize::from(self.0 >> KINDS_BITS);
+        Language::ALL.iter().rev().nth(before_last).copied().unwrap_or(Language::Undetermined)
+    }
+}
+
 impl Entry {
     pub(super) fn is_counted(&self) -> bool {
         self.counted && !self.deleted
@@ -59,8 +81,7 @@ impl Entry {
             digest: [0; 16],
             label: Label::Other,
             direction: Direction::Unknown,
-            content_kinds: ContentKinds::default(),
-            language: Language::Undetermined,
+            content: ContentOf::default(),
             abstained: false,
             brand: false,
             author: None,
@@ -96,10 +117,10 @@ impl Entry {
             label: self.label,
             confidence,
             abstained: self.abstained,
-            language: self.language,
+            language: self.content.language(),
             community_id,
             direction: self.direction,
-            content_kinds: self.content_kinds,
+            content_kinds: self.content.kinds(),
             author_role: if self.brand { Role::Brand } else { Role::Unknown },
             deleted: self.deleted,
         }
@@ -112,7 +133,7 @@ impl Entry {
 
     /// What it counts for.
     pub(super) fn contribution(&self, kind: Kind) -> Contribution {
-        let counts = Counts::of(self.label, self.direction, kind, self.content_kinds, self.abstained);
+        let counts = Counts::of(self.label, self.direction, kind, self.content.kinds(), self.abstained);
         Contribution { at: self.event_time, counts, member: self.author }
     }
 }
@@ -350,8 +371,7 @@ mod tests {
             digest: [0; 16],
             label: Label::Tip,
             direction: Direction::Unknown,
-            content_kinds: ContentKinds::default(),
-            language: Language::Undetermined,
+            content: ContentOf::default(),
             abstained: false,
             brand: false,
             author: None,

@@ -14,7 +14,7 @@ use super::answers::{Answers, Complaints, TargetHash, Waiting, target_hash};
 use super::corrections::{Parked, Said};
 use super::erasure::Erasures;
 use super::hottest::Hottest;
-use super::identity::{Entry, IdentityIndex, SlotId, write_key};
+use super::identity::{ContentOf, Entry, IdentityIndex, SlotId, write_key};
 use super::items::{Items, Overdue};
 use super::state_version::StateVersion;
 use super::watermark::Watermark;
@@ -279,7 +279,8 @@ impl Partition {
         new.counted = old.counted;
         let author = if self.is_same_author(old.author, new.author) { old.author } else { new.author };
         // What an earlier program kept has no language.
-        if (Entry { version: old.version, author, language: old.language, ..new }) == old {
+        let content = ContentOf::new(new.content.kinds(), old.content.language());
+        if (Entry { version: old.version, author, content, ..new }) == old {
             return self.renew(slot, old, new, interaction);
         }
         if !old.deleted {
@@ -297,7 +298,7 @@ impl Partition {
     /// The same again: only its version may be newer.
     fn renew(&mut self, slot: SlotId, old: Entry, new: Entry, interaction: &ClassifiedInteraction<'_>) -> Outcome {
         if new.version > old.version {
-            self.set_entry(slot, Entry { version: new.version, language: new.language, ..old });
+            self.set_entry(slot, Entry { version: new.version, content: new.content, ..old });
             self.refill_item(slot, interaction);
         }
         Outcome::Deduplicated
@@ -331,8 +332,7 @@ impl Partition {
             digest: digest_of(&interaction.content_digest),
             label: interaction.label,
             direction: interaction.direction,
-            content_kinds: interaction.content_kinds,
-            language: interaction.language,
+            content: ContentOf::new(interaction.content_kinds, interaction.language),
             abstained: interaction.abstained,
             brand,
             author: self.author_of(interaction, shared).filter(|_| !brand),

@@ -324,7 +324,7 @@ fn route_of<'a>(
     let confidence = if entry.said.label.is_some() { SURE } else { content.confidence };
     let routable = entry.routable(community_id, confidence);
     // An entry that an earlier program kept has no language.
-    let language = if content.language == Language::Undetermined { entry.language } else { content.language };
+    let language = if content.language == Language::Undetermined { entry.content.language() } else { content.language };
     match routing.route(&Routable { language, ..routable }) {
         Routed::Queue(route) if route.queue.spec.name == queue => Some(route),
         _ => None,
